@@ -1,0 +1,5 @@
+"""Lets `python -m suture` do what `suture` does."""
+
+from suture.cli import main
+
+main()

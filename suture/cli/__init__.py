@@ -1,0 +1,55 @@
+"""The commands; each stands in a file of its own that is read only when the command is called."""
+
+from __future__ import annotations
+
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+
+from rich.console import Console
+from rich.table import Table
+
+from suture import __version__
+from suture.errors import SutureError
+
+# command -> (module, one line of help). The module offers `app`, a typer.Typer with one command or a group.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line; an error is told with its place and mend. Exits 0 only on success, 2 on wrong usage."""
+    args = sys.argv[1:] if arguments is None else arguments
+    if not args or args[0] in {"-h", "--help", "help"}:
+        _help()
+    elif args[0] in {"-V", "--version"}:
+        sys.stdout.write(f"suture {__version__}\n")
+    elif args[0] not in COMMANDS:
+        close = get_close_matches(args[0], COMMANDS, 1)
+        _fail(f"no command named '{args[0]}'. " + (f"Did you mean '{close[0]}'?" if close else "See: suture --help"), 2)
+    else:
+        _run(args[0], args[1:])
+
+
+def _run(name: str, args: list[str]) -> None:
+    try:
+        import_module(COMMANDS[name][0]).app(args=args, prog_name=f"suture {name}")
+    except SutureError as error:
+        _fail(str(error), 1)
+
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write(f"error: {text}\n")
+    sys.exit(code)
+
+
+def _help() -> None:
+    console = Console(highlight=False)
+    console.print(
+        "[bold]suture[/] joins health systems: HL7 v2 feeds and EHR APIs into one FHIR R4 chart and out again.\n"
+    )
+    console.print("Usage: suture COMMAND …    (suture COMMAND --help tells more, with an example)")
+    console.print("First:  suture demo        then: suture init DIR\n")
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    for name, (_, summary) in COMMANDS.items():
+        table.add_row(f"[bold]{name}[/]", summary)
+    console.print(table)

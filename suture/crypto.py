@@ -1,0 +1,81 @@
+"""Keys and secrets: the key file, envelope encryption, random tokens and their hashes.
+
+Envelope: the key file holds one 32-byte key that only wraps other keys (AES-256-GCM, NIST SP 800-38D).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from suture.errors import Unstartable
+
+KEY_BYTES = 32
+_HEADER = "suture-key/1 "
+
+
+def new_key() -> bytes:
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def new_token() -> str:
+    """256 random bits for a URL or a header."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of a token; tokens carry 256 random bits, so one SHA-256 is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def seal(key: bytes, plain: bytes, context: bytes) -> bytes:
+    """`plain` encrypted and bound to `context` (where it belongs); another context will not open it."""
+    nonce = secrets.token_bytes(12)
+    return nonce + AESGCM(key).encrypt(nonce, plain, context)
+
+
+def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
+    """The plain bytes; raises Unstartable when key, bytes or context are not those of seal()."""
+    try:
+        return AESGCM(key).decrypt(sealed[:12], sealed[12:], context)
+    except (InvalidTag, ValueError) as error:
+        raise Unstartable(
+            "this key does not open what was sealed",
+            mend="Set SUTURE_KEY_FILE to the key file that belongs to this database.",
+        ) from error
+
+
+def create_key_file(path: Path) -> bytes:
+    """Writes a new key file (mode 600) and syncs it to disk; refuses to replace one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = new_key()
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(_HEADER + base64.b64encode(key).decode() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def read_key_file(path: Path) -> bytes:
+    """The key; raises Unstartable with the mend when it is missing, readable by others or not a key."""
+    if not path.exists():
+        raise Unstartable(
+            f"no key file at {path}", mend="Set SUTURE_KEY_FILE to the key that belongs to this database."
+        )
+    if path.stat().st_mode & 0o077:
+        raise Unstartable(f"others may read the key file {path}", mend=f"Run: chmod 600 {path}")
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    try:
+        key = base64.b64decode(text.removeprefix(_HEADER), validate=True)
+    except ValueError:
+        key = b""
+    if not text.startswith(_HEADER) or len(key) != KEY_BYTES:
+        raise Unstartable(f"{path} is not a Suture key file", mend="Restore it from where you keep your keys.")
+    return key

@@ -1,0 +1,29 @@
+"""The calls that go up the house: a lower floor names what it needs here, app.py wires the real thing in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a source may answer after its message is committed with fsync."""
+
+    message_id: str
+    duplicate: bool = False
+    answer: bytes = b""  # the stored acknowledgement, when the source keeps one
+    rejected: str = ""  # why the content was refused (broken in structure); it is kept all the same
+
+
+class Accept(Protocol):
+    """Journals one original durably; raises Unavailable when it could not be made durable."""
+
+    async def __call__(self, source: str, original: bytes, attributes: Mapping[str, Any]) -> Receipt: ...
+
+
+class Write(Protocol):
+    """Runs a unit of work inside the next group commit; returns its result after the fsync."""
+
+    async def __call__(self, unit: Any) -> Any: ...

@@ -1,0 +1,194 @@
+"""The one table of settings: `SUTURE_SECTION_NAME` in the environment > suture.toml > default.
+
+suture.toml: https://toml.io/en/v1.0.0
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from suture.component import seconds, size
+from suture.errors import InvalidFile, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting; `name` is `section.key` as in suture.toml, `SUTURE_SECTION_KEY` in the environment."""
+
+    name: str
+    kind: str  # string | integer | boolean | duration (seconds) | size (bytes) | path
+    default: Any
+    help: str
+
+    @property
+    def environment(self) -> str:
+        return "SUTURE_" + self.name.replace(".", "_").upper()
+
+
+# `database` and `key_file` have published names without a section.
+TABLE: tuple[Setting, ...] = (
+    Setting(
+        "database", "string", "", "where everything is kept: sqlite:PATH; default: data/suture.db in the project folder"
+    ),
+    Setting(
+        "key_file",
+        "path",
+        "",
+        "the key that opens the database; default: outside the data folder, in the user's config folder",
+    ),
+    Setting("http.host", "string", "127.0.0.1", "address the web side listens on"),
+    Setting("http.port", "integer", 8080, "port the web side listens on"),
+    Setting("http.base_url", "string", "", "the address the outside world sees; default: http://HOST:PORT"),
+    Setting("http.max_body", "size", "64MiB", "largest request body"),
+    Setting("http.read_timeout", "duration", "30s", "how long a request may take to arrive"),
+    Setting("http.tls_certificate", "path", "", "PEM file with the certificate chain"),
+    Setting("http.tls_key", "path", "", "PEM file with the private key"),
+    Setting("mllp.host", "string", "127.0.0.1", "address MLLP sources listen on"),
+    Setting("mllp.port", "integer", 2575, "port of an mllp.listen source that names none"),
+    Setting("mllp.max_frame", "size", "16MiB", "largest HL7 v2 message"),
+    Setting("mllp.max_connections", "integer", 512, "MLLP connections at once"),
+    Setting("mllp.idle_timeout", "duration", "1h", "an MLLP connection silent for so long is closed"),
+    Setting("mllp.frame_timeout", "duration", "30s", "how long one frame may take to arrive"),
+    Setting("fhir.page_size", "integer", 50, "entries of a search page when _count is not given"),
+    Setting("fhir.max_page_size", "integer", 1000, "largest _count"),
+    Setting("fhir.max_bundle", "integer", 10000, "most entries of a batch or transaction"),
+    Setting("fhir.max_depth", "integer", 100, "deepest nesting of a JSON body"),
+    Setting("fhir.max_includes", "integer", 1000, "most included resources of one page"),
+    Setting(
+        "search.budget", "duration", "10s", "a query that runs longer is ended with an outcome that says what to narrow"
+    ),
+    Setting("session.idle", "duration", "15m", "a console session silent for so long ends"),
+    Setting("session.life", "duration", "12h", "a console session ends after so long"),
+    Setting("session.first_run_link", "duration", "24h", "life of the link that creates the administrator"),
+    Setting("login.free_attempts", "integer", 5, "wrong passwords before waiting times begin"),
+    Setting("engine.workers", "integer", 64, "runs walked at once"),
+    Setting("engine.retry_attempts", "integer", 8, "attempts of a delivery before it becomes a dead letter"),
+    Setting(
+        "engine.retry_first", "duration", "2s", "wait before the second attempt; doubles up to engine.retry_longest"
+    ),
+    Setting("engine.retry_longest", "duration", "10m", "longest wait between two attempts"),
+    Setting("engine.send_timeout", "duration", "30s", "how long a destination may take to answer"),
+    Setting("engine.max_parse", "size", "16MiB", "largest message a step reads as text"),
+    Setting("fhirpath.steps", "integer", 1_000_000, "most evaluation steps of one expression"),
+    Setting("backup.keep", "integer", 7, "backups kept in a backup folder"),
+)
+
+
+class Settings:
+    """The settings in force; `settings["http.port"]` gives the value in its unit (seconds, bytes)."""
+
+    def __init__(self, values: Mapping[str, Any], folder: Path) -> None:
+        self._values = dict(values)
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def with_values(self, **values: Any) -> Settings:
+        """A copy with other values; `__` stands for the dot: `http__port=0`."""
+        changed = {name.replace("__", "."): value for name, value in values.items()}
+        unknown = set(changed) - set(self._values)
+        if unknown:
+            raise KeyError(f"no setting named {', '.join(sorted(unknown))}")
+        return Settings({**self._values, **changed}, self.folder)
+
+    @property
+    def database(self) -> str:
+        return str(self["database"]) or f"sqlite:{self.folder / 'data' / 'suture.db'}"
+
+    @property
+    def key_file(self) -> Path:
+        """Outside the data folder: one key per project folder under the user's configuration."""
+        if self["key_file"]:
+            return Path(self["key_file"])
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        return home / "suture" / f"{self.folder.resolve().name or 'suture'}-{_fingerprint(self.folder)}.key"
+
+
+def _fingerprint(folder: Path) -> str:
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+
+
+def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a project folder; raises InvalidFile with every unknown name and wrong value."""
+    env = os.environ if environment is None else environment
+    file = folder / "suture.toml"
+    written = _flat(_toml(file))
+    problems = [
+        Problem(str(file), 0, 0, f"no setting named '{name}'", _nearest(name))
+        for name in written
+        if name not in {s.name for s in TABLE}
+    ]
+    values: dict[str, Any] = {}
+    for setting in TABLE:
+        origin, raw = str(file), written.get(setting.name, setting.default)
+        if setting.environment in env:
+            origin, raw = setting.environment, env[setting.environment]
+        try:
+            values[setting.name] = _value(setting, raw)
+        except ValueError as error:
+            problems.append(Problem(origin, 0, 0, f"'{setting.name}': {error}", setting.help))
+    if problems:
+        raise InvalidFile(problems)
+    return Settings(values, folder)
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidFile([Problem(str(file), 0, 0, f"not TOML: {error}", "See https://toml.io")]) from error
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+def _value(setting: Setting, raw: Any) -> Any:
+    if setting.kind == "duration":
+        return seconds(raw)
+    if setting.kind == "size":
+        return size(raw)
+    if setting.kind == "integer":
+        return _integer(raw)
+    if setting.kind == "boolean":
+        return _boolean(raw)
+    return str(raw)
+
+
+def _integer(raw: Any) -> int:
+    try:
+        return int(str(raw))
+    except ValueError:
+        raise ValueError(f"'{raw}' is not a whole number") from None
+
+
+def _boolean(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if str(raw).lower() in {"true", "false"}:
+        return str(raw).lower() == "true"
+    raise ValueError(f"'{raw}' is not true or false")
+
+
+def _nearest(name: str) -> str:
+    close = get_close_matches(name, [s.name for s in TABLE], 1)
+    return f"Did you mean '{close[0]}'?" if close else "docs/settings.md lists them."
+
+
+def reference() -> str:
+    """The table as Markdown, for docs/settings.md."""
+    rows = [f"| `{s.name}` | `{s.environment}` | `{s.default}` | {s.help} |" for s in TABLE]
+    return "\n".join(["| setting | environment | default | meaning |", "|---|---|---|---|", *rows, ""])

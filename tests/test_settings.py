@@ -1,0 +1,37 @@
+"""Settings: environment over file over default, units, and errors that name the place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from suture import settings
+from suture.errors import InvalidFile
+
+
+def test_environment_wins_over_file_over_default(tmp_path: Path) -> None:
+    (tmp_path / "suture.toml").write_text('[http]\nport = 9000\nread_timeout = "2m"\n[mllp]\nmax_frame = "1MiB"\n')
+    found = settings.read(tmp_path, {"SUTURE_HTTP_PORT": "9001"})
+    assert (found["http.port"], found["http.read_timeout"], found["mllp.max_frame"], found["mllp.port"]) == (
+        9001,
+        120.0,
+        1048576,
+        2575,
+    )
+
+
+def test_every_problem_is_told_with_place_and_mend(tmp_path: Path) -> None:
+    (tmp_path / "suture.toml").write_text('[http]\nprot = 1\nport = "x"\n')
+    with pytest.raises(InvalidFile) as error:
+        settings.read(tmp_path, {"SUTURE_HTTP_READ_TIMEOUT": "soon"})
+    text = str(error.value)
+    assert "no setting named 'http.prot'" in text
+    assert "Did you mean 'http.port'?" in text
+    assert "'x' is not a whole number" in text
+    assert "SUTURE_HTTP_READ_TIMEOUT" in text
+    assert "'soon' is not a duration" in text
+
+
+def test_the_key_file_stands_outside_the_project(tmp_path: Path) -> None:
+    assert tmp_path not in settings.read(tmp_path, {}).key_file.parents
