@@ -1,0 +1,1 @@
+"""The tests of Suture: a mirror of the package, contract suites and journeys."""
