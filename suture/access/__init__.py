@@ -1,0 +1,1 @@
+"""Who may do what: callers, their scopes, and the one policy every returned row passes."""

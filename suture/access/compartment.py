@@ -1,0 +1,104 @@
+"""Whether a resource lies in a patient's compartment, compiled from R4's definition of it.
+
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from suture.standards.fhir.definitions import compartment, search_parameter
+
+# Types about no patient at all: a patient's token may read them, as US Core's profiles expect.
+SHARED = frozenset(
+    [
+        "ActivityDefinition",
+        "CapabilityStatement",
+        "CodeSystem",
+        "ConceptMap",
+        "Endpoint",
+        "HealthcareService",
+        "ImplementationGuide",
+        "InsurancePlan",
+        "Library",
+        "Location",
+        "Measure",
+        "Medication",
+        "MedicationKnowledge",
+        "OperationDefinition",
+        "Organization",
+        "OrganizationAffiliation",
+        "PlanDefinition",
+        "Practitioner",
+        "PractitionerRole",
+        "Questionnaire",
+        "SearchParameter",
+        "StructureDefinition",
+        "StructureMap",
+        "Substance",
+        "ValueSet",
+    ]
+)
+# What R4 leaves out of the compartment though it names a patient.
+ADDED = {"Device": ("patient",)}
+# `Patient.link` would open other people's records: a patient's compartment holds that one Patient only.
+OWN_RECORD = "Patient"
+
+_WHERE = re.compile(r"\.where\(resolve\(\) is \w+\)")
+_PATH = re.compile(r"[A-Z]\w*(\.[a-z]\w*)+")
+
+
+@cache
+def parameters(resource_type: str) -> tuple[str, ...]:
+    """The search parameters through which a resource of this type belongs to a patient; none: never."""
+    if resource_type == OWN_RECORD:
+        return ()
+    return ADDED.get(resource_type) or compartment("Patient").get(resource_type, ())
+
+
+def holds(patient: str, resource: dict[str, Any]) -> bool:
+    """Whether this resource belongs to the patient with this id."""
+    kind = resource.get("resourceType", "")
+    if kind == OWN_RECORD:
+        return bool(resource.get("id") == patient)
+    wanted = f"Patient/{patient}"
+    return any(_names(value, wanted) for path in _paths(kind) for value in _walk(resource, path))
+
+
+@cache
+def _paths(resource_type: str) -> tuple[tuple[str, ...], ...]:
+    found: list[tuple[str, ...]] = []
+    for code in parameters(resource_type):
+        parameter = search_parameter(resource_type, code)
+        if parameter is not None:
+            found += _read(resource_type, parameter.expression)
+    return tuple(found)
+
+
+def _read(resource_type: str, expression: str) -> Iterator[tuple[str, ...]]:
+    """The plain paths of an expression such as `A.b.where(resolve() is Patient) | A.c.d`."""
+    for branch in _WHERE.sub("", expression).split("|"):
+        path = branch.strip().strip("()").strip()
+        if not _PATH.fullmatch(path):
+            raise AssertionError(f"compartment of {resource_type}: no plain path: {branch}")
+        kind, *names = path.split(".")
+        if kind == resource_type:
+            yield tuple(names)
+
+
+def _walk(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _walk(item, path)
+    elif not path:
+        yield value
+    elif isinstance(value, dict) and path[0] in value:
+        yield from _walk(value[path[0]], path[1:])
+
+
+def _names(value: Any, wanted: str) -> bool:
+    reference = value.get("reference") if isinstance(value, dict) else None
+    return isinstance(reference, str) and (reference == wanted or reference.startswith(wanted + "/_history/"))

@@ -1,0 +1,97 @@
+"""May this caller do this? Deny by default; every interaction, search and returned row passes here."""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from suture.access import compartment
+from suture.access.caller import Caller, Scope
+from suture.errors import Forbidden, Unauthenticated
+
+# FHIR interaction -> the letter of `cruds` it needs.
+LETTERS = {
+    "read": "r",
+    "vread": "r",
+    "history-instance": "r",
+    "history-type": "s",
+    "history-system": "s",
+    "search-type": "s",
+    "search-system": "s",
+    "create": "c",
+    "update": "u",
+    "patch": "u",
+    "delete": "d",
+}
+
+SYSTEM = Caller("system", "system", "system", (Scope("system", "*", "cruds"),))
+
+
+class Reach(Enum):
+    """How far a caller's scopes carry for one interaction on one type."""
+
+    NOTHING = "nothing"
+    COMPARTMENT = "compartment"  # one patient's compartment only
+    EVERYTHING = "everything"
+
+
+def flow_caller(flow_id: str) -> Caller:
+    """The caller a flow writes as: the whole chart, under the flow's own name in the audit."""
+    return Caller(f"flow:{flow_id}", "flow", flow_id, (Scope("system", "*", "cruds"),))
+
+
+def reach(caller: Caller, interaction: str, resource_type: str) -> Reach:
+    """How far this caller reaches; an unknown interaction reaches nothing."""
+    return _reach(caller.scopes, bool(caller.patient), LETTERS.get(interaction, "?"), resource_type)
+
+
+@lru_cache(maxsize=8192)
+def _reach(scopes: tuple[Scope, ...], patient: bool, letter: str, resource_type: str) -> Reach:
+    contexts = {s.context for s in scopes if letter in s.letters and s.type in ("*", resource_type)}
+    if contexts & {"user", "system"}:
+        return Reach.EVERYTHING
+    if "patient" not in contexts or not patient:
+        return Reach.NOTHING
+    if resource_type in compartment.SHARED:
+        return Reach.EVERYTHING if letter in "rs" else Reach.NOTHING
+    inside = resource_type == compartment.OWN_RECORD or compartment.parameters(resource_type)
+    return Reach.COMPARTMENT if inside else Reach.NOTHING
+
+
+def require(caller: Caller, interaction: str, resource_type: str) -> Reach:
+    """How far the caller reaches; raises Forbidden naming the scope that is missing when it is nowhere."""
+    found = reach(caller, interaction, resource_type)
+    if found is Reach.NOTHING:
+        raise refusal(caller, interaction, resource_type)
+    return found
+
+
+def refusal(caller: Caller, interaction: str, resource_type: str) -> Forbidden | Unauthenticated:
+    """The error for a type-level refusal, naming its reason."""
+    if caller.kind == "anonymous":
+        return Unauthenticated("this needs a bearer key or a session", mend="Send Authorization: Bearer KEY.")
+    letter = LETTERS.get(interaction, "?")
+    return Forbidden(
+        f"'{caller.name}' may not {interaction} {resource_type}",
+        where=resource_type,
+        mend=f"It needs a scope such as user/{resource_type}.{letter}; its scopes do not reach that.",
+    )
+
+
+def allows(caller: Caller, interaction: str, resource_type: str, resource: dict[str, Any] | None) -> bool:
+    """Whether this very row may be given to, or written by, the caller; without a body only a wide grant allows."""
+    found = reach(caller, interaction, resource_type)
+    if found is Reach.EVERYTHING:
+        return True
+    if found is Reach.NOTHING or resource is None or caller.patient is None:
+        return False
+    return compartment.holds(caller.patient, resource)
+
+
+def require_role(caller: Caller, role: str) -> None:
+    """Raises unless the caller holds the role."""
+    if caller.kind == "anonymous":
+        raise Unauthenticated("this needs a session", mend="Sign in first.")
+    if role not in caller.roles:
+        raise Forbidden(f"'{caller.name}' does not hold the role '{role}'", mend="Ask an administrator.")
