@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from suture.errors import Unstartable
 
@@ -32,6 +34,11 @@ def new_token() -> str:
 def token_hash(token: str) -> bytes:
     """What is kept of a token; tokens carry 256 random bits, so one SHA-256 is enough."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def derive(key: bytes, purpose: str) -> bytes:
+    """A key for one purpose only, made of another (HKDF, RFC 5869); it says nothing about its origin."""
+    return HKDF(SHA256(), KEY_BYTES, None, purpose.encode()).derive(key)
 
 
 def seal(key: bytes, plain: bytes, context: bytes) -> bytes:

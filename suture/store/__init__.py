@@ -1,0 +1,1 @@
+"""The store: the one floor that knows SQL; one encrypted SQLite file (https://sqlite.org) holds everything."""

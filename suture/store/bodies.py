@@ -1,0 +1,65 @@
+"""Bodies as they are kept: the exact bytes, zstd-compressed with a dictionary whose number stands in the row (RFC 8878)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+import zstandard
+
+from suture.errors import Unavailable
+from suture.store.shared import Shared
+
+RAW = -1  # kept as it came
+PLAIN = 0  # zstd without a dictionary
+LEVEL = 3
+SMALLEST = 64  # shorter bodies are kept as they came
+LARGEST = 1 << 30
+
+
+class Bodies:
+    """Packs and unpacks for one connection (zstd contexts belong to one thread)."""
+
+    def __init__(self, shared: Shared, raw: apsw.Connection) -> None:
+        self._shared = shared
+        self._raw = raw
+        self._packers: dict[int, zstandard.ZstdCompressor] = {}
+        self._unpackers: dict[int, zstandard.ZstdDecompressor] = {}
+
+    def pack(self, kind: str, body: bytes) -> tuple[int, bytes]:
+        """(dictionary number, packed bytes); `kind` is resource, message or content."""
+        if len(body) < SMALLEST:
+            return RAW, body
+        number = self._shared.current.get(kind, PLAIN)
+        packer = self._packers.get(number) or self._packer(number)
+        return number, packer.compress(body)
+
+    def unpack(self, number: int, packed: bytes) -> bytes:
+        if number == RAW:
+            return packed
+        unpacker = self._unpackers.get(number) or self._unpacker(number)
+        try:
+            return unpacker.decompress(packed, max_output_size=LARGEST)
+        except zstandard.ZstdError as error:
+            raise Unavailable("a stored body is damaged", mend="Run: suture verify") from error
+
+    def _packer(self, number: int) -> zstandard.ZstdCompressor:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_dict_id=False, write_content_size=True
+        )
+        options: dict[str, Any] = {"dict_data": self._dictionary(number)} if number else {}
+        self._packers[number] = zstandard.ZstdCompressor(compression_params=parameters, **options)
+        return self._packers[number]
+
+    def _unpacker(self, number: int) -> zstandard.ZstdDecompressor:
+        options: dict[str, Any] = {"dict_data": self._dictionary(number)} if number else {}
+        self._unpackers[number] = zstandard.ZstdDecompressor(format=zstandard.FORMAT_ZSTD1_MAGICLESS, **options)
+        return self._unpackers[number]
+
+    def _dictionary(self, number: int) -> zstandard.ZstdCompressionDict:
+        if number not in self._shared.dictionaries:
+            row = self._raw.execute("SELECT bytes FROM dictionary WHERE zd = ?", (number,)).fetchone()
+            if row is None:
+                raise Unavailable("the dictionary of a stored body is missing", mend="Run: suture verify")
+            self._shared.dictionaries[number] = row[0]
+        return zstandard.ZstdCompressionDict(self._shared.dictionaries[number])

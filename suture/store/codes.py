@@ -1,0 +1,47 @@
+"""Interned codes: one number for each (system, code), so that index rows are small integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from suture.store.connection import Connection, Tx
+
+
+def number(tx: Tx, system: str, code: str) -> int:
+    """The number of a code, given now if it has none yet."""
+    key = (system, code)
+    known = tx.shared.codes.get(key)
+    if known is not None:
+        return known
+    row = tx.one("SELECT tid FROM tok WHERE code = ? AND sys = ?", (code, system))
+    if row is None:
+        tx.execute("INSERT INTO tok (sys, code) VALUES (?, ?)", key)
+        row = (tx.last_rowid,)
+        tx.on_rollback(lambda: tx.shared.codes.pop(key, None))
+    if len(tx.shared.codes) >= CACHED:
+        tx.shared.codes.clear()
+    tx.shared.codes[key] = row[0]
+    return int(row[0])
+
+
+CACHED = 200_000  # beyond that (codes as unique as identifiers) the cache starts anew
+
+
+def find(connection: Connection, system: str | None, code: str) -> list[int]:
+    """The numbers of a code; without a system (None) those of every system that has it."""
+    if system is None:
+        return [tid for (tid,) in connection.execute("SELECT tid FROM tok WHERE code = ?", (code,))]
+    known = connection.shared.codes.get((system, code))
+    if known is not None:
+        return [known]
+    return [tid for (tid,) in connection.execute("SELECT tid FROM tok WHERE code = ? AND sys = ?", (code, system))]
+
+
+def texts(connection: Connection, numbers: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """(system, code) of each number."""
+    found: dict[int, tuple[str, str]] = {}
+    for tid in numbers:
+        row = connection.one("SELECT sys, code FROM tok WHERE tid = ?", (tid,))
+        if row:
+            found[tid] = (row[0], row[1])
+    return found

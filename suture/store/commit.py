@@ -1,0 +1,238 @@
+"""Natural group commit: every unit that arrived during the last commit is part of the next transaction.
+
+Units run on the event loop in arrival order, each in a savepoint of its own; COMMIT with its fsync runs in one helper
+thread; a unit's caller goes on only when its bytes are on disk (https://sqlite.org/wal.html, synchronous=FULL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import apsw
+
+from suture.clock import Clock
+from suture.errors import SutureError, Unavailable
+from suture.store.connection import Tx, translated
+
+T = TypeVar("T")
+Unit = Callable[[Tx], Any]
+
+LOCK_TIMEOUT_MS = 30_000  # how long another process may hold the write lock
+GROUP_SECONDS = 0.02  # a group takes no further units after so long on the loop
+PROBE_SECONDS = 1.0  # how often a fenced database is tried again
+
+
+class Stepper:
+    """Numbers transactions in time: never the same microsecond twice, never backwards, whatever the clock does."""
+
+    def __init__(self, clock: Clock, last: int = 0) -> None:
+        self._clock = clock
+        self.last = last
+
+    def __call__(self) -> int:
+        self.last = max(self._clock.micros(), self.last + 1)
+        return self.last
+
+
+def run_unit(tx: Tx, unit: Callable[[Tx], T]) -> T:
+    """Runs one unit in its savepoint; undoes it alone when it raises."""
+    committed, rolled_back = len(tx._committed), len(tx._rolled_back)
+    tx.execute("SAVEPOINT unit")
+    try:
+        result = unit(tx)
+        tx.execute("RELEASE unit")
+    except BaseException:
+        if tx.raw.in_transaction:
+            tx.execute("ROLLBACK TO unit")
+            tx.execute("RELEASE unit")
+        forget(tx, committed, rolled_back)
+        raise
+    return result
+
+
+def forget(tx: Tx, committed: int = 0, rolled_back: int = 0) -> None:
+    """Calls what a rollback must undo outside the database, newest first."""
+    del tx._committed[committed:]
+    while len(tx._rolled_back) > rolled_back:
+        tx._rolled_back.pop()()
+
+
+class GroupCommit:
+    """The writer of a serving process; made for one event loop."""
+
+    def __init__(self, tx: Tx, stepper: Stepper, reopen: Callable[[], Tx], committed: Callable[[], None]) -> None:
+        self._tx = tx
+        self._stepper = stepper
+        self._reopen = reopen
+        self._on_commit = committed
+        self._where = str(tx.shared.path)
+        self._thread = ThreadPoolExecutor(1, "suture-commit")
+        self._waiting: deque[tuple[Unit, asyncio.Future[Any]]] = deque()
+        self._scheduled = False
+        self._busy = False
+        self._lost: apsw.Error | None = None  # what SQLite said when it gave a transaction up
+        self.fenced = ""  # why nothing is written just now
+        self.groups = 0
+        self.units = 0
+
+    @property
+    def backlog(self) -> int:
+        """Units that wait for their turn."""
+        return len(self._waiting)
+
+    async def write(self, unit: Callable[[Tx], T]) -> T:
+        """Runs `unit` in the next group; returns its result when that group is on disk."""
+        if self.fenced:
+            raise Unavailable(self.fenced, where=self._where, after=PROBE_SECONDS)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.append((unit, future))
+        self._schedule(loop)
+        return await future
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._scheduled and not self._busy and self._waiting:
+            self._scheduled = True
+            loop.call_soon(self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Takes the write lock: at once when it is free, else the helper thread waits for it."""
+        self._scheduled, self._busy = False, True
+        try:
+            self._tx.raw.set_busy_timeout(0)
+            self._tx.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError:
+            self._in_thread(loop, self._wait_for_lock, self._run)
+        except apsw.Error as error:
+            self._failed(loop, [], error)
+        else:
+            self._run(loop, None, [])
+
+    def _wait_for_lock(self) -> None:
+        self._tx.raw.set_busy_timeout(LOCK_TIMEOUT_MS)
+        self._tx.execute("BEGIN IMMEDIATE")
+
+    def _run(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:
+        if error is not None:
+            self._failed(loop, [], error)
+            return
+        done = self._run_units(loop)
+        if not self._tx.raw.in_transaction:  # SQLite gave the whole transaction up (disk full, I/O error)
+            self._failed(loop, done, self._lost or apsw.Error())
+            return
+        self._in_thread(loop, self._commit, self._finish, done)
+
+    def _run_units(self, loop: asyncio.AbstractEventLoop) -> list[tuple[asyncio.Future[Any], Any]]:
+        tx, waiting = self._tx, self._waiting
+        tx.now = self._stepper()
+        end = loop.time() + GROUP_SECONDS
+        done: list[tuple[asyncio.Future[Any], Any]] = []
+        while waiting and loop.time() < end:
+            unit, future = waiting.popleft()
+            if future.done():  # its caller gave up before it ran
+                continue
+            try:
+                done.append((future, run_unit(tx, unit)))
+            except apsw.Error as error:
+                self._lost = error
+                if not tx.raw.in_transaction:
+                    done.append((future, None))
+                    break
+                future.set_exception(translated(error, self._where))
+            except BaseException as error:  # the unit's own affair: its caller hears it
+                future.set_exception(error)
+        return done
+
+    def _commit(self) -> None:
+        self._tx.execute("COMMIT")
+
+    def _in_thread(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        work: Callable[[], None],
+        then: Callable[[asyncio.AbstractEventLoop, BaseException | None, list[Any]], None],
+        done: list[Any] | None = None,
+    ) -> None:
+        def call() -> None:
+            error: BaseException | None = None
+            try:
+                work()
+            except BaseException as raised:
+                error = raised
+            loop.call_soon_threadsafe(then, loop, error, done or [])
+
+        self._thread.submit(call)
+
+    def _finish(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, done: list[Any]) -> None:
+        if error is not None:
+            self._failed(loop, done, error)
+            return
+        calls, self._tx._committed = self._tx._committed, []
+        self._tx._rolled_back.clear()
+        self._busy = False
+        self.groups += 1
+        self.units += len(done)
+        for future, result in done:
+            if not future.done():
+                future.set_result(result)
+        for call in calls:
+            call()
+        self._on_commit()
+        self._schedule(loop)
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, done: list[Any], error: BaseException) -> None:
+        """Nothing of the group is on disk: every caller hears it, and nothing is written until a probe works."""
+        reason = translated(error, self._where) if isinstance(error, apsw.Error) else error
+        forget(self._tx)
+        for future, _ in done:
+            if not future.done():
+                future.set_exception(_again(reason))
+        if isinstance(error, apsw.BusyError):
+            self._refuse_waiting(reason)
+            self._busy = False
+            return
+        self.fenced = getattr(reason, "text", "the database could not write")
+        self._refuse_waiting(reason)
+        loop.call_later(PROBE_SECONDS, self._probe, loop)
+
+    def _refuse_waiting(self, reason: BaseException) -> None:
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(_again(reason))
+
+    def _probe(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._in_thread(loop, self._try_again, self._probed)
+
+    def _try_again(self) -> None:
+        """A fresh connection must write and sync one row before anything else may."""
+        self._tx.close()
+        self._tx = self._reopen()
+        self._tx.execute("BEGIN IMMEDIATE")
+        self._tx.execute("INSERT OR REPLACE INTO fact VALUES ('probe', ?)", (self._stepper(),))
+        self._tx.execute("COMMIT")
+
+    def _probed(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:
+        if error is not None:
+            loop.call_later(PROBE_SECONDS, self._probe, loop)
+            return
+        self.fenced = ""
+        self._busy = False
+        self._schedule(loop)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._tx.close()
+
+
+def _again(reason: BaseException) -> BaseException:
+    """One exception object per caller: a traceback must not be shared between tasks."""
+    if isinstance(reason, Unavailable):
+        return Unavailable(reason.text, where=reason.where, mend=reason.mend, after=reason.after)
+    if isinstance(reason, SutureError):
+        return type(reason)(reason.text, where=reason.where, mend=reason.mend)
+    return Unavailable(f"the database could not write ({type(reason).__name__})")

@@ -1,0 +1,222 @@
+"""The database: one encrypted file, one writer that commits in groups, readers that are never blocked.
+
+https://sqlite.org/wal.html · docs/storage.md
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+import apsw
+
+from suture import crypto
+from suture.clock import SYSTEM, Clock, new_id
+from suture.errors import Unavailable, Unstartable
+from suture.settings import Settings
+from suture.store import envelope, migrations
+from suture.store.checkpoint import Checkpoints
+from suture.store.commit import LOCK_TIMEOUT_MS, GroupCommit, Stepper, forget, run_unit
+from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated
+from suture.store.shared import Shared
+
+T = TypeVar("T")
+
+READ_CACHE = 24 << 20
+WRITE_CACHE = 24 << 20
+SQLITE_HEADER = b"SQLite format 3\0"
+
+
+class Database:
+    """`write` for the event loop, `write_now` for commands, `read` for short reads, `reader()` for long ones."""
+
+    def __init__(self, path: Path, shared: Shared, clock: Clock, notices: list[str]) -> None:
+        self.path = path
+        self.shared = shared
+        self.clock = clock
+        self.notices = notices  # what the command that opened it says aloud
+        self.read = self.reader(READ_CACHE)
+        self._stepper = Stepper(clock, _latest(self.read))
+        self._checkpoints = Checkpoints(path, lambda: open_raw(path, shared.envelope.key, cache_bytes=1 << 20))
+        self._group: GroupCommit | None = None
+        self._now: Tx | None = None
+        self._now_lock = threading.Lock()
+        self._serving: IO[str] | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock = SYSTEM, *, serving: bool = False) -> Database:
+        """Opens the database of the settings, creating key file, envelope and schema at the first start.
+
+        Raises Unstartable for a wrong key, a newer schema, a file that is none of ours, a folder that can't be written;
+        with `serving` also when another process already serves it.
+        """
+        path = path_of(settings.database)
+        notices: list[str] = []
+        opened = _open_envelope(path, settings.key_file, clock, notices)
+        shared = Shared(path, opened, clock)
+        raw = open_raw(path, opened.key, create=True)
+        try:
+            raw.pragma("application_id", APPLICATION_ID)
+            migrations.migrate(raw, clock.micros(), str(path))
+        finally:
+            raw.close()
+        database = cls(path, shared, clock, notices)
+        if serving:
+            database._serving = _lock(path)
+        return database
+
+    async def write(self, unit: Callable[[Tx], T]) -> T:
+        """Runs `unit` in the next group commit; returns when it is on disk. A unit that raises is undone alone."""
+        if self._group is None:
+            self._group = GroupCommit(self._writer(), self._stepper, self._writer, self._checkpoints.after_commit)
+        return await self._group.write(unit)
+
+    def write_now(self, unit: Callable[[Tx], T]) -> T:
+        """The same at once and on its own, for commands and threads; never call it on a serving loop."""
+        with self._now_lock:
+            tx = self._now = self._now or self._writer()
+            tx.raw.set_busy_timeout(LOCK_TIMEOUT_MS)
+            try:
+                result = self._commit_now(tx, unit)
+            except apsw.Error as error:
+                raise translated(error, str(self.path)) from error
+        calls, tx._committed = tx._committed, []
+        for call in calls:
+            call()
+        self._checkpoints.after_commit()
+        return result
+
+    def _commit_now(self, tx: Tx, unit: Callable[[Tx], T]) -> T:
+        tx.execute("BEGIN IMMEDIATE")
+        try:
+            tx.now = self._stepper()
+            result = run_unit(tx, unit)
+            tx.execute("COMMIT")
+        except BaseException:
+            if tx.raw.in_transaction:
+                tx.execute("ROLLBACK")
+            forget(tx)
+            raise
+        tx._rolled_back.clear()
+        return result
+
+    def reader(self, cache_bytes: int = 8 << 20) -> Connection:
+        """Another reading connection, for a thread of its own; close it after use."""
+        raw = open_raw(self.path, self.shared.envelope.key, cache_bytes=cache_bytes)
+        raw.pragma("query_only", True)
+        return Connection(raw, self.shared)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Several reads that see one state; keep it short and without an await, it holds checkpoints up."""
+        self.read.execute("BEGIN")
+        try:
+            yield self.read
+        finally:
+            self.read.execute("COMMIT")
+
+    def _writer(self) -> Tx:
+        tx = Tx(open_raw(self.path, self.shared.envelope.key, cache_bytes=WRITE_CACHE), self.shared)
+        self._checkpoints.watch(tx.raw)
+        return tx
+
+    @property
+    def fenced(self) -> str:
+        """Why nothing can be written just now; empty when all is well."""
+        return self._group.fenced if self._group else ""
+
+    @property
+    def backlog(self) -> int:
+        """Units that wait for a group."""
+        return self._group.backlog if self._group else 0
+
+    def require_writable(self) -> None:
+        """Raises Unavailable while the database is fenced."""
+        if self.fenced:
+            raise Unavailable(self.fenced, where=str(self.path))
+
+    def close(self) -> None:
+        """Ends all connections; the last one out moves the WAL into the file."""
+        if self._group:
+            self._group.close()
+        if self._now:
+            self._now.close()
+        self._checkpoints.close()
+        self.read.close()
+        if self._serving:
+            self._serving.close()
+
+
+def path_of(address: str) -> Path:
+    """The file of `sqlite:PATH`."""
+    kind, _, rest = address.partition(":")
+    if kind != "sqlite" or not rest:
+        raise Unstartable(
+            "this version keeps its rows in SQLite only", where="SUTURE_DATABASE", mend="Write sqlite:PATH."
+        )
+    return Path(rest).absolute()
+
+
+def _open_envelope(path: Path, key_file: Path, clock: Clock, notices: list[str]) -> envelope.Envelope:
+    beside = envelope.path_of(path)
+    if beside.exists():
+        return envelope.read(path, crypto.read_key_file(key_file))
+    if path.exists() and path.stat().st_size:
+        raise _not_ours(path, beside)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if key_file.exists():
+            key = crypto.read_key_file(key_file)
+        else:
+            key = crypto.create_key_file(key_file)
+            notices.append(
+                f"Created the key file {key_file} (mode 600). Without it nobody can read the database, a backup "
+                "included: keep a copy of it in a safe place, apart from the backups."
+            )
+        return envelope.create(path, key, new_id(clock))
+    except OSError as error:
+        raise Unstartable(
+            f"the folder cannot be written ({error.strerror})",
+            where=str(error.filename or path.parent),
+            mend="Give this user the right to write there, or name another place in SUTURE_DATABASE or SUTURE_KEY_FILE.",
+        ) from error
+
+
+def _not_ours(path: Path, beside: Path) -> Unstartable:
+    with path.open("rb") as file:
+        plain = file.read(16) == SQLITE_HEADER
+    text = "this is an SQLite database, but not one of Suture" if plain else f"its envelope {beside.name} is missing"
+    return Unstartable(text, where=str(path), mend="Name another file in SUTURE_DATABASE, or restore a backup.")
+
+
+def _lock(path: Path) -> IO[str]:
+    """One serving process per database; the lock ends with the process, however it ends."""
+    file = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise Unstartable(
+            f"another suture serves this database (process {holder})",
+            where=str(path),
+            mend="Stop it first, or give this one a database of its own.",
+        ) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _latest(connection: Connection) -> int:
+    """The newest time that stands in a row, so that time goes on from there even if the clock was set back."""
+    row = connection.one(
+        "SELECT max((SELECT coalesce(max(upd), 0) FROM res WHERE rt = n.nid)) FROM (SELECT DISTINCT rt AS nid FROM res) n"
+    )
+    return (row and row[0]) or 0

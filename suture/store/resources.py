@@ -1,0 +1,257 @@
+"""Resources and their versions, byte for byte (https://hl7.org/fhir/R4/http.html#history)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from heapq import merge
+from itertools import islice
+from typing import Any, NamedTuple
+
+from suture.errors import Conflict, PreconditionFailed
+from suture.store import names
+from suture.store.connection import Connection, Tx
+from suture.store.splice import splice
+
+METHODS = {"POST": 1, "PUT": 2, "DELETE": 3, "PATCH": 4}
+METHOD_OF = {number: method for method, number in METHODS.items()}
+DELETE = METHODS["DELETE"]
+VERSION_BITS = 24
+
+CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "deleted"
+
+
+class Row(NamedTuple):
+    """One version of one resource; `body` is empty when this version is a deletion."""
+
+    rid: int
+    type: str
+    id: str
+    version: int
+    updated: int  # microseconds
+    method: str  # POST | PUT | PATCH | DELETE: what made this version
+    body: bytes
+    change: str = ""  # of a write: created | updated | unchanged | deleted
+
+    @property
+    def deleted(self) -> bool:
+        return self.method == "DELETE"
+
+
+def key_of(id: str) -> bytes | str:
+    """An id as it stands in res.fid: 16 bytes for a UUID in its plain form, else the text."""
+    if len(id) == 36 and id[8] == "-":
+        try:
+            parsed = uuid.UUID(id)
+        except ValueError:
+            return id
+        if str(parsed) == id:
+            return parsed.bytes
+    return id
+
+
+def id_of(key: bytes | str) -> str:
+    return key if isinstance(key, str) else str(uuid.UUID(bytes=key))
+
+
+def read(connection: Connection, type: str, id: str) -> Row | None:
+    """The current version, a deletion included; None when the id was never used."""
+    row = connection.one(
+        "SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?",
+        (key_of(id), names.find(connection, type)),
+    )
+    return None if row is None else _row(connection, type, id, *row)
+
+
+def read_rid(connection: Connection, rid: int) -> Row | None:
+    """The current version by its row number, as index rows name it."""
+    row = connection.one("SELECT rt, fid, ver, upd, op, zd, body FROM res WHERE rid = ?", (rid,))
+    if row is None:
+        return None
+    return _row(connection, names.text(connection, row[0]), id_of(row[1]), rid, *row[2:])
+
+
+def vread(connection: Connection, type: str, id: str, version: int) -> Row | None:
+    """One version, current or old."""
+    current = read(connection, type, id)
+    if current is None or version >= current.version:
+        return current if current is not None and version == current.version else None
+    row = connection.one("SELECT upd, op, zd, body FROM hist WHERE hid = ?", (current.rid << VERSION_BITS | version,))
+    return None if row is None else _row(connection, type, id, current.rid, version, *row)
+
+
+def last_body(connection: Connection, row: Row) -> bytes:
+    """The body of this version, or of the last one before the deletion."""
+    while row.deleted and row.version > 1:
+        before = vread(connection, row.type, row.id, row.version - 1)
+        if before is None:
+            break
+        row = before
+    return row.body
+
+
+def _row(
+    connection: Connection, type: str, id: str, rid: int, ver: int, upd: int, op: int, zd: int, body: bytes | None
+) -> Row:
+    plain = b"" if body is None else connection.bodies.unpack(zd, body)
+    return Row(rid, type, id, ver, upd, METHOD_OF[op], plain)
+
+
+def put(
+    tx: Tx,
+    type: str,
+    id: str,
+    body: bytes,
+    rows: Any = None,
+    *,
+    method: str = "PUT",
+    if_version: int | None = None,
+    only_new: bool = False,
+) -> Row:
+    """Writes a version: id and meta are put into the bytes, all else stays. The same body again makes no version.
+
+    `if_version`: If-Match; another current version raises PreconditionFailed. `only_new`: an id in use raises Conflict.
+    """
+    rt = names.number(tx, type)
+    old = tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
+    _check(type, old, if_version, only_new)
+    if old is None:
+        return _insert(tx, rt, type, id, body, rows, method)
+    return _replace(tx, rt, type, id, body, rows, method, old)
+
+
+def _check(type: str, old: tuple[Any, ...] | None, if_version: int | None, only_new: bool) -> None:
+    if only_new and old is not None:
+        raise Conflict("this id is in use", where=type, mend="Send it with PUT, or without an id.")
+    if if_version is not None and (old is None or old[1] != if_version or old[3] == DELETE):
+        raise PreconditionFailed(
+            "the resource is no longer at the version of If-Match", where=type, mend="Read it again, then write."
+        )
+
+
+def _insert(tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Any, method: str) -> Row:
+    stored = splice(body, id, 1, tx.now)
+    zd, packed = tx.bodies.pack("resource", stored)
+    tx.execute(
+        "INSERT INTO res (rt, fid, ver, upd, op, zd, body) VALUES (?, ?, 1, ?, ?, ?, ?)",
+        (rt, key_of(id), tx.now, METHODS[method], zd, packed),
+    )
+    return Row(tx.last_rowid, type, id, 1, tx.now, method, stored, CREATED)
+
+
+def _replace(tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Any, method: str, old: tuple[Any, ...]) -> Row:
+    rid, ver, upd, op, zd, packed = old
+    before = b"" if packed is None else tx.bodies.unpack(zd, packed)
+    if before and splice(body, id, ver, upd) == before:
+        return Row(rid, type, id, ver, upd, METHOD_OF[op], before, UNCHANGED)
+    _keep_old(tx, rid, rt, old)
+    stored = splice(body, id, ver + 1, tx.now)
+    new_zd, new_packed = tx.bodies.pack("resource", stored)
+    tx.execute(
+        "UPDATE res SET ver = ?, upd = ?, op = ?, zd = ?, body = ? WHERE rid = ?",
+        (ver + 1, tx.now, METHODS[method], new_zd, new_packed, rid),
+    )
+    return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED)
+
+
+def _keep_old(tx: Tx, rid: int, rt: int, old: tuple[Any, ...]) -> None:
+    _, ver, upd, op, zd, packed = old
+    tx.execute("INSERT INTO hist VALUES (?, ?, ?, ?, ?, ?)", (rid << VERSION_BITS | ver, rt, upd, op, zd, packed))
+
+
+def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row | None:
+    """Makes a version that says deleted; None when the id was never used, `unchanged` when it is deleted already."""
+    rt = names.number(tx, type)
+    old = tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
+    _check(type, old, if_version, False)
+    if old is None:
+        return None
+    rid, ver, upd = old[:3]
+    if old[3] == DELETE:
+        return Row(rid, type, id, ver, upd, "DELETE", b"", UNCHANGED)
+    _keep_old(tx, rid, rt, old)
+    tx.execute(
+        "UPDATE res SET ver = ?, upd = ?, op = ?, zd = NULL, body = NULL, pat = NULL, sd = NULL WHERE rid = ?",
+        (ver + 1, tx.now, DELETE, rid),
+    )
+    return Row(rid, type, id, ver + 1, tx.now, "DELETE", b"", DELETED)
+
+
+class Place(NamedTuple):
+    """Where a history page ended: the next one goes on behind it."""
+
+    updated: int
+    rid: int
+    version: int
+
+
+NEWEST = Place(1 << 62, 1 << 62, 1 << 62)
+
+
+def history(
+    connection: Connection,
+    type: str = "",
+    id: str = "",
+    *,
+    since: int = 0,
+    until: int = 1 << 62,
+    after: Place = NEWEST,
+    count: int = 50,
+) -> list[Row]:
+    """Versions newest first: of one resource, of a type, or of all; `after` is the place the last page ended at."""
+    if id:
+        return _instance_history(connection, type, id, since, until, after, count)
+    types = [names.find(connection, type)] if type else [rt for (rt,) in connection.execute(_TYPES)]
+    top = min(after.updated, until)
+    found = merge(*(_type_history(connection, rt, since, top, after, count) for rt in types), key=_place, reverse=True)
+    return [
+        _row(connection, names.text(connection, rt), id_of(fid), rid, ver, upd, op, zd, body)
+        for upd, rid, ver, rt, fid, op, zd, body in islice(found, count)
+    ]
+
+
+# every type in use, by skipping from one to the next in the index
+_TYPES = """
+WITH RECURSIVE t(rt) AS (SELECT min(rt) FROM res UNION ALL SELECT (SELECT min(rt) FROM res WHERE rt > t.rt) FROM t WHERE t.rt IS NOT NULL)
+SELECT rt FROM t WHERE rt IS NOT NULL
+"""
+_CURRENT = """
+SELECT upd, rid, ver, rt, fid, op, zd, body FROM res
+WHERE rt = ? AND upd BETWEEN ? AND ? AND (upd, rid, ver) < (?, ?, ?) ORDER BY upd DESC, rid DESC LIMIT ?
+"""
+_OLD = """
+SELECT h.upd, h.hid >> 24 AS r, h.hid & 16777215 AS v, h.rt, res.fid, h.op, h.zd, h.body
+FROM hist h JOIN res ON res.rid = h.hid >> 24
+WHERE h.rt = ? AND h.upd BETWEEN ? AND ? AND (h.upd, h.hid >> 24, h.hid & 16777215) < (?, ?, ?)
+ORDER BY h.upd DESC, h.hid DESC LIMIT ?
+"""
+
+
+def _place(row: tuple[Any, ...]) -> tuple[int, int, int]:
+    return row[0], row[1], row[2]
+
+
+def _type_history(
+    connection: Connection, rt: int, since: int, top: int, after: Place, count: int
+) -> Iterable[tuple[Any, ...]]:
+    parameters = (rt, since, top, *after, count)
+    return merge(connection.all(_CURRENT, parameters), connection.all(_OLD, parameters), key=_place, reverse=True)
+
+
+def _instance_history(
+    connection: Connection, type: str, id: str, since: int, until: int, after: Place, count: int
+) -> list[Row]:
+    current = read(connection, type, id)
+    if current is None:
+        return []
+    low = current.rid << VERSION_BITS
+    top = low | min(after.version, current.version) - 1
+    old = connection.execute(
+        "SELECT hid & 16777215, upd, op, zd, body FROM hist WHERE hid BETWEEN ? AND ? AND upd BETWEEN ? AND ? "
+        "ORDER BY hid DESC LIMIT ?",
+        (low, top, since, until, count),
+    )
+    found = [_row(connection, type, id, current.rid, *row) for row in old]
+    if current.version < after.version and since <= current.updated <= until:
+        found.insert(0, current)
+    return found[:count]

@@ -1,0 +1,23 @@
+"""What all connections of one process share: interned names and codes, dictionaries, the envelope's keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from suture.clock import SYSTEM, Clock
+from suture.store.envelope import Envelope
+
+
+@dataclass(slots=True)
+class Shared:
+    """Caches only ever hold rows that are never changed or deleted; a rolled-back unit takes its own out again."""
+
+    path: Path
+    envelope: Envelope
+    clock: Clock = SYSTEM
+    names: dict[str, int] = field(default_factory=dict)  # text -> number of table name
+    texts: dict[int, str] = field(default_factory=dict)  # and back
+    codes: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, code) -> tok.tid
+    dictionaries: dict[int, bytes] = field(default_factory=dict)  # number -> zstd dictionary
+    current: dict[str, int] = field(default_factory=dict)  # kind of body -> dictionary in use

@@ -1,0 +1,63 @@
+"""Resources: versions, history, deletion, conflicts; what was written is what is read, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from suture.clock import new_id
+from suture.errors import Conflict, PreconditionFailed
+from suture.store import resources
+from suture.store.database import Database
+from tests.stores import database
+
+BODY = b'{"resourceType":"Patient","id":"x", "name":[{"family":"Stone"}] , "multipleBirthInteger" : 2}'
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Database]:
+    opened = database(tmp_path)
+    yield opened
+    opened.close()
+
+
+async def test_a_write_is_read_back_byte_for_byte_but_for_id_and_meta(store: Database) -> None:
+    row = await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY))
+    found = resources.read(store.read, "Patient", "x")
+    assert found is not None
+    assert found.body == row.body
+    head, _, rest = found.body.partition(b',"meta":{')
+    assert head + rest[rest.index(b"}") + 1 :] == BODY
+
+
+async def test_the_same_body_makes_no_new_version(store: Database) -> None:
+    await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY))
+    again = await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY))
+    assert (again.version, again.change) == (1, resources.UNCHANGED)
+
+
+async def test_versions_deletion_and_return(store: Database) -> None:
+    id = new_id()
+    first = await store.write(lambda tx: resources.put(tx, "Patient", id, BODY, method="POST"))
+    other = BODY.replace(b"Stone", b"River")
+    second = await store.write(lambda tx: resources.put(tx, "Patient", id, other, if_version=1))
+    gone = await store.write(lambda tx: resources.delete(tx, "Patient", id))
+    back = await store.write(lambda tx: resources.put(tx, "Patient", id, BODY))
+    assert [first.change, second.change, gone and gone.change, back.change] == [
+        "created", "updated", "deleted", "created",
+    ]  # fmt: skip
+    seen = resources.history(store.read, "Patient", id)
+    assert [(r.version, r.method) for r in seen] == [(4, "PUT"), (3, "DELETE"), (2, "PUT"), (1, "POST")]
+    assert resources.vread(store.read, "Patient", id, 2) == second._replace(change="")
+    assert resources.history(store.read, "Patient") == seen
+    assert resources.history(store.read) == seen
+
+
+async def test_if_match_and_ids_in_use_are_refused(store: Database) -> None:
+    await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY))
+    with pytest.raises(PreconditionFailed, match="no longer at the version"):
+        await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY, if_version=7))
+    with pytest.raises(Conflict, match="id is in use"):
+        await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY, only_new=True))
