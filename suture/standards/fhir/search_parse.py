@@ -1,0 +1,205 @@
+"""Reads the parameters of a search into a SearchQuery: https://hl7.org/fhir/R4/search.html"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from suture.errors import InvalidSearch
+from suture.standards.fhir import search_results as results
+from suture.standards.fhir import search_values as read
+from suture.standards.fhir.definitions import RESOURCE_TYPES, SearchParameter, search_parameters
+from suture.standards.fhir.search_query import Branch, Chain, Condition, Has, Match, Missing, SearchQuery, Value
+from suture.standards.fhir.search_tables import MODIFIERS, NOT_SEARCHED, component_parameters, searchable, vocabulary
+
+MOST_PAIRS = 200
+DEEPEST = 4
+MOST_BRANCHES = 12
+
+Reader = Callable[[str, str], Value]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the reader of one request knows and gathers."""
+
+    lenient: bool
+    base_url: str
+    unknown: list[str] = field(default_factory=list)
+
+
+def parse(
+    resource_type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False, base_url: str = ""
+) -> SearchQuery:
+    """The query of `pairs` (decoded, in order). An empty type is a search over several types.
+
+    An unknown parameter raises InvalidSearch, or stands in `unknown` when handling is lenient; a wrong value always raises.
+    """
+    if resource_type and resource_type not in RESOURCE_TYPES:
+        raise InvalidSearch("there is no such resource type", where="type", mend=_nearest("", RESOURCE_TYPES))
+    if len(pairs) > MOST_PAIRS:
+        raise InvalidSearch(f"more than {MOST_PAIRS} parameters", mend="Search in several requests.")
+    reading = _Reading(lenient, base_url.rstrip("/"))
+    query = SearchQuery(resource_type)
+    for key, text in pairs:
+        query = _with(query, key, text, reading)
+    return replace(query, unknown=tuple(reading.unknown))
+
+
+def _with(query: SearchQuery, key: str, text: str, reading: _Reading) -> SearchQuery:
+    """The query with one more parameter."""
+    if results.knows(key):
+        return results.read(query, key, text)
+    try:
+        condition = _condition(query.type, key, text, reading, DEEPEST)
+    except _Unknown as unknown:
+        if not reading.lenient:
+            raise
+        reading.unknown.append(unknown.parameter)
+        return query
+    return replace(query, conditions=(*query.conditions, condition))
+
+
+class _Unknown(InvalidSearch):
+    """No such parameter; it may be left out when handling is lenient."""
+
+    def __init__(self, parameter: str, text: str, mend: str) -> None:
+        super().__init__(text, where=shown(parameter), mend=mend)
+        self.parameter = parameter
+
+
+def shown(key: str) -> str:
+    """A parameter's name as far as it may stand in an error."""
+    return key if len(key) <= 100 and key.isprintable() else "a parameter"
+
+
+def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) -> Condition:
+    if depth < 0:
+        raise InvalidSearch(f"more than {DEEPEST} links in a chain", where=shown(key))
+    if key.startswith("_has:"):
+        return _has(type, key, text, reading, depth)
+    head, dot, rest = key.partition(".")
+    if dot:
+        return _chain(type, head, rest, text, reading, depth)
+    name, colon, modifier = key.partition(":")
+    parameter = _parameter(type, name)
+    if colon and not modifier:
+        raise InvalidSearch("a modifier is missing after the colon", where=shown(key))
+    if modifier == "missing":
+        return _missing(parameter, key, text)
+    return _match(type, parameter, modifier, key, text, reading)
+
+
+def _parameter(type: str, name: str) -> SearchParameter:
+    found = search_parameters(type or "Resource").get(name)
+    if found is None:
+        near = _nearest(name, searchable(type))
+        raise _Unknown(name, f"{type or 'a search over all types'} has no such search parameter", near)
+    if name in NOT_SEARCHED or not searchable(type).get(name):
+        raise _Unknown(name, "this search parameter is not supported", "docs/search.md lists what is.")
+    return found
+
+
+def _nearest(name: str, names: Sequence[str] | frozenset[str] | dict[str, str]) -> str:
+    close = get_close_matches(name, list(names), 3)
+    return f"Did you mean {' or '.join(close)}?" if close else "The CapabilityStatement lists what there is."
+
+
+def _missing(parameter: SearchParameter, key: str, text: str) -> Missing:
+    if text not in ("true", "false"):
+        raise InvalidSearch(":missing is true or false", where=shown(key))
+    if parameter.code in ("_id", "_lastUpdated"):
+        raise InvalidSearch(f"{parameter.code} is never missing", where=shown(key))
+    if parameter.type == "composite":
+        raise InvalidSearch("a composite can't be asked for with :missing", where=shown(key))
+    return Missing(parameter.code, parameter.type, text == "true")
+
+
+def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text: str, reading: _Reading) -> Match:
+    where = shown(key)
+    wanted = modifier if modifier in RESOURCE_TYPES and parameter.type == "reference" else ""
+    if wanted and parameter.targets and wanted not in parameter.targets:
+        raise InvalidSearch(f"{parameter.code} never leads to a {wanted}", where=where)
+    if modifier and not wanted and modifier not in MODIFIERS.get(parameter.type, ()):
+        raise InvalidSearch(
+            f"the modifier :{shown(modifier)} is not supported for a {parameter.type} parameter",
+            where=where,
+            mend=f"Supported: {', '.join(':' + m for m in ('missing', *MODIFIERS.get(parameter.type, ())))}.",
+        )
+    reader = _reader(type, parameter, modifier, wanted, reading)
+    values = read.values(text, where, lambda part: reader(part, where))
+    match = Match(parameter.code, parameter.type, values, modifier)
+    vocabulary(match, where)  # a value set that can't be enumerated is said now, not when rows are compared
+    return match
+
+
+def _reader(type: str, parameter: SearchParameter, modifier: str, wanted: str, reading: _Reading) -> Reader:
+    if modifier in ("in", "not-in"):
+        return read.uri
+    if modifier == "of-type":
+        return read.typed_identifier
+    if modifier == "identifier":
+        return read.token
+    if parameter.type == "reference":
+        return read.reference(wanted, reading.base_url)
+    if parameter.type == "composite":
+        parts = [_reader(type, p, "", "", reading) for p in component_parameters(type, parameter)]
+        return read.composite(parts)
+    return _READERS[parameter.type]
+
+
+_READERS: dict[str, Reader] = {
+    "token": read.token,
+    "string": read.string,
+    "date": read.moment,
+    "number": read.number,
+    "quantity": read.quantity,
+    "uri": read.uri,
+}
+
+
+# --- across references
+
+
+def _chain(type: str, head: str, rest: str, text: str, reading: _Reading, depth: int) -> Chain:
+    name, _, wanted = head.partition(":")
+    parameter = _parameter(type, name)
+    if parameter.type != "reference":
+        raise InvalidSearch(f"{name} is no reference, nothing can follow it", where=shown(f"{head}.{rest}"))
+    types = _far_types(parameter, wanted, f"{head}.{rest}")
+    branches, unknown = [], None
+    for far in types:
+        try:
+            branches.append(Branch(far, (_condition(far, rest, text, reading, depth - 1),)))
+        except _Unknown as error:
+            unknown = error
+    if not branches:
+        raise unknown or InvalidSearch("the chain leads nowhere", where=shown(f"{head}.{rest}"))
+    if len(branches) > MOST_BRANCHES:
+        raise InvalidSearch(f"{name} may lead to too many types", where=shown(f"{head}.{rest}"), mend=_typed(name))
+    return Chain(name, tuple(branches), typed=bool(wanted))
+
+
+def _far_types(parameter: SearchParameter, wanted: str, key: str) -> tuple[str, ...]:
+    targets = tuple(t for t in parameter.targets if t in RESOURCE_TYPES)
+    if wanted and wanted not in (targets or RESOURCE_TYPES):
+        raise InvalidSearch(f"{parameter.code} never leads to that type", where=shown(key))
+    if not wanted and not targets:
+        raise InvalidSearch(f"{parameter.code} may lead to any type", where=shown(key), mend=_typed(parameter.code))
+    return (wanted,) if wanted else targets
+
+
+def _typed(name: str) -> str:
+    return f"Write the type: {name}:Patient.…"
+
+
+def _has(type: str, key: str, text: str, reading: _Reading, depth: int) -> Has:
+    parts = key.split(":", 3)
+    if len(parts) != 4 or not all(parts) or parts[1] not in RESOURCE_TYPES:
+        raise InvalidSearch("not a reverse chain", where=shown(key), mend="Write _has:Observation:patient:code=…")
+    _, far, name, rest = parts
+    parameter = _parameter(far, name)
+    if parameter.type != "reference" or (type and parameter.targets and type not in parameter.targets):
+        raise InvalidSearch(f"{far}.{name} is no reference to a {type}", where=shown(key))
+    return Has(far, name, (_condition(far, rest, text, reading, depth - 1),))

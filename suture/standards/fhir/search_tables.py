@@ -1,0 +1,84 @@
+"""What of R4 search is supported, as tables and look-ups: https://hl7.org/fhir/R4/searchparameter-registry.html"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from suture.errors import InvalidSearch
+from suture.standards.fhir.definitions import (
+    SearchParameter,
+    code_parents,
+    search_parameters,
+    value_set,
+)
+from suture.standards.fhir.search_query import Match, Token, Uri
+
+MODIFIERS: dict[str, tuple[str, ...]] = {
+    "token": ("not", "in", "not-in", "above", "below", "of-type"),
+    "string": ("exact", "contains"),
+    "reference": ("identifier",),
+    "uri": ("above", "below"),
+}  # besides :missing (all kinds) and :Type (references)
+
+NOT_SEARCHED = frozenset({"_text", "_content", "_filter", "_query", "_list", "_type"})
+
+
+@cache
+def searchable(type: str) -> dict[str, str]:
+    """Code -> kind of the parameters that can be searched by; an empty type: those every resource has."""
+    parameters = search_parameters(type or "Resource")
+    return {
+        code: p.type
+        for code, p in parameters.items()
+        if p.type != "special" and p.expression and code not in NOT_SEARCHED
+    }
+
+
+@cache
+def component_parameters(type: str, parameter: SearchParameter) -> tuple[SearchParameter, ...]:
+    """The parameters a composite is made of, in order."""
+    by_url = {p.url: p for p in search_parameters(type).values()}
+    return tuple(by_url[url] for url, _ in parameter.components)
+
+
+def vocabulary(match: Match, where: str = "") -> frozenset[Token]:
+    """The tokens that `:in`, `:not-in`, `:above` and `:below` stand for; empty for all other modifiers."""
+    if match.kind != "token" or match.modifier not in ("in", "not-in", "above", "below"):
+        return frozenset()
+    return frozenset(
+        token
+        for value in match.values
+        for token in (_members(value, where) if isinstance(value, Uri) else _family(value, match.modifier, where))
+    )
+
+
+def _members(url: Uri, where: str) -> frozenset[Token]:
+    found = value_set(url.text)
+    if found is None:
+        raise InvalidSearch("this value set can't be enumerated here", where=where, mend="List the codes instead.")
+    return frozenset(Token(system, code) for system, code in found)
+
+
+def _family(token: object, modifier: str, where: str) -> frozenset[Token]:
+    """The code with all above or below it in its code system."""
+    if not isinstance(token, Token) or not token.system or not token.code:
+        raise InvalidSearch(f":{modifier} needs system|code", where=where)
+    parents = code_parents(token.system)
+    if parents is None or token.code not in parents:
+        raise InvalidSearch("the hierarchy of this code system is not known here", where=where)
+    links = parents if modifier == "above" else _children(token.system)
+    found, open_ = {token.code}, [token.code]
+    while open_:
+        new = set(links.get(open_.pop(), ())) - found
+        found |= new
+        open_ += new
+    return frozenset(Token(token.system, code) for code in found)
+
+
+@cache
+def _children(system: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for code, parents in (code_parents(system) or {}).items():
+        for parent in parents:
+            found.setdefault(parent, []).append(code)
+    return {code: tuple(below) for code, below in found.items()}
