@@ -23,6 +23,6 @@ def _row(issue: Issue) -> dict[str, Any]:
     row: dict[str, Any] = {"severity": issue.severity, "code": issue.code, "details": {"text": issue.text}}
     if issue.mend:
         row["diagnostics"] = issue.mend
-    if issue.expression:
-        row["expression"] = [issue.expression]
+    if issue.expression:  # a line and column is no FHIRPath
+        row["location" if issue.expression.startswith("line ") else "expression"] = [issue.expression]
     return row

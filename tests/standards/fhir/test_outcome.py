@@ -33,5 +33,10 @@ def test_an_error_without_issues_is_its_own_issue() -> None:
     }
 
 
+def test_a_line_and_column_is_a_location() -> None:
+    row = outcome([Issue("error", "structure", "not JSON", "line 1, column 2")])["issue"][0]
+    assert (row["location"], "expression" in row) == (["line 1, column 2"], False)
+
+
 def test_nothing_found_is_said() -> None:
     assert outcome([])["issue"][0]["severity"] == "information"
