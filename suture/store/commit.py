@@ -40,7 +40,7 @@ class Stepper:
 
 def run_unit(tx: Tx, unit: Callable[[Tx], T]) -> T:
     """Runs one unit in its savepoint; undoes it alone when it raises."""
-    committed, rolled_back = len(tx._committed), len(tx._rolled_back)
+    committed, rolled_back, chain = len(tx._committed), len(tx._rolled_back), tx.chain
     tx.execute("SAVEPOINT unit")
     try:
         result = unit(tx)
@@ -50,6 +50,7 @@ def run_unit(tx: Tx, unit: Callable[[Tx], T]) -> T:
             tx.execute("ROLLBACK TO unit")
             tx.execute("RELEASE unit")
         forget(tx, committed, rolled_back)
+        tx.chain = chain
         raise
     return result
 
@@ -128,7 +129,7 @@ class GroupCommit:
 
     def _run_units(self, loop: asyncio.AbstractEventLoop) -> list[tuple[asyncio.Future[Any], Any]]:
         tx, waiting = self._tx, self._waiting
-        tx.now = self._stepper()
+        tx.now, tx.chain = self._stepper(), None
         end = loop.time() + GROUP_SECONDS
         done: list[tuple[asyncio.Future[Any], Any]] = []
         while waiting and loop.time() < end:

@@ -87,6 +87,7 @@ class Tx(Connection):
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
         super().__init__(raw, shared)
         self.now = 0
+        self.chain: Any = None  # where the audit trail ends, once this transaction has read it
         self._committed: list[Callable[[], object]] = []
         self._rolled_back: list[Callable[[], object]] = []
 

@@ -94,7 +94,7 @@ class Database:
     def _commit_now(self, tx: Tx, unit: Callable[[Tx], T]) -> T:
         tx.execute("BEGIN IMMEDIATE")
         try:
-            tx.now = self._stepper()
+            tx.now, tx.chain = self._stepper(), None
             result = run_unit(tx, unit)
             tx.execute("COMMIT")
         except BaseException:

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from suture.clock import new_id
 from suture.errors import Conflict, PreconditionFailed
 from suture.store import resources
 from suture.store.database import Database
-from tests.stores import database
 
 BODY = b'{"resourceType":"Patient","id":"x", "name":[{"family":"Stone"}] , "multipleBirthInteger" : 2}'
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Database]:
-    opened = database(tmp_path)
-    yield opened
-    opened.close()
 
 
 async def test_a_write_is_read_back_byte_for_byte_but_for_id_and_meta(store: Database) -> None:

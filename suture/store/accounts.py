@@ -1,0 +1,314 @@
+"""People and programs: users, sessions, one-time links, clients with hashed keys, login back-off (NIST SP 800-63B)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from suture.clock import new_id
+from suture.crypto import token_hash
+from suture.errors import Conflict, NotFound
+from suture.store.connection import Connection, Tx
+
+MICROS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person who signs in; `password` is the Argon2id hash."""
+
+    id: str
+    login: str
+    name: str
+    roles: tuple[str, ...]
+    password: str
+    active: bool
+    patient: str
+    attributes: dict[str, Any]
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser, known by the hash of its token."""
+
+    hash: bytes
+    user: str
+    created: int
+    seen: int
+    expires: int
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program that calls us; `attributes` holds what OAuth registration says of it."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    active: bool
+    attributes: dict[str, Any]
+    created: int
+    used: int  # when it last came, to the hour; 0 never
+
+
+_USER = "uid, login, name, roles, password, active, patient, attributes, created"
+
+
+def _user(row: tuple[Any, ...] | None) -> User | None:
+    if row is None:
+        return None
+    return User(
+        row[0],
+        row[1],
+        row[2],
+        tuple(json.loads(row[3])),
+        row[4],
+        bool(row[5]),
+        row[6] or "",
+        json.loads(row[7]),
+        row[8],
+    )
+
+
+def create_user(
+    tx: Tx,
+    login: str,
+    name: str,
+    password: str,
+    *,
+    roles: Sequence[str] = (),
+    patient: str = "",
+    attributes: Mapping[str, Any] | None = None,
+) -> User:
+    """A new person; raises Conflict when the login name is taken."""
+    if tx.one("SELECT 1 FROM user WHERE login = ?", (login,)):
+        raise Conflict("this login name is taken", where="users")
+    id = new_id(tx.shared.clock)
+    tx.execute(
+        "INSERT INTO user VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
+        (id, login, name, json.dumps(list(roles)), password, patient or None, json.dumps(dict(attributes or {})), tx.now, tx.now),
+    )  # fmt: skip
+    return User(id, login, name, tuple(roles), password, True, patient, dict(attributes or {}), tx.now)
+
+
+def change_user(
+    tx: Tx,
+    id: str,
+    *,
+    name: str | None = None,
+    password: str | None = None,
+    roles: Sequence[str] | None = None,
+    active: bool | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> User:
+    """Changes what is given; a new password or an end of being active ends all sessions."""
+    changes: dict[str, Any] = {
+        "name": name,
+        "password": password,
+        "roles": None if roles is None else json.dumps(list(roles)),
+        "active": None if active is None else int(active),
+        "attributes": None if attributes is None else json.dumps(dict(attributes)),
+        "changed": tx.now,
+    }
+    given = {column: value for column, value in changes.items() if value is not None}
+    columns = ", ".join(f"{column} = ?" for column in given)
+    tx.execute(f"UPDATE user SET {columns} WHERE uid = ?", (*given.values(), id))
+    if password is not None or active is False:
+        end_sessions(tx, id)
+    found = user(tx, id)
+    if found is None:
+        raise NotFound("no such user", where="users")
+    return found
+
+
+def user(connection: Connection, id: str) -> User | None:
+    return _user(connection.one(f"SELECT {_USER} FROM user WHERE uid = ?", (id,)))
+
+
+def user_by_login(connection: Connection, login: str) -> User | None:
+    return _user(connection.one(f"SELECT {_USER} FROM user WHERE login = ?", (login,)))
+
+
+def users(connection: Connection) -> list[User]:
+    rows = connection.all(f"SELECT {_USER} FROM user ORDER BY login")
+    return [found for row in rows if (found := _user(row))]
+
+
+def create_session(tx: Tx, token: str, user: str, life: float, attributes: Mapping[str, Any] | None = None) -> Session:
+    """Keeps the hash of `token` for `life` seconds."""
+    made = Session(token_hash(token), user, tx.now, tx.now, tx.now + int(life * MICROS), dict(attributes or {}))
+    tx.execute(
+        "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)",
+        (made.hash, user, made.created, made.seen, made.expires, json.dumps(made.attributes)),
+    )
+    return made
+
+
+def session(connection: Connection, token: str, now: int, idle: float) -> Session | None:
+    """The session of a token, unless it has expired or was silent for more than `idle` seconds."""
+    row = connection.one(
+        "SELECT hash, uid, created, seen, expires, attributes FROM session WHERE hash = ? AND expires > ? AND seen > ?",
+        (token_hash(token), now, now - int(idle * MICROS)),
+    )
+    return None if row is None else Session(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]))
+
+
+def touch_session(tx: Tx, token: str) -> None:
+    """Says that the session is in use; callers do so at most once a minute."""
+    tx.execute("UPDATE session SET seen = ? WHERE hash = ?", (tx.now, token_hash(token)))
+
+
+def end_session(tx: Tx, token: str) -> None:
+    tx.execute("DELETE FROM session WHERE hash = ?", (token_hash(token),))
+
+
+def end_sessions(tx: Tx, user: str) -> None:
+    tx.execute("DELETE FROM session WHERE uid = ?", (user,))
+
+
+def create_link(tx: Tx, token: str, purpose: str, life: float, attributes: Mapping[str, Any] | None = None) -> None:
+    """A link that works once within `life` seconds; a new one of the same purpose `first-run` ends the old."""
+    if purpose == "first-run":
+        tx.execute("DELETE FROM link WHERE purpose = ?", (purpose,))
+    tx.execute(
+        "INSERT INTO link VALUES (?, ?, ?, NULL, ?)",
+        (token_hash(token), purpose, tx.now + int(life * MICROS), json.dumps(dict(attributes or {}))),
+    )
+
+
+def link(connection: Connection, token: str, purpose: str, now: int) -> dict[str, Any] | None:
+    """What the link stands for while it works; does not use it up."""
+    row = connection.one(
+        "SELECT attributes FROM link WHERE hash = ? AND purpose = ? AND used IS NULL AND expires > ?",
+        (token_hash(token), purpose, now),
+    )
+    return None if row is None else dict(json.loads(row[0]))
+
+
+def use_link(tx: Tx, token: str, purpose: str) -> dict[str, Any] | None:
+    """Uses the link up; None when it is unknown, used or expired."""
+    found = link(tx, token, purpose, tx.now)
+    if found is not None:
+        tx.execute("UPDATE link SET used = ? WHERE hash = ?", (tx.now, token_hash(token)))
+    return found
+
+
+_CLIENT = "cid, name, scopes, active, attributes, created, used"
+
+
+def _client(row: tuple[Any, ...] | None) -> Client | None:
+    if row is None:
+        return None
+    return Client(row[0], row[1], tuple(json.loads(row[2])), bool(row[3]), json.loads(row[4]), row[5], row[6] or 0)
+
+
+def create_client(
+    tx: Tx,
+    name: str,
+    *,
+    key: str = "",
+    scopes: Sequence[str] = (),
+    attributes: Mapping[str, Any] | None = None,
+    id: str = "",
+) -> Client:
+    """A new program; of its bearer `key` only the hash is kept."""
+    cid = id or new_id(tx.shared.clock)
+    if tx.one("SELECT 1 FROM client WHERE cid = ?", (cid,)):
+        raise Conflict("this client id is taken", where="clients")
+    tx.execute(
+        "INSERT INTO client VALUES (?, ?, ?, ?, 1, ?, ?, NULL)",
+        (cid, name, token_hash(key) if key else None, json.dumps(list(scopes)), json.dumps(dict(attributes or {})), tx.now),
+    )  # fmt: skip
+    return Client(cid, name, tuple(scopes), True, dict(attributes or {}), tx.now, 0)
+
+
+def client_by_key(connection: Connection, key: str) -> Client | None:
+    """The active client of a bearer key."""
+    return _client(connection.one(f"SELECT {_CLIENT} FROM client WHERE hash = ? AND active = 1", (token_hash(key),)))
+
+
+def client(connection: Connection, id: str) -> Client | None:
+    return _client(connection.one(f"SELECT {_CLIENT} FROM client WHERE cid = ?", (id,)))
+
+
+def clients(connection: Connection) -> list[Client]:
+    rows = connection.all(f"SELECT {_CLIENT} FROM client ORDER BY name")
+    return [found for row in rows if (found := _client(row))]
+
+
+def change_client(
+    tx: Tx,
+    id: str,
+    *,
+    key: str | None = None,
+    scopes: Sequence[str] | None = None,
+    active: bool | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> Client:
+    """Changes what is given; a new key ends the old one."""
+    changes: dict[str, Any] = {
+        "hash": None if key is None else token_hash(key),
+        "scopes": None if scopes is None else json.dumps(list(scopes)),
+        "active": None if active is None else int(active),
+        "attributes": None if attributes is None else json.dumps(dict(attributes)),
+    }
+    given = {column: value for column, value in changes.items() if value is not None}
+    for column, value in given.items():
+        tx.execute(f"UPDATE client SET {column} = ? WHERE cid = ?", (value, id))
+    found = client(tx, id)
+    if found is None:
+        raise NotFound("no such client", where="clients")
+    return found
+
+
+def delete_client(tx: Tx, id: str) -> None:
+    tx.execute("DELETE FROM client WHERE cid = ?", (id,))
+
+
+def blocked_until(connection: Connection, key: str) -> int:
+    """Until when logins under `key` (a login name, an address) are refused; 0 when they are not."""
+    row = connection.one("SELECT blocked FROM failure WHERE key = ?", (key,))
+    return row[0] if row else 0
+
+
+def login_failed(tx: Tx, key: str, free: int, longest: float = 900.0) -> int:
+    """Counts a failure; after `free` ones each further doubles the wait, from 1 second. Returns the end of the wait."""
+    row = tx.one("SELECT count FROM failure WHERE key = ?", (key,))
+    count = (row[0] if row else 0) + 1
+    wait = min(longest, 2.0 ** min(count - free, 30)) if count >= free else 0.0
+    blocked = tx.now + int(wait * MICROS) if wait else 0
+    tx.execute("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?)", (key, count, tx.now, blocked))
+    return blocked
+
+
+def login_worked(tx: Tx, key: str) -> None:
+    tx.execute("DELETE FROM failure WHERE key = ?", (key,))
+
+
+def first_time(tx: Tx, key: str, life: float, value: bytes = b"") -> bool:
+    """True the first time `key` is seen within `life` seconds (a jti, an Idempotency-Key)."""
+    row = tx.one("SELECT expires FROM once WHERE key = ?", (key,))
+    if row and row[0] > tx.now:
+        return False
+    tx.execute("INSERT OR REPLACE INTO once VALUES (?, ?, ?)", (key, tx.now + int(life * MICROS), value or None))
+    return True
+
+
+def kept_value(connection: Connection, key: str) -> bytes:
+    """What was kept with the first time of `key`."""
+    row = connection.one("SELECT value FROM once WHERE key = ?", (key,))
+    return (row and row[0]) or b""
+
+
+def sweep(tx: Tx) -> int:
+    """Deletes what has expired; returns how many rows."""
+    gone = 0
+    for table in ("session", "link", "once"):
+        tx.execute(f"DELETE FROM {table} WHERE expires <= ?", (tx.now,))
+        gone += tx.changes
+    tx.execute("DELETE FROM failure WHERE blocked <= ? AND last < ?", (tx.now, tx.now - 86_400 * MICROS))
+    return gone + tx.changes
