@@ -1,0 +1,71 @@
+"""The door of the index: everything that must be kept beside a resource so that it can be found by every R4 search parameter.
+
+https://hl7.org/fhir/R4/searchparameter-registry.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+from suture.errors import InvalidResource
+from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.standards.fhir.index_atoms import Atom, Plan, plan
+from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
+
+
+class Rows(NamedTuple):
+    """What is indexed of one resource; each row begins with the number of its atom in `plan(type).atoms`.
+
+    Empty codes and URLs stand for values that are there but can't be compared (a concept of text only), so that `:missing` is right.
+    """
+
+    type: str
+    tokens: list[tuple[int, str, str]]  # system, code in small letters
+    words: list[tuple[int, str]]  # tokens that are nearly unique and have no system: phone numbers, versions
+    identifiers: list[tuple[int, str, str]]  # system, value
+    typed: list[tuple[int, str, str, str]]  # system and code of an identifier's type, its value
+    references: list[tuple[int, str, str]]  # type, id
+    urls: list[tuple[int, str]]  # uris, canonicals, references to elsewhere
+    strings: list[tuple[int, str]]  # folded
+    dates: list[tuple[int, int, int]]  # [low, high) in microseconds
+    quantities: list[tuple[int, str, str, str, float, float]]  # system, code, unit, low, high
+    token_pairs: list[tuple[int, str, str, str, str]]  # of composites
+    token_quantities: list[tuple[int, str, str, str, str, str, float, float]]
+
+
+@cache
+def _extractor(resource_type: str) -> Extractor:
+    return compiled(resource_type, plan(resource_type).atoms)
+
+
+def extract(resource: dict[str, Any], base: str = "") -> Rows:
+    """The rows of a resource that was validated; `base` (with its slash) is what absolute references to this server begin with."""
+    kind = resource.get("resourceType", "")
+    if kind not in RESOURCE_TYPES:
+        raise InvalidResource("no resource type that could be indexed", where="resourceType")
+    try:
+        return Rows(kind, *_extractor(kind)(resource, base))  # type: ignore[arg-type]
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
+        raise InvalidResource(
+            "a value that search looks at has a wrong form", where=kind, mend="Validate the resource to see which."
+        ) from error
+
+
+def atoms(resource_type: str, code: str) -> tuple[int, ...]:
+    """The numbers of the atoms that a search parameter looks at."""
+    return plan(resource_type).parameters.get(code, ())
+
+
+def values(rows: Rows, code: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """(name of the list, row) of everything that a search parameter looks at."""
+    wanted = frozenset(atoms(rows.type, code))
+    for name in LISTS:
+        found: list[tuple[Any, ...]] = getattr(rows, name)
+        for row in found:
+            if row[0] in wanted:
+                yield name, row
+
+
+__all__ = ["Atom", "Plan", "Rows", "atoms", "extract", "plan", "values"]
