@@ -58,7 +58,8 @@ class Database:
         path = path_of(settings.database)
         notices: list[str] = []
         opened = _open_envelope(path, settings.key_file, clock, notices)
-        shared = Shared(path, opened, clock)
+        address = str(settings["http.base_url"]).rstrip("/")
+        shared = Shared(path, opened, clock, base=f"{address}/fhir/" if address else "")
         raw = open_raw(path, opened.key, create=True)
         try:
             raw.pragma("application_id", APPLICATION_ID)
@@ -69,6 +70,11 @@ class Database:
         if serving:
             database._serving = _lock(path)
         return database
+
+    @property
+    def base(self) -> str:
+        """For `index.extract`: what absolute references to this server begin with."""
+        return self.shared.base
 
     async def write(self, unit: Callable[[Tx], T]) -> T:
         """Runs `unit` in the next group commit; returns when it is on disk. A unit that raises is undone alone."""

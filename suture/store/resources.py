@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple
 
 from suture.errors import Conflict, PreconditionFailed
-from suture.store import names
+from suture.standards.fhir import json
+from suture.standards.fhir.index import Rows, extract
+from suture.store import index, names
 from suture.store.connection import Connection, Tx
+from suture.store.ids import id_of as id_of
+from suture.store.ids import key_of as key_of
 from suture.store.splice import splice
 
 METHODS = {"POST": 1, "PUT": 2, "DELETE": 3, "PATCH": 4}
@@ -36,22 +39,6 @@ class Row(NamedTuple):
     @property
     def deleted(self) -> bool:
         return self.method == "DELETE"
-
-
-def key_of(id: str) -> bytes | str:
-    """An id as it stands in res.fid: 16 bytes for a UUID in its plain form, else the text."""
-    if len(id) == 36 and id[8] == "-":
-        try:
-            parsed = uuid.UUID(id)
-        except ValueError:
-            return id
-        if str(parsed) == id:
-            return parsed.bytes
-    return id
-
-
-def id_of(key: bytes | str) -> str:
-    return key if isinstance(key, str) else str(uuid.UUID(bytes=key))
 
 
 def read(connection: Connection, type: str, id: str) -> Row | None:
@@ -102,13 +89,13 @@ def put(
     type: str,
     id: str,
     body: bytes,
-    rows: Any = None,
+    rows: Rows | None = None,
     *,
     method: str = "PUT",
     if_version: int | None = None,
     only_new: bool = False,
 ) -> Row:
-    """Writes a version: id and meta are put into the bytes, all else stays. The same body again makes no version.
+    """Writes a version and its index rows: id and meta are put into the bytes, all else stays. The same body makes no version.
 
     `if_version`: If-Match; another current version raises PreconditionFailed. `only_new`: an id in use raises Conflict.
     """
@@ -129,17 +116,22 @@ def _check(type: str, old: tuple[Any, ...] | None, if_version: int | None, only_
         )
 
 
-def _insert(tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Any, method: str) -> Row:
+def _insert(tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Rows | None, method: str) -> Row:
     stored = splice(body, id, 1, tx.now)
     zd, packed = tx.bodies.pack("resource", stored)
+    rid = index.claim(tx, type, id)
     tx.execute(
-        "INSERT INTO res (rt, fid, ver, upd, op, zd, body) VALUES (?, ?, 1, ?, ?, ?, ?)",
-        (rt, key_of(id), tx.now, METHODS[method], zd, packed),
+        "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, 0, 0, ?, ?)",
+        (rid, rt, key_of(id), tx.now, METHODS[method], zd, packed),
     )
-    return Row(tx.last_rowid, type, id, 1, tx.now, method, stored, CREATED)
+    place = index.write(tx, rid, rows)  # after the row, which may refer to itself
+    tx.execute("UPDATE res SET pat = ?, sd = ? WHERE rid = ?", (*place, rid))
+    return Row(rid, type, id, 1, tx.now, method, stored, CREATED)
 
 
-def _replace(tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Any, method: str, old: tuple[Any, ...]) -> Row:
+def _replace(
+    tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Rows | None, method: str, old: tuple[Any, ...]
+) -> Row:
     rid, ver, upd, op, zd, packed = old
     before = b"" if packed is None else tx.bodies.unpack(zd, packed)
     if before and splice(body, id, ver, upd) == before:
@@ -147,11 +139,17 @@ def _replace(tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Any, method
     _keep_old(tx, rid, rt, old)
     stored = splice(body, id, ver + 1, tx.now)
     new_zd, new_packed = tx.bodies.pack("resource", stored)
+    place = index.write(tx, rid, rows, _rows_of(tx, before))
     tx.execute(
-        "UPDATE res SET ver = ?, upd = ?, op = ?, zd = ?, body = ? WHERE rid = ?",
-        (ver + 1, tx.now, METHODS[method], new_zd, new_packed, rid),
+        "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
+        (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
     )
     return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED)
+
+
+def _rows_of(tx: Tx, body: bytes) -> Rows | None:
+    """The index rows of a stored body; None for a deletion."""
+    return extract(json.read(body), tx.shared.base) if body else None
 
 
 def _keep_old(tx: Tx, rid: int, rt: int, old: tuple[Any, ...]) -> None:
@@ -170,6 +168,7 @@ def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row 
     if old[3] == DELETE:
         return Row(rid, type, id, ver, upd, "DELETE", b"", UNCHANGED)
     _keep_old(tx, rid, rt, old)
+    index.write(tx, rid, None, _rows_of(tx, tx.bodies.unpack(*old[4:])))
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, zd = NULL, body = NULL, pat = NULL, sd = NULL WHERE rid = ?",
         (ver + 1, tx.now, DELETE, rid),

@@ -16,6 +16,7 @@ class Shared:
     path: Path
     envelope: Envelope
     clock: Clock = SYSTEM
+    base: str = ""  # what absolute references to this server begin with; index rows are made with it
     names: dict[str, int] = field(default_factory=dict)  # text -> number of table name
     texts: dict[int, str] = field(default_factory=dict)  # and back
     codes: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, code) -> tok.tid

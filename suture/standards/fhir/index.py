@@ -41,7 +41,7 @@ def _extractor(resource_type: str) -> Extractor:
 
 
 def extract(resource: dict[str, Any], base: str = "") -> Rows:
-    """The rows of a resource that was validated; `base` (with its slash) is what absolute references to this server begin with."""
+    """The rows of a resource that was validated; `base` (with its slash) begins absolute references to this server."""
     kind = resource.get("resourceType", "")
     if kind not in RESOURCE_TYPES:
         raise InvalidResource("no resource type that could be indexed", where="resourceType")

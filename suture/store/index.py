@@ -1,0 +1,201 @@
+"""Keeps the index tables (sql/002-index.sql) in step with the resources: old and new rows are compared, only what changed is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from suture.standards.fhir.definitions import compartment
+from suture.standards.fhir.index import Rows, atoms, plan
+from suture.standards.fhir.index_dates import sorting_date
+from suture.store import codes, names
+from suture.store.connection import Tx
+from suture.store.ids import key_of
+
+URL_SYSTEM = "urn:ietf:rfc:3986"  # URLs and systems are interned as codes of this system
+PAIR = "\x1f"  # stands in interned pairs, and in no code
+LONGEST = 200  # characters of an identifier that stand in the index as they are
+NO_PATIENT, SEVERAL_PATIENTS = 0, -1
+
+SQL = {
+    "T": ("INSERT OR IGNORE INTO T VALUES (?,?,?,?)", "DELETE FROM T WHERE (pid,tid,sd,rid) = (?,?,?,?)"),
+    "I": ("INSERT OR IGNORE INTO I VALUES (?,?,?,?)", "DELETE FROM I WHERE (pid,val,tid,rid) = (?,?,?,?)"),
+    "R": ("INSERT OR IGNORE INTO R VALUES (?,?,?,?)", "DELETE FROM R WHERE (pid,tgt,sd,rid) = (?,?,?,?)"),
+    "S": ("INSERT OR IGNORE INTO S VALUES (?,?,?)", "DELETE FROM S WHERE (pid,val,rid) = (?,?,?)"),
+    "D": ("INSERT OR IGNORE INTO D VALUES (?,?,?,?)", "DELETE FROM D WHERE (pid,lo,rid,hi) = (?,?,?,?)"),
+    "Q": ("INSERT OR IGNORE INTO Q VALUES (?,?,?,?,?)", "DELETE FROM Q WHERE (pid,k,lo,rid,hi) = (?,?,?,?,?)"),
+}
+TableRow = tuple[str, tuple[int | float | str, ...]]  # table, its columns
+
+
+class Place(NamedTuple):
+    """What the resource row keeps for search: its patient (NO_PATIENT, SEVERAL_PATIENTS) and its sorting date."""
+
+    pat: int
+    sd: int
+
+
+def claim(tx: Tx, type: str, id: str) -> int:
+    """The row number of a new resource: the one that references to it already have, or a new one."""
+    rt, key = names.number(tx, type), key_of(id)
+    row = tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
+    if row is None:
+        return _next_rid(tx)
+    tx.execute("DELETE FROM dangling WHERE rid = ?", row)
+    return int(row[0])
+
+
+def _next_rid(tx: Tx) -> int:
+    row = tx.one("SELECT max(ifnull((SELECT max(rid) FROM res), 0), ifnull((SELECT max(rid) FROM dangling), 0)) + 1")
+    assert row is not None
+    return int(row[0])
+
+
+def write(tx: Tx, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
+    """Brings the index rows of one resource up to date; None stands for a deleted (or not yet written) resource."""
+    batch = Batch(tx)
+    place = batch.add(rid, new, old)
+    batch.flush()
+    return place
+
+
+class Batch:
+    """Index rows of many resources, written together in key order: what bulk loads need."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self._added: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
+        self._removed: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
+
+    def add(self, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
+        before = set() if old is None else set(_rows(self._tx, rid, old))
+        after = set() if new is None else set(_rows(self._tx, rid, new))
+        for table, row in after - before if before else after:
+            self._added[table].append(row)
+        for table, row in before - after:
+            self._removed[table].append(row)
+        return Place(NO_PATIENT, 0) if new is None else Place(_patient(self._tx, rid, new), sorting_date(new))
+
+    def flush(self) -> None:
+        for table, (insert, delete) in SQL.items():
+            if self._removed[table]:
+                self._tx.many(delete, sorted(self._removed[table]))
+                self._removed[table] = []
+            if self._added[table]:
+                self._tx.many(insert, sorted(self._added[table]))
+                self._added[table] = []
+
+
+def _rows(tx: Tx, rid: int, rows: Rows) -> Iterator[TableRow]:
+    """All table rows of a resource."""
+    pid, sd = _pids(tx, rows.type), sorting_date(rows)
+    for atom, system, code in rows.tokens:
+        yield "T", (pid[atom], codes.number(tx, system, code), sd, rid)
+    for atom, url in rows.urls:
+        yield "T", (pid[atom], codes.number(tx, URL_SYSTEM, url), sd, rid)
+    for atom, type, id in rows.references:
+        yield "R", (pid[atom], target(tx, type, id), sd, rid)
+    for atom, low, high in rows.dates:
+        yield "D", (pid[atom], low, rid, high)
+    for atom, text in rows.strings:
+        yield "S", (pid[atom], text, rid)
+    for atom, of, code, unit, least, most in rows.quantities:
+        yield "Q", (pid[atom], codes.number(tx, PAIR, unit_key(of, code, unit)), least, rid, most)
+    yield from _names(tx, rid, rows, pid)
+    yield from _composites(tx, rid, rows, pid, sd)
+
+
+def _names(tx: Tx, rid: int, rows: Rows, pid: _Pids) -> Iterator[TableRow]:
+    """Identifiers, words, typed identifiers."""
+    for atom, word in rows.words:
+        yield "I", (pid[atom], bounded(word), 0, rid)
+    for atom, system, value in rows.identifiers:
+        yield "I", (pid[atom], bounded(value), codes.number(tx, URL_SYSTEM, system), rid)
+    for atom, system, code, value in rows.typed:
+        yield "I", (pid.typed(atom), bounded(value), codes.number(tx, system, code), rid)
+
+
+def _composites(tx: Tx, rid: int, rows: Rows, pid: _Pids, sd: int) -> Iterator[TableRow]:
+    for atom, system, code, *second in rows.token_pairs:
+        first, other = codes.number(tx, system, code), codes.number(tx, *second)
+        yield "T", (pid[atom], codes.number(tx, PAIR, f"{first}{PAIR}{other}"), sd, rid)
+    for atom, system, code, of, unit, shown, low, high in rows.token_quantities:
+        key = f"{codes.number(tx, system, code)}{PAIR}{unit_key(of, unit, shown)}"
+        yield "Q", (pid[atom], codes.number(tx, PAIR, key), low, rid, high)
+
+
+def unit_key(system: str, code: str, unit: str) -> str:
+    """A unit as it is interned: what stands before can be searched by prefix."""
+    return f"{PAIR}{system}{PAIR}{code}{PAIR}{unit}"
+
+
+def bounded(value: str) -> str:
+    """A value, or for a very long one its beginning and its hash."""
+    if len(value) <= LONGEST:
+        return value
+    return value[: LONGEST - 64] + hashlib.sha256(value.encode()).hexdigest()
+
+
+def target(tx: Tx, type: str, id: str) -> int:
+    """The row number of a referenced resource, there or not."""
+    rt, key = names.number(tx, type), key_of(id)
+    row = tx.one("SELECT rid FROM res WHERE fid = ? AND rt = ?", (key, rt))
+    row = row or tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
+    if row is None:
+        row = (_next_rid(tx),)
+        tx.execute("INSERT INTO dangling VALUES (?, ?, ?)", (row[0], rt, key))
+    return int(row[0])
+
+
+# --- parameter numbers
+
+
+@cache
+def atom_names(resource_type: str) -> tuple[str, ...]:
+    """What the atoms of a type are called in the store."""
+    return tuple(f"{resource_type}.{atom.name}" for atom in plan(resource_type).atoms)
+
+
+class _Pids:
+    """The numbers of a type's atoms, interned as they are used."""
+
+    def __init__(self, tx: Tx, type: str) -> None:
+        self._tx = tx
+        self._names = atom_names(type)
+
+    def __getitem__(self, atom: int) -> int:
+        return names.number(self._tx, self._names[atom])
+
+    def typed(self, atom: int) -> int:
+        return names.number(self._tx, self._names[atom] + ":of-type")
+
+
+def _pids(tx: Tx, type: str) -> _Pids:
+    return _Pids(tx, type)
+
+
+# --- the patient compartment
+
+
+@cache
+def compartment_atoms(resource_type: str) -> frozenset[int]:
+    """The atoms whose references put a resource into a patient's compartment."""
+    members = compartment("Patient").get(resource_type, ())
+    return frozenset(atom for code in members for atom in atoms(resource_type, code))
+
+
+def patients(rows: Rows) -> Iterable[str]:
+    """The ids of the patients in whose compartment the resource is, by its references."""
+    wanted = compartment_atoms(rows.type)
+    return {id for atom, type, id in rows.references if type == "Patient" and atom in wanted}
+
+
+def _patient(tx: Tx, rid: int, rows: Rows) -> int:
+    found = {target(tx, "Patient", id) for id in patients(rows)}
+    if rows.type == "Patient":
+        found.add(rid)
+    if len(found) > 1:
+        return SEVERAL_PATIENTS
+    return found.pop() if found else NO_PATIENT
