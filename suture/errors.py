@@ -9,6 +9,7 @@ SutureError
 │  ├─ InvalidFile             a flow, map, connection, setting            400 invalid
 │  ├─ TooLarge                past a size limit                           413 too-long
 │  └─ TooCostly               past a budget of work                       422 too-costly
+├─ Inapplicable               an expression this content doesn't fit      422 processing
 ├─ Unmapped                   a sound message that no row can map         422 processing
 ├─ Unauthenticated            nobody, or a credential that is not good    401 login
 ├─ Forbidden                  known caller, not allowed                   403 forbidden
@@ -125,6 +126,10 @@ class TooLarge(Invalid):
 
 class TooCostly(Invalid):
     code, status, issue = "too-costly", 422, "too-costly"
+
+
+class Inapplicable(SutureError):
+    code, status, issue = "inapplicable", 422, "processing"
 
 
 class Unmapped(SutureError):
