@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from suture.errors import Inapplicable, InvalidSyntax, TooCostly
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.errors import Inapplicable, InvalidSyntax, TooCostly
 
 STEPS: Final = 2_000_000  # items that one evaluation may touch
 NONE: Final[list[Any]] = []  # the empty collection; collections are never changed once made

@@ -7,12 +7,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
-from suture.errors import InvalidSyntax
 import suture.standards.fhir.fhirpath.kinds as kinds
 import suture.standards.fhir.fhirpath.model as model
 import suture.standards.fhir.fhirpath.operators as operators
 import suture.standards.fhir.fhirpath.paths as paths
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.errors import InvalidSyntax
 from suture.standards.fhir.fhirpath.code import (
     NONE,
     Code,

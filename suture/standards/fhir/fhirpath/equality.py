@@ -7,9 +7,9 @@ from collections.abc import Hashable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from suture.standards import ucum
 import suture.standards.fhir.fhirpath.moments as moments
 import suture.standards.fhir.fhirpath.quantity as quantity
+from suture.standards import ucum
 from suture.standards.fhir.fhirpath.moments import Date, DateTime, Moment
 from suture.standards.fhir.fhirpath.quantity import Quantity
 from suture.standards.fhir.fhirpath.values import Item, system

@@ -7,11 +7,11 @@ from decimal import DecimalException
 from functools import lru_cache
 from typing import Any
 
-from suture.errors import Inapplicable, TooCostly
 import suture.standards.fhir.fhirpath.kinds as kinds
 import suture.standards.fhir.fhirpath.model as model
 import suture.standards.fhir.fhirpath.parser as parser
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.errors import Inapplicable, TooCostly
 from suture.standards.fhir.fhirpath.code import Code, Environment, Evaluation, Function, Run, Truth, wrong
 from suture.standards.fhir.fhirpath.compiler import Compilation
 from suture.standards.fhir.fhirpath.values import Many, plain, system_name, type_of
@@ -23,7 +23,7 @@ _NO_FUNCTIONS: Mapping[str, Function] = {}
 class Expression:
     """A compiled expression. It is compiled once more for each resource type it meets, so that paths are bare walks."""
 
-    __slots__ = ("_codes", "_functions", "_roots", "_truths", "_tree", "text", "type")
+    __slots__ = ("_codes", "_functions", "_roots", "_tree", "_truths", "text", "type")
 
     def __init__(
         self, text: str, syntax: tree.Syntax, type: str, roots: tuple[str, ...], functions: Mapping[str, Function]

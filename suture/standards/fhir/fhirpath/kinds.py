@@ -5,9 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
-from suture.standards.fhir import definitions
 import suture.standards.fhir.fhirpath.model as model
 import suture.standards.fhir.fhirpath.paths as paths
+from suture.standards.fhir import definitions
 from suture.standards.fhir.fhirpath.code import FALSE, NONE, TRUE, Code, Compiler, Evaluation, Scope, unfit, wrong
 from suture.standards.fhir.fhirpath.values import Item, Many, system_name, type_of
 

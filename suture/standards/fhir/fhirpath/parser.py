@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from suture.errors import InvalidSyntax
 import suture.standards.fhir.fhirpath.lexer as lexer
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.errors import InvalidSyntax
 from suture.standards.fhir.fhirpath.lexer import Token
 from suture.standards.fhir.fhirpath.moments import Date, DateTime, Time
 from suture.standards.fhir.fhirpath.quantity import CALENDAR, Quantity

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from suture.errors import SutureError
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.errors import SutureError
 from suture.standards.fhir.fhirpath.code import Code, Compiler, Evaluation, Function, Row, Scope, unfit
 from suture.standards.fhir.fhirpath.values import plain
 

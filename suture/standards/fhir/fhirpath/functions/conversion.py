@@ -7,8 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from suture.standards import ucum
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.standards import ucum
 from suture.standards.fhir.fhirpath.code import NONE, Code, Compiler, Evaluation, Row, Scope, unfit
 from suture.standards.fhir.fhirpath.moments import Date, DateTime, Moment, Time
 from suture.standards.fhir.fhirpath.operators import bounded
@@ -36,9 +36,7 @@ def to_boolean(value: Any) -> Any:
 
 def to_integer(value: Any) -> Any:
     """32 bits; a decimal is none."""
-    if isinstance(value, bool | int):
-        number = int(value)
-    elif isinstance(value, str) and _INTEGER.fullmatch(value):
+    if isinstance(value, bool | int) or (isinstance(value, str) and _INTEGER.fullmatch(value)):
         number = int(value)
     else:
         return None

@@ -49,7 +49,8 @@ def first_holding(
         state.spend(len(items))
         outer = state.index
         try:
-            for state.index, item in enumerate(items):
+            for at, item in enumerate(items):
+                state.index = at
                 if (truth(state, item) is True) is wanted:
                     return True
             return False
@@ -252,9 +253,7 @@ def _sort(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> Co
     def run(state: Evaluation, this: Any) -> list[Any]:
         items = origin(state, this)
         state.spend(len(items) * len(keys) * 4)
-        rows: list[_Keyed] = [
-            ([_one(key(state, item), column) for key, _ in keys], item) for item in items
-        ]
+        rows: list[_Keyed] = [([_one(key(state, item), column) for key, _ in keys], item) for item in items]
         rows.sort(key=cmp_to_key(order))
         return [item for _, item in rows]
 

@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from suture.errors import TooCostly
 import suture.standards.fhir.fhirpath.regex as regex
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.errors import TooCostly
 from suture.standards.fhir.fhirpath.code import NONE, Code, Compiler, Evaluation, Row, Scope, unfit
 from suture.standards.fhir.fhirpath.functions.scalars import MAX_TEXT, scalar, text, whole
 
