@@ -77,6 +77,13 @@ TABLE: tuple[Setting, ...] = (
     Setting("engine.send_timeout", "duration", "30s", "how long a destination may take to answer"),
     Setting("engine.max_parse", "size", "16MiB", "largest message a step reads as text"),
     Setting("fhirpath.steps", "integer", 1_000_000, "most evaluation steps of one expression"),
+    Setting(
+        "audit.anchor",
+        "path",
+        "",
+        "the file that keeps count and head of the audit trail; default: beside the key file",
+    ),
+    Setting("audit.anchor_every", "duration", "10s", "how often the audit anchor moves on"),
     Setting("backup.keep", "integer", 7, "backups kept in a backup folder"),
 )
 

@@ -30,6 +30,7 @@ class Bodies:
         """(dictionary number, packed bytes); `kind` is resource, message or content."""
         if len(body) < SMALLEST:
             return RAW, body
+        self._shared.packed[kind] += 1
         number = self._shared.current.get(kind, PLAIN)
         packer = self._packers.get(number) or self._packer(number)
         return number, packer.compress(body)

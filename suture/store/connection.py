@@ -19,6 +19,7 @@ APPLICATION_ID = 0x53757475  # "Sutu"
 PAGE_BYTES = 4096
 STATEMENTS = 500
 OPEN_TIMEOUT_MS = 10_000
+VFS: str | None = None  # SQLite's way to the disk; tests put one below that fails
 
 Parameters = Sequence[Any] | dict[str, Any]
 
@@ -27,7 +28,7 @@ def open_raw(path: Path, key: bytes, *, create: bool = False, cache_bytes: int =
     """One keyed connection; raises Unstartable when the key or the file is wrong."""
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
-        raw = apsw.Connection(str(path), flags=flags, statementcachesize=STATEMENTS)
+        raw = apsw.Connection(str(path), flags=flags, vfs=VFS, statementcachesize=STATEMENTS)
         raw.set_busy_timeout(OPEN_TIMEOUT_MS)
         raw.pragma("cipher", "aegis")
         raw.pragma("key", "raw:" + key.hex())

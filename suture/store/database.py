@@ -19,11 +19,12 @@ from suture import crypto
 from suture.clock import SYSTEM, Clock, new_id
 from suture.errors import Unavailable, Unstartable
 from suture.settings import Settings
-from suture.store import envelope, migrations
-from suture.store.checkpoint import Checkpoints
+from suture.store import anchor, dictionaries, envelope, migrations
+from suture.store.checkpoints import Checkpoints
 from suture.store.commit import LOCK_TIMEOUT_MS, GroupCommit, Stepper, forget, run_unit
 from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated
 from suture.store.shared import Shared
+from suture.store.upkeep import Upkeep
 
 T = TypeVar("T")
 
@@ -35,14 +36,20 @@ SQLITE_HEADER = b"SQLite format 3\0"
 class Database:
     """`write` for the event loop, `write_now` for commands, `read` for short reads, `reader()` for long ones."""
 
-    def __init__(self, path: Path, shared: Shared, clock: Clock, notices: list[str]) -> None:
-        self.path = path
+    def __init__(self, settings: Settings, shared: Shared, notices: list[str]) -> None:
+        self.path = shared.path
         self.shared = shared
-        self.clock = clock
+        self.clock = shared.clock
         self.notices = notices  # what the command that opened it says aloud
         self.read = self.reader(READ_CACHE)
-        self._stepper = Stepper(clock, _latest(self.read))
-        self._checkpoints = Checkpoints(path, lambda: open_raw(path, shared.envelope.key, cache_bytes=1 << 20))
+        dictionaries.load(self.read)
+        self._stepper = Stepper(self.clock, _latest(self.read))
+        keeper = anchor.Keeper(anchor.path_of(settings, shared.envelope), shared.envelope, self.read)
+        if not keeper.sound:
+            notices.append("The audit trail is not the one its anchor has seen. Run: suture verify")
+        checkpoints = Checkpoints(lambda: self._open(1 << 20))
+        every = float(settings["audit.anchor_every"])
+        self.upkeep = Upkeep(shared, checkpoints, keeper, every, self.reader, self.write_now)
         self._group: GroupCommit | None = None
         self._now: Tx | None = None
         self._now_lock = threading.Lock()
@@ -66,7 +73,8 @@ class Database:
             migrations.migrate(raw, clock.micros(), str(path))
         finally:
             raw.close()
-        database = cls(path, shared, clock, notices)
+        envelope.sync_folder(path.parent)  # a journal that came back after a power cut would undo the creation
+        database = cls(settings, shared, notices)
         if serving:
             database._serving = _lock(path)
         return database
@@ -79,7 +87,7 @@ class Database:
     async def write(self, unit: Callable[[Tx], T]) -> T:
         """Runs `unit` in the next group commit; returns when it is on disk. A unit that raises is undone alone."""
         if self._group is None:
-            self._group = GroupCommit(self._writer(), self._stepper, self._writer, self._checkpoints.after_commit)
+            self._group = GroupCommit(self._writer(), self._stepper, self._writer, self.upkeep.after_commit)
         return await self._group.write(unit)
 
     def write_now(self, unit: Callable[[Tx], T]) -> T:
@@ -94,7 +102,7 @@ class Database:
         calls, tx._committed = tx._committed, []
         for call in calls:
             call()
-        self._checkpoints.after_commit()
+        self.upkeep.after_commit()
         return result
 
     def _commit_now(self, tx: Tx, unit: Callable[[Tx], T]) -> T:
@@ -113,7 +121,7 @@ class Database:
 
     def reader(self, cache_bytes: int = 8 << 20) -> Connection:
         """Another reading connection, for a thread of its own; close it after use."""
-        raw = open_raw(self.path, self.shared.envelope.key, cache_bytes=cache_bytes)
+        raw = self._open(cache_bytes)
         raw.pragma("query_only", True)
         return Connection(raw, self.shared)
 
@@ -126,9 +134,12 @@ class Database:
         finally:
             self.read.execute("COMMIT")
 
+    def _open(self, cache_bytes: int) -> apsw.Connection:
+        return open_raw(self.path, self.shared.envelope.key, cache_bytes=cache_bytes)
+
     def _writer(self) -> Tx:
-        tx = Tx(open_raw(self.path, self.shared.envelope.key, cache_bytes=WRITE_CACHE), self.shared)
-        self._checkpoints.watch(tx.raw)
+        tx = Tx(self._open(WRITE_CACHE), self.shared)
+        self.upkeep.checkpoints.watch(tx.raw)
         return tx
 
     @property
@@ -150,9 +161,9 @@ class Database:
         """Ends all connections; the last one out moves the WAL into the file."""
         if self._group:
             self._group.close()
+        self.upkeep.close()
         if self._now:
             self._now.close()
-        self._checkpoints.close()
         self.read.close()
         if self._serving:
             self._serving.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,3 +23,5 @@ class Shared:
     codes: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, code) -> tok.tid
     dictionaries: dict[int, bytes] = field(default_factory=dict)  # number -> zstd dictionary
     current: dict[str, int] = field(default_factory=dict)  # kind of body -> dictionary in use
+    trained: dict[str, int] = field(default_factory=dict)  # kind of body -> rows there were at the last training
+    packed: Counter[str] = field(default_factory=Counter)  # kind of body -> bodies there are, about

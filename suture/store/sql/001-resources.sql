@@ -11,8 +11,10 @@ CREATE TABLE name (nid INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE tok (tid INTEGER PRIMARY KEY, sys TEXT NOT NULL, code TEXT NOT NULL);
 CREATE UNIQUE INDEX tok_code ON tok (code, sys);
 
--- zstd dictionaries; kind: resource, message, content
-CREATE TABLE dictionary (zd INTEGER PRIMARY KEY, kind TEXT NOT NULL, made INTEGER NOT NULL, bytes BLOB NOT NULL);
+-- zstd dictionaries; kind: resource, message, content; rows: how many bodies there were when it was made
+CREATE TABLE dictionary (
+  zd INTEGER PRIMARY KEY, kind TEXT NOT NULL, made INTEGER NOT NULL, rows INTEGER NOT NULL, bytes BLOB NOT NULL
+);
 
 -- current versions; fid: 16 bytes when the id is a UUID, else text; op: 1 POST, 2 PUT, 3 DELETE, 4 PATCH
 -- pat: the compartment's patient, sd: primary clinical date (both for the index), zd: dictionary of body

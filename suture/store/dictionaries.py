@@ -1,0 +1,71 @@
+"""Trains zstd dictionaries on the site's own rows, first after some hundred, then at each tenfold (RFC 8878, section 5).
+
+A dictionary holds pieces of what it was trained on, so it lives inside the encrypted file and never leaves it.
+"""
+
+from __future__ import annotations
+
+import zstandard
+
+from suture.store.connection import Connection, Tx
+from suture.store.shared import Shared
+
+FIRST = 500  # rows of a kind before the first training
+GROWTH = 10  # the next training comes at this many times the rows
+SAMPLES = 2_000
+SAMPLE_BYTES = 16 << 10  # of a longer body only the beginning is looked at
+DICTIONARY_BYTES = 64 << 10
+
+# kind -> table, key, dictionary number, body
+_SOURCES = {
+    "resource": ("res", "rid", "zd", "body"),
+    "message": ("message", "mid", "zd", "body"),
+    "content": ("step", "sid", "zd", "output"),
+}
+
+
+def load(connection: Connection) -> None:
+    """At the start: which dictionary each kind packs with, and how many rows it was made from."""
+    for kind, number, rows in connection.execute("SELECT kind, max(zd), rows FROM dictionary GROUP BY kind"):
+        connection.shared.current[kind] = number
+        connection.shared.trained[kind] = rows
+    for kind, (table, *_) in _SOURCES.items():
+        rows = connection.one(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {FIRST})")
+        connection.shared.packed[kind] = max(rows[0] if rows else 0, connection.shared.trained.get(kind, 0))
+
+
+def due(shared: Shared) -> list[str]:
+    """The kinds that have grown enough for a (new) dictionary."""
+    return [kind for kind in _SOURCES if shared.packed[kind] >= max(FIRST, GROWTH * shared.trained.get(kind, 0))]
+
+
+def sample(connection: Connection, kind: str) -> list[bytes]:
+    """Bodies whose keys are spread evenly, so that old and new rows are both looked at."""
+    table, key, number, body = _SOURCES[kind]
+    ends = connection.one(f"SELECT min({key}), max({key}) FROM {table}")
+    if ends is None or ends[0] is None:
+        return []
+    nearest = f"SELECT {key}, {number}, {body} FROM {table} WHERE {key} >= ? AND {body} IS NOT NULL LIMIT 1"
+    wanted = range(ends[0], ends[1] + 1, max(1, (ends[1] - ends[0]) // SAMPLES))
+    found = {row[0]: row[1:] for at in wanted if (row := connection.one(nearest, (at,)))}
+    return [connection.bodies.unpack(*packed)[:SAMPLE_BYTES] for packed in found.values()]
+
+
+def train(samples: list[bytes]) -> bytes:
+    """A dictionary of these samples; empty when there is too little to learn from."""
+    try:
+        return zstandard.train_dictionary(DICTIONARY_BYTES, [*samples], d=8, k=256).as_bytes()
+    except zstandard.ZstdError:
+        return b""
+
+
+def keep(tx: Tx, kind: str, trained: bytes, rows: int) -> None:
+    """Puts a dictionary in use from the next body on; old rows stay with theirs."""
+    tx.execute("INSERT INTO dictionary (kind, made, rows, bytes) VALUES (?, ?, ?, ?)", (kind, tx.now, rows, trained))
+    shared, number = tx.shared, tx.last_rowid
+
+    def use() -> None:
+        shared.dictionaries[number] = trained
+        shared.current[kind] = number
+
+    tx.after_commit(use)

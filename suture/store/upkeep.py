@@ -1,0 +1,91 @@
+"""What is done beside the writing, in one thread of its own: checkpoints, dictionaries, the audit anchor."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from suture.clock import Clock
+from suture.errors import SutureError
+from suture.store import anchor, dictionaries
+from suture.store.checkpoints import Checkpoints
+from suture.store.connection import Connection, Tx
+from suture.store.shared import Shared
+
+
+class Upkeep:
+    """Looks after every commit whether something is due; at most one task at a time, none in the writer's way."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        checkpoints: Checkpoints,
+        keeper: anchor.Keeper,
+        anchor_seconds: float,
+        reader: Callable[[], Connection],
+        write_now: Callable[[Callable[[Tx], None]], None],
+    ) -> None:
+        self._shared = shared
+        self._clock: Clock = shared.clock
+        self.checkpoints = checkpoints
+        self.keeper = keeper
+        self._anchor_seconds = anchor_seconds
+        self._anchored = self._clock.monotonic()
+        self._reader = reader
+        self._write_now = write_now
+        self._thread = ThreadPoolExecutor(1, "suture-upkeep")
+        self._busy = threading.Lock()
+        self.trouble = ""  # what the last task that failed said
+
+    def after_commit(self) -> None:
+        if self._due() and self._busy.acquire(blocking=False):
+            self._thread.submit(self._run)
+
+    def _due(self) -> bool:
+        return self.checkpoints.due() or self._anchor_due() or bool(dictionaries.due(self._shared))
+
+    def _anchor_due(self) -> bool:
+        return self._clock.monotonic() - self._anchored >= self._anchor_seconds
+
+    def _run(self) -> None:
+        try:
+            if self.checkpoints.due():
+                self.checkpoints.run()
+            if self._anchor_due():
+                self.anchor()
+            for kind in dictionaries.due(self._shared):
+                self.train(kind)
+            self.trouble = ""
+        except (SutureError, OSError) as error:
+            self.trouble = f"{type(error).__name__}: {error}"
+        finally:
+            self._busy.release()
+
+    def anchor(self) -> None:
+        """Moves the anchor to where the trail ends now."""
+        self._anchored = self._clock.monotonic()
+        connection = self._reader()
+        try:
+            self.keeper.move(connection)
+        finally:
+            connection.close()
+
+    def train(self, kind: str) -> None:
+        """Makes a dictionary of the rows there are and puts it in use."""
+        rows = self._shared.packed[kind]
+        self._shared.trained[kind] = rows  # also when there was too little to learn: try again at tenfold
+        connection = self._reader()
+        try:
+            trained = dictionaries.train(dictionaries.sample(connection, kind))
+        finally:
+            connection.close()
+        if trained:
+            self._write_now(lambda tx: dictionaries.keep(tx, kind, trained, rows))
+
+    def close(self) -> None:
+        """Waits for the task at hand, then moves the anchor for the last time."""
+        self._thread.shutdown(wait=True)
+        self._busy.acquire(blocking=False)  # nothing new begins
+        self.anchor()
+        self.checkpoints.close()
