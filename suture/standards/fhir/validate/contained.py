@@ -1,0 +1,60 @@
+"""Contained resources and the references to them: https://hl7.org/fhir/R4/references.html#contained"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from suture.standards.fhir.definitions import RESOURCE_TYPES, TypeDefinition, type_definition
+
+URIS = {"uri", "url", "canonical", "oid", "uuid"}
+
+
+def contained_ids(resource: dict[str, Any]) -> dict[str, str]:
+    """id -> type of the resources that a resource contains."""
+    inside = resource.get("contained", ())
+    return {c.get("id", ""): c.get("resourceType", "") for c in inside if isinstance(c, dict)}
+
+
+def broken_rules(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, place) of every rule dom-2 to dom-5 that does not hold for a resource with sound contained ones."""
+    used = set(_local(resource))
+    for n, inner in enumerate(resource["contained"]):
+        place, meta = f".contained[{n}]", inner.get("meta", {})
+        if "contained" in inner:
+            yield "dom-2", place
+        if "id" in inner and f"#{inner['id']}" not in used and "#" not in _local(inner):
+            yield "dom-3", place
+        if any(key in meta for key in ("versionId", "_versionId", "lastUpdated", "_lastUpdated")):
+            yield "dom-4", place
+        if "security" in meta:
+            yield "dom-5", place
+
+
+def _local(resource: dict[str, Any]) -> Iterator[str]:
+    """Every uri and every reference in it that begins with #, those of what it contains too."""
+    kind = resource.get("resourceType")
+    definition = type_definition(kind) if kind in RESOURCE_TYPES else None
+    return _fragments(resource, definition) if definition else iter(())
+
+
+def _fragments(value: dict[str, Any], definition: TypeDefinition) -> Iterator[str]:
+    for key, inner in value.items():
+        if key.startswith("_"):
+            yield from _each(inner, "Element", "")
+        elif key in definition.keys:
+            element, kind = definition.keys[key]
+            yield from _each(inner, kind, element.path)
+
+
+def _each(value: Any, kind: str, path: str) -> Iterator[str]:
+    for inner in value if isinstance(value, list) else (value,):
+        if isinstance(inner, str):
+            if inner.startswith("#") and (kind in URIS or path == "Reference.reference"):
+                yield inner
+        elif isinstance(inner, dict):
+            definition = type_definition(kind)
+            if kind == "Resource":
+                yield from _local(inner)
+            elif definition is not None:
+                yield from _fragments(inner, definition)
