@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from suture.errors import InvalidResource, Issue
+from suture.errors import InvalidResource, Issue, TooCostly
 from suture.standards.fhir.validate.explain import Findings, explain_resource
 from suture.standards.fhir.validate.shapes import fine_resource, surely
 
@@ -23,6 +23,8 @@ def check(resource: dict[str, Any]) -> list[Issue]:
         explain_resource(resource, "", found)
     except RecursionError:
         found.add("", "too-costly", "The resource is nested too deep.", "Send a flatter one.")
+    except TooCostly as error:
+        found.add("", "too-costly", "A rule takes too long over this resource.", error.mend)
     return found.issues
 
 

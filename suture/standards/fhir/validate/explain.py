@@ -306,7 +306,7 @@ def _choices(made: Shape, value: dict[str, Any], path: str, found: Findings) -> 
 
 def _rules(made: Shape, value: dict[str, Any], path: str, found: Findings) -> None:
     for invariant, rule in made.rules:
-        if not rule(value):
+        if not surely(rule, value):
             _fails(invariant, path, found)
     for invariant in made.later:
         if not holds(invariant, made.definition.name, value, found.resource, found.root):
@@ -331,7 +331,7 @@ def _own_rules(element: Element, value: Any, path: str, found: Findings) -> None
         rule = NATIVE.get((element.path, invariant.key))
         kind = element.types[0] if not element.choice else ""
         if rule is not None:
-            sound = rule(value)
+            sound = surely(rule, value)
         else:
             sound = holds(invariant, kind, value, found.resource, found.root)
         if not sound:

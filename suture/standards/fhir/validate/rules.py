@@ -196,6 +196,11 @@ def lst_3(v: Value) -> bool:
     return v.get("mode") == "working" or not any(has(entry, "date") for entry in v.get("entry", ()))
 
 
+def que_7(v: Value) -> bool:
+    """R4 writes `answer is Boolean`, which no FHIR boolean is; R5 mended it."""
+    return v.get("operator") != "exists" or "answerBoolean" in v or "_answerBoolean" in v
+
+
 def not_home(v: Value) -> bool:
     return v.get("use") != "home"
 
@@ -217,12 +222,12 @@ def bdl_2(v: Value) -> bool:
 
 
 def bdl_3(v: Value) -> bool:
-    wanted = v.get("type") in ("batch", "transaction", "history")
+    wanted = v.get("type") in ("batch", "transaction", "history") if "type" in v else None
     return all(("request" in entry) == wanted for entry in _entries(v))
 
 
 def bdl_4(v: Value) -> bool:
-    wanted = v.get("type") in ("batch-response", "transaction-response", "history")
+    wanted = v.get("type") in ("batch-response", "transaction-response", "history") if "type" in v else None
     return all(("response" in entry) == wanted for entry in _entries(v))
 
 
@@ -243,11 +248,11 @@ def bdl_8(v: Value) -> bool:
 
 def bdl_9(v: Value) -> bool:
     identifier = v.get("identifier", {})
-    return v.get("type") != "document" or (has(identifier, "system") and has(identifier, "value"))
+    return v.get("type", "document") != "document" or (has(identifier, "system") and has(identifier, "value"))
 
 
 def bdl_10(v: Value) -> bool:
-    return v.get("type") != "document" or "timestamp" in v
+    return v.get("type", "document") != "document" or "timestamp" in v
 
 
 def _first(v: Value, kind: str) -> bool:
@@ -256,11 +261,11 @@ def _first(v: Value, kind: str) -> bool:
 
 
 def bdl_11(v: Value) -> bool:
-    return v.get("type") != "document" or _first(v, "Composition")
+    return v.get("type", "document") != "document" or _first(v, "Composition")
 
 
 def bdl_12(v: Value) -> bool:
-    return v.get("type") != "message" or _first(v, "MessageHeader")
+    return v.get("type", "message") != "message" or _first(v, "MessageHeader")
 
 
 def _true(_: Value) -> bool:
@@ -328,6 +333,7 @@ NATIVE: dict[tuple[str, str], Rule] = {
     ("Organization.address", "org-2"): not_home,
     ("Organization.telecom", "org-3"): not_home,
     ("Parameters.parameter", "inv-1"): parameter_1,
+    ("Questionnaire.item.enableWhen", "que-7"): que_7,
     ("QuestionnaireResponse.item", "qrs-1"): excludes("answer", "item"),
     ("ServiceRequest", "prr-1"): needs("orderDetail", "code"),
     ("Task", "inv-1"): task_order,
@@ -391,6 +397,7 @@ WORDS: dict[str, str] = {
     "org-1": "An organization has a name or an identifier.",
     "org-2": "An organization has no home address.",
     "org-3": "An organization has no home telecom.",
+    "que-7": "The operator exists takes a boolean answer.",
     "bdl-1": "Only a search set or a history has a total.",
     "bdl-2": "Only a search set has entries with search.",
     "bdl-3": "Every entry of a batch, transaction or history has a request, and no other.",

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from suture.errors import SutureError
 from suture.standards.fhir.definitions import (
     RESOURCE_TYPES,
     Element,
@@ -19,6 +20,7 @@ from suture.standards.fhir.definitions import (
     type_definition,
     value_set,
 )
+from suture.standards.fhir.validate.formulas import rule as formula
 from suture.standards.fhir.validate.narrative import fine_div
 from suture.standards.fhir.validate.primitives import FINE, FORMS, Fine
 from suture.standards.fhir.validate.rules import NATIVE, Rule, sqt_1
@@ -41,7 +43,7 @@ class Shape:
     keys: dict[str, Fine] = field(default_factory=dict)
     required: tuple[Element, ...] = ()
     rules: tuple[tuple[Invariant, Rule], ...] = ()
-    later: tuple[Invariant, ...] = ()  # invariants that only FHIRPath can tell
+    later: tuple[Invariant, ...] = ()  # invariants that look at the resource around the value
     fine: Fine = _unmade
 
 
@@ -89,7 +91,7 @@ def _sort_rules(made: Shape) -> None:
     for invariant in made.definition.invariants:
         if invariant.severity != "error" or invariant.key in ELSEWHERE:
             continue
-        rule = native(made.definition, invariant.key)
+        rule = native(made.definition, invariant.key) or formula(invariant, made.definition.name)
         if rule is None:
             later.append(invariant)
         else:
@@ -119,7 +121,7 @@ def _value(made: Shape, element: Element, kind: str) -> Fine:
     own = [i for i in element.invariants if i.severity == "error" and i.key not in ELSEWHERE]
     if not own:
         return fine
-    rules = [NATIVE.get((element.path, invariant.key)) for invariant in own]
+    rules = [NATIVE.get((element.path, i.key)) or formula(i, "" if element.choice else kind) for i in own]
     if None in rules:
         return _never
     return lambda value: fine(value) and all(rule(value) for rule in rules if rule)
@@ -287,5 +289,5 @@ def surely(fine: Fine, value: Any) -> bool:
     """A fast function meets an unknown key or a wrong type with an exception; that is a no."""
     try:
         return bool(fine(value))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, SutureError):
         return False
