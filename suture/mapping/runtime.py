@@ -1,0 +1,251 @@
+"""What compiled maps call while they run: parts of fields, lists and extensions, entries and references (docs/map-language.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from suture.errors import Unmapped
+from suture.mapping.context import Context
+from suture.mapping.model import Keep
+from suture.mapping.tables import Table, coding
+from suture.standards.fhir.fhirpath import Expression
+from suture.standards.hl7v2.escapes import unescape
+
+BLANKS = [""] * 200  # the parts of what is absent
+NULL = '""'
+NOTHING = ("", NULL)
+SHIFT = 20  # an event is site << SHIFT | repetition
+VOID, OPEN, CONTAINED, CLOSE = -1, -2, -3, -16  # CLOSE - n: the entry became number n of the Bundle
+
+__all__ = ["BLANKS", "NOTHING", "NULL", "unescape"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How a resource of an entry is found again and meets what is stored."""
+
+    type: str
+    match: str = ""  # '' : never
+    pick: Expression | None = None  # of `match`, when it is more than `identifier`
+    write: str = "create"
+    snapshot: tuple[str, ...] = ()
+    keep: tuple[Keep, ...] = ()
+
+
+@dataclass(slots=True)
+class Run:
+    """One run: what came from outside, and what the rows leave beside the value."""
+
+    context: Context
+    trace: list[int] = field(default_factory=list)
+    root: Any = None  # the whole JSON
+    scope: Mapping[str, list[str]] = field(default_factory=dict)  # segment name -> fields, nearest group first
+    segments: Mapping[str, list[list[str]]] = field(default_factory=dict)  # every segment of the message
+    key: str = ""  # names the message, for the ids of what has no identity
+    bundle: list[dict[str, Any]] | None = None  # None: outside a message map
+    merges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    known: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)  # the resource that contains what has no identity
+    deletes: list[dict[str, Any]] = field(default_factory=list)  # of the resource at hand
+    later: list[tuple[str, int, Callable[[Any, dict[str, Any]], None], dict[str, Any]]] = field(default_factory=list)
+    counted: int = 0
+    doubts: dict[int, str] = field(default_factory=dict)  # site of a warning -> what is doubtful
+
+    @property
+    def now(self) -> str:
+        return self.context.now
+
+    def spawn(self, made: Any, spec: Spec) -> dict[str, Any] | None:
+        """A resource made of a field becomes an entry, or is contained; gives the reference to it."""
+        if not made or len(made) == 1:
+            self.trace.append(VOID)
+            return None
+        found = identity(made, spec) if self.bundle is not None else None
+        if found is None:
+            return self._contain(made)
+        reference = {"reference": self.enter(made, spec, found, "")}
+        label = display(made)
+        return reference | {"display": label} if label else reference
+
+    def _contain(self, made: dict[str, Any]) -> dict[str, Any]:
+        self.trace.append(CONTAINED)
+        held = self.host.setdefault("contained", [])
+        held += made.pop("contained", [])
+        for other in held:
+            if {key: value for key, value in other.items() if key != "id"} == made:
+                return {"reference": f"#{other['id']}"}
+        self.counted += 1
+        held.append(
+            {"resourceType": made["resourceType"], "id": f"{made['resourceType'].lower()}-{self.counted}"} | made
+        )
+        return {"reference": f"#{held[-1]['id']}"}
+
+    def enter(self, made: dict[str, Any], spec: Spec, found: tuple[str, str] | None, name: str) -> str:
+        """Puts a resource into the Bundle; gives its fullUrl. The same identity is there once."""
+        bundle = self.bundle if self.bundle is not None else []
+        if found is None:
+            self.trace.append(CLOSE - len(bundle))
+            url = "urn:uuid:" + self.context.new_id(f"{spec.type}|{self.key}|{name}|{len(bundle)}")
+            bundle.append({"fullUrl": url, "resource": made, "request": {"method": "POST", "url": spec.type}})
+            return url
+        known = self.known.get((spec.type, *found))
+        if known is not None:
+            self.trace.append(CLOSE - bundle.index(known))
+            for key, value in made.items():
+                known["resource"].setdefault(key, value)
+            return str(known["fullUrl"])
+        self.trace.append(CLOSE - len(bundle))
+        url = "urn:uuid:" + self.context.new_id(f"{spec.type}|{found[0]}|{found[1]}")
+        entry = _entry(url, made, spec, found)
+        self.known[(spec.type, *found)] = entry
+        bundle.append(entry)
+        return url
+
+    def settle(self, url: str, spec: Spec, deletes: list[dict[str, Any]]) -> None:
+        """Notes what the writer needs to know beside the resource."""
+        if spec.write != "update" or not (deletes or spec.snapshot or spec.keep):
+            return
+        merge = self.merges.setdefault(url, {"deletes": [], "snapshot": list(spec.snapshot), "keep": []})
+        merge["deletes"] += [d for d in deletes if d not in merge["deletes"]]
+        if not merge["keep"]:
+            merge["keep"] = [{"if": k.condition, "elements": list(k.elements)} for k in spec.keep]
+
+
+def _entry(url: str, made: dict[str, Any], spec: Spec, found: tuple[str, str]) -> dict[str, Any]:
+    query = f"identifier={quote(found[0], safe=':/.')}%7C{quote(found[1], safe='')}"
+    if spec.write == "update":
+        return {"fullUrl": url, "resource": made, "request": {"method": "PUT", "url": f"{spec.type}?{query}"}}
+    if spec.write == "delete":
+        return {"fullUrl": url, "resource": made, "request": {"method": "DELETE", "url": f"{spec.type}?{query}"}}
+    request = {"method": "POST", "url": spec.type}
+    if spec.write == "once":
+        request["ifNoneExist"] = query
+    return {"fullUrl": url, "resource": made, "request": request}
+
+
+def identity(made: dict[str, Any], spec: Spec) -> tuple[str, str] | None:
+    """(system, value) that finds the stored resource; None when it has none."""
+    if not spec.match:
+        return None
+    items = made.get("identifier")
+    if spec.pick is not None and items:
+        picked = [i for i in spec.pick.evaluate(made) if isinstance(i, dict)]
+        items = picked + (items if isinstance(items, list) else [items])
+    for item in items if isinstance(items, list) else [items] if items else []:
+        system, value = item.get("system"), item.get("value")
+        if system and value:
+            return system, value
+    return None
+
+
+def display(made: dict[str, Any]) -> str:
+    """What people call a resource: its name, when it has one."""
+    name = made.get("name")
+    if isinstance(name, str):
+        return name
+    if not isinstance(name, list) or not name or not isinstance(name[0], dict):
+        return ""
+    first = name[0]
+    words = [*first.get("prefix", ()), *first.get("given", ()), first.get("family", ""), *first.get("suffix", ())]
+    return str(first.get("text") or " ".join(word for word in words if word))
+
+
+# --- parts of fields
+
+
+def values(raw: str, component: int = 0, subcomponent: int = 0) -> list[str]:
+    """The texts of all repetitions of a field (or of one part of them), without empty ones."""
+    if not raw:
+        return []
+    found = []
+    for item in raw.split("~") if "~" in raw else (raw,):
+        if component:
+            item = nth(item, "^", component)
+        if subcomponent:
+            item = nth(item, "&", subcomponent)
+        if item and item != NULL:
+            found.append(unescape(item) if "\\" in item else item)
+    return found
+
+
+def repetition(raw: str, number: int) -> str:
+    return nth(raw, "~", number)
+
+
+def nth(text: str, mark: str, number: int) -> str:
+    if mark not in text:
+        return text if number == 1 else ""
+    parts = text.split(mark, number)
+    return parts[number - 1] if number <= len(parts) else ""
+
+
+def same(found: list[Any], wanted: Any) -> bool:
+    """FHIRPath's = of a collection and one value; nothing counts as ''."""
+    return bool((found[0] if len(found) == 1 else "" if not found else None) == wanted)
+
+
+def among(found: list[Any], wanted: Any) -> bool:
+    return (found[0] if len(found) == 1 else "" if not found else None) in wanted
+
+
+# --- JSON
+
+
+def walk(value: Any, names: tuple[Any, ...]) -> list[Any]:
+    """The items at a path; lists on the way are walked through. A number picks one item."""
+    items = value if isinstance(value, list) else [value]
+    for name in names:
+        if isinstance(name, int):
+            items = items[name : name + 1]
+            continue
+        found: list[Any] = []
+        for item in items:
+            below = item.get(name) if isinstance(item, dict) else None
+            if isinstance(below, list):
+                found += below
+            elif below is not None:
+                found.append(below)
+        items = found
+    return [item for item in items if item is not None and item != ""]
+
+
+# --- building
+
+
+def extension(holder: dict[str, Any], key: str, url: str) -> dict[str, Any]:
+    """The extension with that url, made when it is not there."""
+    held: list[dict[str, Any]] = holder.setdefault(key, [])
+    for item in held:
+        if item.get("url") == url:
+            return item
+    made: dict[str, Any] = {"url": url}
+    held.append(made)
+    return made
+
+
+def recode(value: Any, table: Table) -> bool:
+    """Puts what a table knows about the codings in front of them; whether it knew any."""
+    codings = value.get("coding") if "coding" in value else None
+    if codings is None:
+        rows = table.find(value.get("code", ""), value.get("system", ""))
+        value.update(coding(rows[0]) if rows else {})
+        return bool(rows)
+    found: list[dict[str, Any]] = []
+    for item in codings:
+        found += [coding(row) for row in table.find(item.get("code", ""), item.get("system", ""))]
+    front = [item for n, item in enumerate(found) if item not in found[:n]]
+    marks = [(item.get("system"), item.get("code")) for item in front]
+    value["coding"] = front + [c for c in codings if (c.get("system"), c.get("code")) not in marks]
+    return bool(front)
+
+
+def fail(place: str, row: str) -> None:
+    """`on_miss: fail`."""
+    raise Unmapped(
+        f"row '{row}' can't map what is in {place}",
+        where=place,
+        mend="Add the code to the table, or say another on_miss.",
+    )
