@@ -20,6 +20,7 @@ LEADING = " \t\r\n\x00\x0b\ufeff"
 TRAILING = "\r\n\x00\x1c"
 BREAK = re.compile(r"\r\n|\r|\n")
 NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+RESTART = re.compile(r"\x0b[ \r\n]{0,4}MSH", re.IGNORECASE)
 FULL_HEAD = 10  # MSH, the field separator, five encoding characters and what ends them
 SMALL = 65_536  # a shorter message cannot pass the limits that count its parts
 # met every day; any other name is recognised by its form
@@ -233,10 +234,20 @@ def parse(raw: bytes | str, *, charset: str | None = None, limits: Limits = LIMI
         text, codec, notes = decode(raw, charset)
     if len(original) > limits.size:
         raise TooLarge(f"the message is larger than {limits.size} bytes", where="MSH")
+    if "\x0b" in text:
+        _refuse_restart(text)
     body = text.strip(TRAILING) if text.startswith("MSH") else text.strip(LEADING + TRAILING)
     message = Message(original, text, _separators(body[:10]), codec, notes)
     _split(message, body, limits)
     return message
+
+
+def _refuse_restart(text: str) -> None:
+    """A sender that broke off and began again must not give one message the segments of two patients."""
+    if RESTART.search(text.lstrip(LEADING)):
+        raise InvalidMessage(
+            "a second message begins inside this one", where="MSH[2]", mend="Send the whole message again.", ack="AR"
+        )
 
 
 def _written(text: str) -> bytes:

@@ -65,6 +65,7 @@ def test_any_line_ending_is_read(ending: str) -> None:
         (b"MSH|^^\\&|A", "MSH-2", "the encoding characters must be different"),
         (b"FHS|^~\\&|A\rMSH|^~\\&|B", "FHS", "a batch, not a message"),
         (b"MSH|^~\\&|A\rPID|1\rMSH|^~\\&|B", "MSH[2]", "a second MSH inside one message"),
+        (b"MSH|^~\\&|A\rPID|1|cut\x0bMSH|^~\\&|B", "MSH[2]", "a second message begins inside this one"),
         (b"MSH|^~\\&|A\rPID|1\nmsh|^~\\&|B", "MSH[2]", "a second MSH inside one message"),
     ],
 )
