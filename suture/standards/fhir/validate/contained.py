@@ -12,8 +12,13 @@ URIS = {"uri", "url", "canonical", "oid", "uuid"}
 
 def contained_ids(resource: dict[str, Any]) -> dict[str, str]:
     """id -> type of the resources that a resource contains."""
-    inside = resource.get("contained", ())
-    return {c.get("id", ""): c.get("resourceType", "") for c in inside if isinstance(c, dict)}
+    inside = resource.get("contained")
+    found = (
+        [(c.get("id"), c.get("resourceType")) for c in inside if isinstance(c, dict)]
+        if isinstance(inside, list)
+        else []
+    )
+    return {id: kind for id, kind in found if isinstance(id, str) and isinstance(kind, str)}
 
 
 def broken_rules(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
