@@ -13,7 +13,12 @@ from suture import __version__
 from suture.errors import SutureError
 
 # command -> (module, one line of help). The module offers `app`, a typer.Typer with one command or a group.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "backup": ("suture.cli.backup", "one encrypted file with everything, while the server goes on"),
+    "restore": ("suture.cli.restore", "put the database of a backup in place"),
+    "verify": ("suture.cli.verify", "is the database whole, and is the audit trail what was written?"),
+    "doctor": ("suture.cli.doctor", "look at key, database, disk, backup and ports; say how to mend"),
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

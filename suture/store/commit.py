@@ -75,7 +75,7 @@ class GroupCommit:
         self._waiting: deque[tuple[Unit, asyncio.Future[Any]]] = deque()
         self._scheduled = False
         self._busy = False
-        self._lost: apsw.Error | None = None  # what SQLite said when it gave a transaction up
+        self._lost: BaseException | None = None  # what SQLite said when it gave a transaction up
         self.fenced = ""  # why nothing is written just now
         self.groups = 0
         self.units = 0
@@ -105,7 +105,7 @@ class GroupCommit:
         self._scheduled, self._busy = False, True
         try:
             self._tx.raw.set_busy_timeout(0)
-            self._tx.execute("BEGIN IMMEDIATE")
+            self._tx.raw.execute("BEGIN IMMEDIATE")
         except apsw.BusyError:
             self._in_thread(loop, self._wait_for_lock, self._run)
         except apsw.Error as error:
@@ -115,7 +115,7 @@ class GroupCommit:
 
     def _wait_for_lock(self) -> None:
         self._tx.raw.set_busy_timeout(LOCK_TIMEOUT_MS)
-        self._tx.execute("BEGIN IMMEDIATE")
+        self._tx.raw.execute("BEGIN IMMEDIATE")
 
     def _run(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:
         if error is not None:
@@ -138,18 +138,18 @@ class GroupCommit:
                 continue
             try:
                 done.append((future, run_unit(tx, unit)))
-            except apsw.Error as error:
-                self._lost = error
+            except BaseException as error:  # the unit's own affair, unless SQLite gave the transaction up
                 if not tx.raw.in_transaction:
+                    self._lost = error
                     done.append((future, None))
                     break
-                future.set_exception(translated(error, self._where))
-            except BaseException as error:  # the unit's own affair: its caller hears it
-                future.set_exception(error)
+                future.set_exception(
+                    RuntimeError("a unit raised StopIteration") if isinstance(error, StopIteration) else error
+                )
         return done
 
     def _commit(self) -> None:
-        self._tx.execute("COMMIT")
+        self._tx.raw.execute("COMMIT")
 
     def _in_thread(
         self,
@@ -177,11 +177,11 @@ class GroupCommit:
         self._busy = False
         self.groups += 1
         self.units += len(done)
+        for call in calls:
+            loop.call_soon(call)
         for future, result in done:
             if not future.done():
                 future.set_result(result)
-        for call in calls:
-            call()
         self._on_commit()
         self._schedule(loop)
 
@@ -189,6 +189,7 @@ class GroupCommit:
         """Nothing of the group is on disk: every caller hears it, and nothing is written until a probe works."""
         reason = translated(error, self._where) if isinstance(error, apsw.Error) else error
         forget(self._tx)
+        self._let_go()
         for future, _ in done:
             if not future.done():
                 future.set_exception(_again(reason))
@@ -199,6 +200,14 @@ class GroupCommit:
         self.fenced = getattr(reason, "text", "the database could not write")
         self._refuse_waiting(reason)
         loop.call_later(PROBE_SECONDS, self._probe, loop)
+
+    def _let_go(self) -> None:
+        """Other processes need not wait for a transaction that is lost."""
+        try:
+            if self._tx.raw.in_transaction:
+                self._tx.raw.execute("ROLLBACK")
+        except apsw.Error as error:
+            self._lost = error  # the connection is closed before the next try anyway
 
     def _refuse_waiting(self, reason: BaseException) -> None:
         while self._waiting:
@@ -213,9 +222,10 @@ class GroupCommit:
         """A fresh connection must write and sync one row before anything else may."""
         self._tx.close()
         self._tx = self._reopen()
-        self._tx.execute("BEGIN IMMEDIATE")
-        self._tx.execute("INSERT OR REPLACE INTO fact VALUES ('probe', ?)", (self._stepper(),))
-        self._tx.execute("COMMIT")
+        raw = self._tx.raw
+        raw.execute("BEGIN IMMEDIATE")
+        raw.execute("INSERT OR REPLACE INTO fact VALUES ('probe', ?)", (self._stepper(),))
+        raw.execute("COMMIT")
 
     def _probed(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:
         if error is not None:

@@ -5,13 +5,14 @@ https://utelle.github.io/SQLite3MultipleCiphers/ · https://sqlite.org/wal.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from suture.errors import Conflict, SutureError, Unavailable, Unstartable
+from suture.errors import Conflict, SutureError, TooCostly, Unavailable, Unstartable
 from suture.store.bodies import Bodies
 from suture.store.shared import Shared
 
@@ -20,6 +21,8 @@ PAGE_BYTES = 4096
 STATEMENTS = 500
 OPEN_TIMEOUT_MS = 10_000
 VFS: str | None = None  # SQLite's way to the disk; tests put one below that fails
+
+OPERATIONS = 20_000  # of SQLite's machine between two looks at the clock: about a millisecond
 
 Parameters = Sequence[Any] | dict[str, Any]
 
@@ -61,22 +64,48 @@ def _tune(raw: apsw.Connection, cache_bytes: int) -> None:
 
 
 class Connection:
-    """A reading connection with what all connections of a process share; sees only committed rows."""
+    """A reading connection with what all connections of a process share; sees only committed rows.
+
+    What SQLite says (a damaged page, a full disk, a key taken) comes out in the words of the error tree.
+    """
 
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
         self.raw = raw
         self.shared = shared
-        self.execute: Callable[..., apsw.Cursor] = raw.execute
+        self._execute = raw.execute
         self.bodies = Bodies(shared, raw)
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> apsw.Cursor:
+        """Runs a statement; iterate over the result at once, an unread one keeps its snapshot."""
+        try:
+            return self._execute(sql, parameters)
+        except apsw.Error as error:
+            raise translated(error, str(self.shared.path)) from error
 
     def one(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
         """The first row, or None."""
-        row: tuple[Any, ...] | None = self.execute(sql, parameters).fetchone()
+        try:
+            row: tuple[Any, ...] | None = self._execute(sql, parameters).fetchone()
+        except apsw.Error as error:
+            raise translated(error, str(self.shared.path)) from error
         return row
 
     def all(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self.execute(sql, parameters).fetchall()
+        try:
+            rows: list[tuple[Any, ...]] = self._execute(sql, parameters).fetchall()
+        except apsw.Error as error:
+            raise translated(error, str(self.shared.path)) from error
         return rows
+
+    @contextmanager
+    def budget(self, seconds: float) -> Iterator[None]:
+        """Ends what runs longer inside the block with TooCostly."""
+        end = self.shared.clock.monotonic() + seconds
+        self.raw.set_progress_handler(lambda: self.shared.clock.monotonic() > end, OPERATIONS)
+        try:
+            yield
+        finally:
+            self.raw.set_progress_handler(None)
 
     def close(self) -> None:
         self.raw.close()
@@ -93,7 +122,10 @@ class Tx(Connection):
         self._rolled_back: list[Callable[[], object]] = []
 
     def many(self, sql: str, rows: Iterable[Parameters]) -> None:
-        self.raw.executemany(sql, rows)
+        try:
+            self.raw.executemany(sql, rows)
+        except apsw.Error as error:
+            raise translated(error, str(self.shared.path)) from error
 
     @property
     def changes(self) -> int:
@@ -126,5 +158,7 @@ def translated(error: apsw.Error, where: str) -> SutureError:
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return Unavailable("a page of the database is damaged", where=where, mend="Run: suture verify", after=30)
     if isinstance(error, apsw.InterruptError):
-        return Unavailable("the query was ended because it ran too long", where=where)
+        return TooCostly("the query ran longer than it may", mend="Narrow it: name a patient, a code or a date.")
+    if isinstance(error, apsw.SQLError | apsw.BindingsError | apsw.MisuseError):
+        raise error  # a fault of ours, not of the disk: it must be seen as one
     return Unavailable(f"the database could not write ({type(error).__name__})", where=where, after=5)

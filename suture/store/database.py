@@ -76,7 +76,7 @@ class Database:
         envelope.sync_folder(path.parent)  # a journal that came back after a power cut would undo the creation
         database = cls(settings, shared, notices)
         if serving:
-            database._serving = _lock(path)
+            database._serving = serving_lock(path)
         return database
 
     @property
@@ -106,14 +106,14 @@ class Database:
         return result
 
     def _commit_now(self, tx: Tx, unit: Callable[[Tx], T]) -> T:
-        tx.execute("BEGIN IMMEDIATE")
+        tx.raw.execute("BEGIN IMMEDIATE")
         try:
             tx.now, tx.chain = self._stepper(), None
             result = run_unit(tx, unit)
-            tx.execute("COMMIT")
+            tx.raw.execute("COMMIT")
         except BaseException:
             if tx.raw.in_transaction:
-                tx.execute("ROLLBACK")
+                tx.raw.execute("ROLLBACK")
             forget(tx)
             raise
         tx._rolled_back.clear()
@@ -195,6 +195,7 @@ def _open_envelope(path: Path, key_file: Path, clock: Clock, notices: list[str])
                 f"Created the key file {key_file} (mode 600). Without it nobody can read the database, a backup "
                 "included: keep a copy of it in a safe place, apart from the backups."
             )
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))  # the WAL takes its mode over
         return envelope.create(path, key, new_id(clock))
     except OSError as error:
         raise Unstartable(
@@ -211,7 +212,7 @@ def _not_ours(path: Path, beside: Path) -> Unstartable:
     return Unstartable(text, where=str(path), mend="Name another file in SUTURE_DATABASE, or restore a backup.")
 
 
-def _lock(path: Path) -> IO[str]:
+def serving_lock(path: Path) -> IO[str]:
     """One serving process per database; the lock ends with the process, however it ends."""
     file = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
     try:

@@ -61,6 +61,13 @@ def write(tx: Tx, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
     return place
 
 
+def lost(tx: Tx, rid: int, rows: Rows) -> tuple[list[str], int]:
+    """For a check: the tables that lack a row of this resource, and how many rows it should have."""
+    wanted = set(_rows(tx, rid, rows))
+    looks = {table: delete.replace("DELETE", "SELECT 1") for table, (_, delete) in SQL.items()}
+    return [table for table, row in wanted if tx.one(looks[table], row) is None], len(wanted)
+
+
 class Batch:
     """Index rows of many resources, written together in key order: what bulk loads need."""
 

@@ -97,11 +97,13 @@ def put(
 ) -> Row:
     """Writes a version and its index rows: id and meta are put into the bytes, all else stays. The same body makes no version.
 
-    `if_version`: If-Match; another current version raises PreconditionFailed. `only_new`: an id in use raises Conflict.
+    `rows`: what index.extract made of the body, when the caller has it already. `if_version`: If-Match; another current
+    version raises PreconditionFailed. `only_new`: an id in use raises Conflict.
     """
     rt = names.number(tx, type)
     old = tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
     _check(type, old, if_version, only_new)
+    rows = rows or rows_of(tx, body)
     if old is None:
         return _insert(tx, rt, type, id, body, rows, method)
     return _replace(tx, rt, type, id, body, rows, method, old)
@@ -139,7 +141,7 @@ def _replace(
     _keep_old(tx, rid, rt, old)
     stored = splice(body, id, ver + 1, tx.now)
     new_zd, new_packed = tx.bodies.pack("resource", stored)
-    place = index.write(tx, rid, rows, _rows_of(tx, before))
+    place = index.write(tx, rid, rows, rows_of(tx, before))
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
@@ -147,7 +149,7 @@ def _replace(
     return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED)
 
 
-def _rows_of(tx: Tx, body: bytes) -> Rows | None:
+def rows_of(tx: Tx, body: bytes) -> Rows | None:
     """The index rows of a stored body; None for a deletion."""
     return extract(json.read(body), tx.shared.base) if body else None
 
@@ -168,7 +170,7 @@ def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row 
     if old[3] == DELETE:
         return Row(rid, type, id, ver, upd, "DELETE", b"", UNCHANGED)
     _keep_old(tx, rid, rt, old)
-    index.write(tx, rid, None, _rows_of(tx, tx.bodies.unpack(*old[4:])))
+    index.write(tx, rid, None, rows_of(tx, tx.bodies.unpack(*old[4:])))
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, zd = NULL, body = NULL, pat = NULL, sd = NULL WHERE rid = ?",
         (ver + 1, tx.now, DELETE, rid),

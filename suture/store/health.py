@@ -1,0 +1,131 @@
+"""What `suture doctor` looks at in the store: key file, envelope, schema, space, WAL, backup, anchor.
+
+Each finding says what is, and when it is not good what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from suture import crypto
+from suture.clock import instant
+from suture.errors import SutureError
+from suture.settings import Settings
+from suture.store import envelope
+from suture.store.backup import last_backup
+from suture.store.database import Database, path_of
+
+DAY = 86_400_000_000
+BACKUP_DAYS = 2
+LEAST_SPACE = 1 << 30
+LONG_WAL = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing: `level` good, warning or bad; `mend` when there is something to do."""
+
+    what: str
+    level: str
+    text: str
+    mend: str = ""
+
+
+def look(settings: Settings) -> Iterator[Finding]:
+    """Everything that can be seen of the store, also when it does not open."""
+    try:
+        path = path_of(settings.database)
+    except SutureError as error:
+        yield Finding("database", "bad", error.text, error.mend)
+        return
+    yield _key_file(settings.key_file, path)
+    yield _space(path)
+    if not path.exists():
+        yield Finding(
+            "database", "warning", f"there is none yet at {path}", "It is made at the first start: suture serve"
+        )
+        return
+    yield _modes(path)
+    try:
+        database = Database.open(settings)
+    except SutureError as error:
+        yield Finding("database", "bad", str(error), error.mend)
+        return
+    try:
+        yield from _inside(database)
+    finally:
+        database.close()
+
+
+def _key_file(file: Path, path: Path) -> Finding:
+    if not file.exists() and not path.exists():
+        return Finding("key file", "good", f"none yet; it will be made at {file}")
+    try:
+        crypto.read_key_file(file)
+    except SutureError as error:
+        return Finding("key file", "bad", error.text, error.mend)
+    if file.resolve().is_relative_to(path.parent.resolve()):
+        return Finding(
+            "key file", "warning", "it is in the data folder: who copies the folder has both",
+            "Move it elsewhere and set SUTURE_KEY_FILE.",
+        )  # fmt: skip
+    return Finding("key file", "good", f"{file}, mode 600, apart from the data")
+
+
+def _space(path: Path) -> Finding:
+    folder = next((f for f in path.parents if f.exists()), Path("/"))
+    free, size = shutil.disk_usage(folder).free, path.stat().st_size if path.exists() else 0
+    text = f"{free >> 20} MiB free, the database has {size >> 20} MiB"
+    if free < max(LEAST_SPACE, size // 5):
+        return Finding(
+            "disk space", "warning", text, "Free space, or move the database; a full disk stops all writing."
+        )
+    return Finding("disk space", "good", text)
+
+
+def _modes(path: Path) -> Finding:
+    files = [f for f in (path, envelope.path_of(path)) if f.exists()]
+    open_ones = [f.name for f in files if f.stat().st_mode & 0o077]
+    strangers = [f.name for f in files if f.stat().st_uid != os.getuid()]
+    if strangers:
+        return Finding(
+            "owner", "warning", f"{', '.join(strangers)} belong to another user", "Run as the user that serves."
+        )
+    if open_ones:
+        names = " ".join(str(f) for f in files)
+        return Finding("file modes", "warning", f"others may read {', '.join(open_ones)}", f"Run: chmod 600 {names}")
+    return Finding("file modes", "good", "only this user may read the files")
+
+
+def _inside(database: Database) -> Iterator[Finding]:
+    row = database.read.one("SELECT max(number), count(*) FROM migration")
+    yield Finding("database", "good", f"opens, schema {row[0] if row else 0}, {database.path}")
+    wal = database.path.with_name(database.path.name + "-wal")
+    size = wal.stat().st_size if wal.exists() else 0
+    if size > LONG_WAL:
+        yield Finding(
+            "WAL", "warning", f"{size >> 20} MiB", "A very long query or a stuck process keeps it; restart serve."
+        )
+    else:
+        yield Finding("WAL", "good", f"{size >> 20} MiB")
+    yield _backup(database)
+    if database.upkeep.keeper.sound:
+        yield Finding("audit anchor", "good", str(database.upkeep.keeper.file))
+    else:
+        yield Finding("audit anchor", "bad", "the trail is not the one the anchor has seen", "Run: suture verify")
+
+
+def _backup(database: Database) -> Finding:
+    made = last_backup(database.read)
+    if not made:
+        return Finding("backup", "warning", "none was ever made", "Run: suture backup FOLDER, once a day")
+    days = (database.clock.micros() - made) / DAY
+    if days > BACKUP_DAYS:
+        return Finding(
+            "backup", "warning", f"the last one is {days:.0f} days old", "Run: suture backup FOLDER, once a day"
+        )
+    return Finding("backup", "good", f"the last one was made {instant(made)}")

@@ -1,0 +1,141 @@
+"""Verifies a database: every page's seal and structure, every body, every index row, the whole audit trail.
+
+https://sqlite.org/pragma.html#pragma_integrity_check
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import apsw
+
+from suture.clock import instant
+from suture.errors import SutureError, Unavailable
+from suture.standards.fhir.index import Rows
+from suture.store import anchor, audit, index
+from suture.store.connection import Connection, Tx
+from suture.store.database import Database
+from suture.store.ids import id_of
+from suture.store.resources import rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `good`, and what there is to say."""
+
+    what: str  # pages | bodies | index | audit
+    good: bool
+    text: str
+
+
+Progress = Callable[[str, int], None]
+
+
+def verify(database: Database, progress: Progress = lambda what, done: None) -> Iterator[Finding]:
+    """Looks at everything, from the pages up; each finding comes as soon as it is known."""
+    reader = database.reader()
+    try:
+        progress("pages", 0)
+        yield _pages(reader)
+        yield _guarded("bodies", lambda: _bodies(reader, progress))
+        yield _guarded("index", lambda: _index(reader, progress))
+        progress("audit", 0)
+        yield _guarded("audit", lambda: _audit(database, reader))
+    finally:
+        reader.close()
+
+
+def _guarded(what: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except SutureError as error:
+        return Finding(what, False, error.text)
+
+
+def _pages(reader: Connection) -> Finding:
+    """SQLite walks every page; opening a page checks its AEGIS tag."""
+    try:
+        said = [text for (text,) in reader.raw.execute("PRAGMA integrity_check(20)")]
+        pages = reader.raw.pragma("page_count")
+    except apsw.Error as error:
+        return Finding("pages", False, f"a page is damaged ({error})")
+    if said != ["ok"]:
+        lines = [line for text in said for line in text.splitlines() if not line.startswith("***")]
+        return Finding("pages", False, f"a page is damaged: {'; '.join(lines[:5])}")
+    return Finding("pages", True, f"{pages} pages, each with its seal")
+
+
+def _bodies(reader: Connection, progress: Progress) -> Finding:
+    """Every body of every table can be unpacked."""
+    bad: list[str] = []
+    seen = 0
+    for table, key, number, body in (
+        ("res", "rid", "zd", "body"),
+        ("hist", "hid", "zd", "body"),
+        ("message", "mid", "zd", "body"),
+        ("step", "sid", "zd", "output"),
+        ("delivery", "did", "zd", "content"),
+    ):
+        rows = reader.execute(f"SELECT {key}, {number}, {body} FROM {table} WHERE {body} IS NOT NULL")
+        for at, zd, packed in rows:
+            seen += 1
+            if seen % 10_000 == 0:
+                progress("bodies", seen)
+            try:
+                reader.bodies.unpack(zd, packed)
+            except SutureError:
+                bad.append(f"{table} {at}")
+    if bad:
+        return Finding("bodies", False, f"{len(bad)} of {seen} cannot be read: {', '.join(bad[:10])}")
+    return Finding("bodies", True, f"{seen} bodies")
+
+
+def _index(reader: Connection, progress: Progress) -> Finding:
+    """Each resource's index rows are extracted anew and looked for in the tables, all in one snapshot."""
+    look = Tx(reader.raw, reader.shared)  # it can't write: a code that would be new is a row that is lost
+    look.raw.execute("BEGIN")
+    try:
+        bad, seen, expected = _lost_rows(look, progress)
+        kept = sum((look.one(f"SELECT count(*) FROM {table}") or (0,))[0] for table in index.SQL)
+    finally:
+        look.raw.execute("ROLLBACK")
+    if bad:
+        return Finding("index", False, f"{len(bad)} of {seen} resources lack index rows: {', '.join(bad[:10])}")
+    if kept != expected:
+        return Finding("index", False, f"{kept - expected} index rows belong to no resource")
+    return Finding("index", True, f"{seen} resources, {kept} index rows")
+
+
+def _lost_rows(look: Tx, progress: Progress) -> tuple[list[str], int, int]:
+    bad: list[str] = []
+    seen = expected = 0
+    for rid, fid, zd, body in look.execute("SELECT rid, fid, zd, body FROM res WHERE op <> 3"):
+        seen += 1
+        if seen % 1_000 == 0:
+            progress("index", seen)
+        rows = rows_of(look, look.bodies.unpack(zd, body))
+        if rows is not None:
+            tables, number = _lost(look, rid, rows)
+            expected += number
+            bad += [f"{rows.type}/{id_of(fid)} ({tables[0]})"] if tables else []
+    return bad, seen, expected
+
+
+def _lost(look: Tx, rid: int, rows: Rows) -> tuple[list[str], int]:
+    try:
+        return index.lost(look, rid, rows)
+    except Unavailable:  # a code or reference that was never interned
+        return ["codes"], 0
+
+
+def _audit(database: Database, reader: Connection) -> Finding:
+    keeper = database.upkeep.keeper
+    seen = anchor.read(keeper.file, database.shared.envelope)
+    broken = audit.verify(reader, seen)
+    if broken:
+        return Finding("audit", False, f"{broken.kind} at row {broken.n}: {broken.text}")
+    last = audit.find(reader, count=1)
+    until = f" up to {instant(last[0].at)}" if last else ""
+    said = f"anchored at row {seen.n}" if seen else "no anchor was found, so a cut-off end would not be seen"
+    return Finding("audit", True, f"{last[0].n if last else 0} rows{until}, {said}")

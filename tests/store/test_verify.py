@@ -1,0 +1,164 @@
+"""Verification and doctor: what is damaged is found and named; what is not, is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from suture.cli import main
+from suture.errors import Unavailable
+from suture.standards.fhir.index import extract
+from suture.store import anchor, audit, resources
+from suture.store.audit import AuditRow
+from suture.store.connection import Tx
+from suture.store.database import Database
+from suture.store.verify import verify
+from tests.stores import database, settings
+
+PATIENT = {"resourceType": "Patient", "name": [{"family": "Stone"}], "birthDate": "1970-01-01", "gender": "male"}
+
+
+def fill(store: Database, count: int = 40) -> None:
+    def unit(tx: Tx) -> None:
+        for number in range(count):
+            body = json.dumps(PATIENT).encode()
+            resources.put(tx, "Patient", f"p{number}", body, extract(PATIENT, ""))
+            audit.append(tx, AuditRow("user:1", "create", "Patient", f"p{number}"))
+
+    store.write_now(unit)
+
+
+def bad(store: Database) -> dict[str, str]:
+    return {finding.what: finding.text for finding in verify(store) if not finding.good}
+
+
+def test_a_sound_database_has_no_bad_finding(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    fill(store)
+    store.upkeep.anchor()
+    assert bad(store) == {}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "what", "said"),
+    [
+        ("DELETE FROM S WHERE rid = 3", "index", "1 of 40 resources lack index rows: Patient/p2 (S)"),
+        ("INSERT INTO S VALUES (1, 'ghost', 999)", "index", "1 index rows belong to no resource"),
+        ("UPDATE res SET body = x'00' WHERE rid = 3", "bodies", "1 of 40 cannot be read: res 3"),
+        ("DELETE FROM audit WHERE n > 30", "audit", "truncated at row 31: the anchor has seen 40 rows, 30 are there"),
+        ("UPDATE audit SET id = 'p99' WHERE n = 7", "audit", "edited at row 7"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, damage: str, what: str, said: str) -> None:
+    store = database(tmp_path)
+    fill(store)
+    store.upkeep.anchor()
+    store.write_now(lambda tx: tx.execute(damage).fetchall())
+    assert said in bad(store)[what]
+    store.close()
+
+
+def test_a_rotten_page_is_found_reported_and_not_served_and_the_rest_is(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    fill(store, 400)
+    store.close()
+    file = tmp_path / "data" / "suture.db"
+    found = database(tmp_path)
+    page = found.read.one("SELECT rootpage FROM sqlite_schema WHERE name = 'audit_who'")
+    found.close()
+    assert page is not None
+    content = bytearray(file.read_bytes())
+    content[(page[0] - 1) * 4096 + 100] ^= 1
+    file.write_bytes(content)
+    store = database(tmp_path)
+    with pytest.raises(Unavailable, match="damaged"):
+        audit.find(store.read, who="user:1")
+    assert resources.read(store.read, "Patient", "p3") is not None
+    assert "a page is damaged" in bad(store)["pages"]
+    store.close()
+
+
+def test_an_older_copy_of_the_database_speaks_against_the_anchor(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    fill(store, 5)
+    store.close()
+    older = (tmp_path / "data" / "suture.db").read_bytes()
+    store = database(tmp_path)
+    store.write_now(lambda tx: audit.append(tx, AuditRow("user:1", "delete", "Patient", "p1")))
+    store.close()
+    (tmp_path / "data" / "suture.db").write_bytes(older)
+    store = database(tmp_path)
+    assert "not the one its anchor has seen" in store.notices[0]
+    assert "truncated at row 6" in bad(store)["audit"]
+    store.close()
+    store = database(tmp_path)  # closing did not move the anchor over the evidence
+    assert "truncated at row 6" in bad(store)["audit"]
+    store.close()
+
+
+def test_a_forged_anchor_is_refused(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    fill(store, 5)
+    store.close()
+    file = anchor.path_of(settings(tmp_path), store.shared.envelope)
+    file.write_text(file.read_text().replace('"count": 5', '"count": 4'))
+    store = database(tmp_path)
+    assert "not written by this database" in bad(store)["audit"]
+    store.close()
+
+
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setenv("SUTURE_DATABASE", f"sqlite:{tmp_path / 'data' / 'suture.db'}")
+    monkeypatch.setenv("SUTURE_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--project", str(tmp_path)])
+    return int(ended.value.code or 0)
+
+
+def test_the_commands_tell_what_they_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = database(tmp_path)
+    fill(store)
+    store.close()
+    assert run(tmp_path, monkeypatch, "backup", str(tmp_path / "b"), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["audit_rows"] == 40
+    assert run(tmp_path, monkeypatch, "restore", str(tmp_path / "b")) == 1
+    assert "there is a database already" in capsys.readouterr().err
+    assert run(tmp_path, monkeypatch, "restore", str(tmp_path / "b"), "--force") == 0
+    capsys.readouterr()
+    assert run(tmp_path, monkeypatch, "verify", "--json") == 0
+    assert [f["what"] for f in json.loads(capsys.readouterr().out)] == ["pages", "bodies", "index", "audit"]
+
+
+def test_verify_says_bad_until_somebody_accepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = database(tmp_path)
+    fill(store)
+    store.upkeep.anchor()
+    store.write_now(lambda tx: tx.execute("DELETE FROM audit WHERE n > 30").fetchall())
+    store.close()
+    assert run(tmp_path, monkeypatch, "verify") == 1
+    assert "BAD   audit" in capsys.readouterr().out
+    assert run(tmp_path, monkeypatch, "verify", "--accept") == 1
+    assert run(tmp_path, monkeypatch, "verify") == 0
+
+
+def test_doctor_names_what_is_wrong_and_how_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database(tmp_path).close()
+
+    def levels() -> dict[str, tuple[str, str]]:
+        run(tmp_path, monkeypatch, "doctor", "--json")
+        return {f["what"]: (f["level"], f["mend"]) for f in json.loads(capsys.readouterr().out)}
+
+    assert levels()["backup"] == ("warning", "Run: suture backup FOLDER, once a day")
+    assert levels()["key file"][0] == levels()["file modes"][0] == levels()["database"][0] == "good"
+    (tmp_path / "key").chmod(0o644)
+    assert levels()["key file"] == ("bad", f"Run: chmod 600 {tmp_path / 'key'}")
+    assert run(tmp_path, monkeypatch, "doctor") == 1
