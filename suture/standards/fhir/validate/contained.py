@@ -23,7 +23,7 @@ def contained_ids(resource: dict[str, Any]) -> dict[str, str]:
 
 def broken_rules(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(key, place) of every rule dom-2 to dom-5 that does not hold for a resource with sound contained ones."""
-    used = set(_local(resource))
+    used = _local(resource)
     for n, inner in enumerate(resource["contained"]):
         place, meta = f".contained[{n}]", inner.get("meta", {})
         if "contained" in inner:
@@ -36,8 +36,29 @@ def broken_rules(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "dom-5", place
 
 
-def _local(resource: dict[str, Any]) -> Iterator[str]:
+def _local(resource: dict[str, Any]) -> set[str]:
     """Every uri and every reference in it that begins with #, those of what it contains too."""
+    found = set(_candidates(resource))
+    if all(key == "reference" for key, _ in found):  # a text under this key is always a reference or a uri
+        return {text for _, text in found}
+    return set(_typed(resource))
+
+
+def _candidates(value: Any) -> Iterator[tuple[str, str]]:
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        pairs = one.items() if type(one) is dict else (("", inner) for inner in one)
+        for key, inner in pairs:
+            kind = type(inner)
+            if kind is str:
+                if inner[:1] == "#":
+                    yield key, inner
+            elif kind is dict or kind is list:
+                rest.append(inner)
+
+
+def _typed(resource: dict[str, Any]) -> Iterator[str]:
     kind = resource.get("resourceType")
     definition = type_definition(kind) if kind in RESOURCE_TYPES else None
     return _fragments(resource, definition) if definition else iter(())
@@ -60,6 +81,6 @@ def _each(value: Any, kind: str, path: str) -> Iterator[str]:
         elif isinstance(inner, dict):
             definition = type_definition(kind)
             if kind == "Resource":
-                yield from _local(inner)
+                yield from _typed(inner)
             elif definition is not None:
                 yield from _fragments(inner, definition)

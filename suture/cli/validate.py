@@ -1,0 +1,109 @@
+"""`suture validate`: are these files valid FHIR R4? Each finding with its place and the mend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from suture.errors import Invalid, InvalidSyntax, Issue
+from suture.standards.fhir import json, xml
+from suture.standards.fhir.validate import check
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+LARGEST = 4 * 1024**3
+COLOURS = {"error": "red", "fatal": "red", "warning": "yellow", "information": "blue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One finding about one file; `line` is the line of an NDJSON file, else 0."""
+
+    file: str
+    line: int
+    severity: str
+    code: str
+    expression: str
+    text: str
+    mend: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.severity}: " + " ".join(
+            part for part in (f"{self.expression}:" * bool(self.expression), self.text, self.mend) if part
+        )
+
+
+@app.command(epilog="Example: `suture validate patient.json bundle.xml export.ndjson`")
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="JSON, XML or NDJSON files of resources or bundles")],
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Checks structure, formats, required codes, references, narrative and the rules of R4. Exit code 1: an error was found."""
+    counts: Counter[str] = Counter()
+    found = [one for file in files for one in _file(file, counts)]
+    if as_json:
+        typer.echo(orjson.dumps([asdict(one) for one in found]))
+    else:
+        _print(found, counts)
+    if counts["error"] or counts["fatal"]:
+        raise SystemExit(1)
+
+
+def _file(file: Path, counts: Counter[str]) -> Iterator[Found]:
+    counts["file"] += 1
+    for line, issue in _issues(file, counts):
+        counts[issue.severity] += 1
+        yield Found(str(file), line, issue.severity, issue.code, issue.expression, issue.text, issue.mend)
+
+
+def _issues(file: Path, counts: Counter[str]) -> Iterator[tuple[int, Issue]]:
+    for line, read in _resources(file):
+        counts["resource"] += 1
+        if isinstance(read, Invalid):
+            yield from ((line, issue) for issue in read.issues)
+        else:
+            yield from ((line, issue) for issue in check(read))
+
+
+def _resources(file: Path) -> Iterator[tuple[int, dict[str, Any] | Invalid]]:
+    """Every resource of a file with its line in NDJSON, or the error of reading it."""
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        where = error.strerror or "it can't be read"
+        yield 0, InvalidSyntax(f"The file can't be read: {where}.", mend="Check its name and your rights.")
+        return
+    if file.suffix in {".ndjson", ".jsonl"} or b"}\n{" in raw or b"}\r\n{" in raw:
+        for line, text in enumerate(raw.splitlines(), 1):
+            if text.strip():
+                yield line, _read(text)
+    else:
+        yield 0, _read(raw)
+
+
+def _read(raw: bytes) -> dict[str, Any] | Invalid:
+    try:
+        if raw.lstrip()[:1] == b"<" or raw.startswith(b"\xef\xbb\xbf<"):
+            return xml.read(raw, max_size=LARGEST)
+        return json.read(raw, max_size=LARGEST)
+    except Invalid as error:
+        return error
+
+
+def _print(found: list[Found], counts: Counter[str]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for one in found:
+        console.print(str(one), style=COLOURS.get(one.severity, ""), markup=False)
+    parts = [_count(counts, name) for name in ("file", "resource", "error", "warning")]
+    console.print(", ".join(parts), markup=False)
+
+
+def _count(counts: Counter[str], name: str) -> str:
+    return f"{counts[name]} {name}" + "s" * (counts[name] != 1)
