@@ -14,6 +14,7 @@ from suture.errors import SutureError
 
 # command -> (module, one line of help). The module offers `app`, a typer.Typer with one command or a group.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("suture.cli.check", "find what is wrong in flows, maps, connections, tests and settings"),
     "validate": ("suture.cli.validate", "are these files valid FHIR R4? every finding with its place and the mend"),
     "backup": ("suture.cli.backup", "one encrypted file with everything, while the server goes on"),
     "restore": ("suture.cli.restore", "put the database of a backup in place"),
