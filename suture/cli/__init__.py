@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("suture.cli.restore", "put the database of a backup in place"),
     "verify": ("suture.cli.verify", "is the database whole, and is the audit trail what was written?"),
     "doctor": ("suture.cli.doctor", "look at key, database, disk, backup and ports; say how to mend"),
+    "fhirpath": ("suture.cli.fhirpath", "evaluate a FHIRPath on a resource or a message"),
 }
 
 

@@ -9,7 +9,6 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
-Number = Fraction
 Dimension = tuple[tuple[str, int], ...]
 
 LONGEST: Final = 80  # characters of a unit that is worth reading
@@ -191,6 +190,8 @@ class _Reader:
             raise _Unknown
         if token["annotation"]:
             return ONE
+        if token["number"] and not token["number"].strip("0"):
+            raise _Unknown
         if token["number"]:
             result = Unit(Fraction(int(token["number"])), ())
         else:

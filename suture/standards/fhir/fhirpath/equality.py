@@ -152,7 +152,7 @@ def key(item: Any) -> Hashable:
     """Equal items have equal keys; undecided ones differ."""
     value = system(item)
     if value is None:
-        return ("more", freeze(item.more)) if type(item) is Item else ("nothing",)
+        return ("more", freeze(item.value), freeze(item.more)) if type(item) is Item else ("nothing",)
     return _key(value)
 
 

@@ -49,14 +49,18 @@ class Expression:
         return [(_type_text(item), plain([item])[0] if plain([item]) else None) for item in items]
 
     def holds(self, focus: Any, environment: Environment = EMPTY) -> bool:
-        """The verdict: empty is false, a single value that is no boolean is true."""
+        """Whether the expression is true here: empty is not, a single value that is no boolean is."""
+        return self.verdict(focus, environment) is True
+
+    def verdict(self, focus: Any, environment: Environment = EMPTY) -> bool | None:
+        """True, False, or None when the result is empty: undecided."""
         name = self._name(focus)
         truth = self._truths.get(name)
         if truth is None:
             truth = self._truths[name] = self._compilation().truth(self._code(focus))
         state = Evaluation(environment, focus)
         try:
-            return truth(state, _this(focus)) is True
+            return truth(state, _this(focus))
         except RecursionError:
             raise _too_deep(self.text) from None
         except DecimalException as error:

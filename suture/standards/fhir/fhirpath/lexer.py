@@ -60,7 +60,7 @@ def _scan(text: str, places: re.Pattern[str] | None) -> Iterator[Token]:
     while at < len(text):
         place = places.match(text, at) if places and not after_dot else None
         match = place or _PATTERN.match(text, at)
-        if match is None:
+        if match is None or (text.startswith("/*", at) and match.end() == at + 1):
             raise InvalidSyntax(_unreadable(text, at), where=f"column {at + 1}", mend="See the FHIRPath grammar.")
         kind = "location" if place else str(match.lastgroup)
         if kind != "space":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from suture.standards.fhir import definitions
+
+T = TypeVar("T")
 
 SYSTEM = {
     "Any", "Boolean", "String", "Integer", "Long", "Decimal", "Date", "DateTime", "Time", "Quantity", "SimpleTypeInfo", "ClassInfo",
@@ -26,33 +28,52 @@ def known(name: str) -> bool:
     return definitions.type_definition(name) is not None
 
 
-@cache
-def _children(name: str) -> dict[str, Child]:
+class Key(NamedTuple):
+    """A JSON key of a type: the element it belongs to, its type, and how its values are made."""
+
+    name: str
+    type: str
+    primitive: bool
+    resource: bool
+
+
+def _kept(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Remembers the answer for names that R4 has; others are answered and forgotten."""
+    found: dict[str, T] = {}
+
+    def get(name: str) -> T:
+        try:
+            return found[name]
+        except KeyError:
+            value = read(name)
+            if known(name):
+                found[name] = value
+            return value
+
+    return get
+
+
+@_kept
+def children(name: str) -> dict[str, Child]:
+    """Element name -> child of a type; empty for what R4 does not have."""
     definition = definitions.type_definition(name)
     if definition is None:
         return {}
-    keys: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for key, (element, kind) in definition.keys.items():
-        keys.setdefault(element.name, []).append((key, kind))
-    return {child: Child(child, tuple(found), definition.elements[child].many) for child, found in keys.items()}
+        found.setdefault(element.name, []).append((key, kind))
+    return {child: Child(child, tuple(rows), definition.elements[child].many) for child, rows in found.items()}
 
 
-def children(name: str) -> dict[str, Child]:
-    """Element name -> child of a type; empty for what R4 does not have."""
-    return _children(name) if known(name) else {}
+@_kept
+def keys(name: str) -> dict[str, Key]:
+    """JSON key -> what stands there; a primitive's sibling `_key` leads to the same."""
+    rows = [(key, child.name, kind) for child in children(name).values() for key, kind in child.keys]
+    found = {key: Key(child, kind, primitive(kind), resource(kind)) for key, child, kind in rows}
+    return found | {"_" + key: row for key, row in found.items() if row.primitive}
 
 
-@cache
-def _child_names(name: str) -> dict[str, str]:
-    return {key: child.name for child in _children(name).values() for key, _ in child.keys}
-
-
-def child_names(name: str) -> dict[str, str]:
-    """JSON key -> element name of a type."""
-    return _child_names(name) if known(name) else {}
-
-
-@cache
+@_kept
 def _kind(name: str) -> str:
     definition = definitions.type_definition(name)
     return definition.kind if definition else ""
@@ -60,26 +81,22 @@ def _kind(name: str) -> str:
 
 def primitive(name: str) -> bool:
     """Whether values of the type are strings, numbers or booleans in JSON."""
-    return known(name) and _kind(name) == "primitive"
+    return _kind(name) == "primitive"
 
 
 def resource(name: str) -> bool:
     """Whether the type is a resource type (abstract ones too)."""
-    return known(name) and _kind(name) == "resource"
+    return _kind(name) == "resource"
 
 
-@cache
-def _ancestors(name: str) -> tuple[str, ...]:
+@_kept
+def ancestors(name: str) -> tuple[str, ...]:
+    """The type and everything it specializes; empty for what R4 does not have."""
     found: list[str] = []
     while definition := definitions.type_definition(name):
         found.append(name)
         name = definition.parent
     return tuple(found)
-
-
-def ancestors(name: str) -> tuple[str, ...]:
-    """The type and everything it specializes; empty for what R4 does not have."""
-    return _ancestors(name) if known(name) else ()
 
 
 def derives(name: str, above: str) -> bool:

@@ -22,7 +22,8 @@ def member(source: Code, name: str) -> Code:
     """The children of that name; the caller has checked that they can be there."""
     kind = source.type
     if kind is None:
-        return _dynamic(source, name)
+        narrow = _only_one(source, name)
+        return member(narrow, name) if narrow else _dynamic(source, name)
     if kind.startswith("System."):
         return Code(_nothing, None, possible=())
     if model.primitive(kind):
@@ -158,8 +159,7 @@ def _chain_primitive(source: Run, key: str, kind: str) -> Run:
 
 def _choice(source: Code, found: model.Child) -> Code:
     """A choice not yet narrowed: its items know their type; `as` and ofType() may still read the key itself."""
-    kinds = dict(found.keys)
-    keys = {**kinds, **{"_" + key: kind for key, kind in kinds.items() if model.primitive(kind)}}
+    keys = {**dict(found.keys), **{"_" + key: kind for key, kind in found.keys if model.primitive(kind)}}
     origin = source.run
 
     def run(state: Evaluation, this: Any) -> list[Any]:
@@ -167,15 +167,23 @@ def _choice(source: Code, found: model.Child) -> Code:
         state.spend(len(rows))
         out: list[Any] = []
         for row in rows:
-            if not isinstance(row, dict):
+            if type(row) is not dict:
                 continue
-            for key in row.keys() & keys.keys():
-                if key[0] != "_" or key[1:] not in row:
+            for key in row:
+                if key in keys and (key[0] != "_" or key[1:] not in row):
                     out += typed_children(row, key.removeprefix("_"), keys[key])
         return out
 
-    possible = tuple(kinds.values())
+    possible = tuple(kind for _, kind in found.keys)
     return Code(run, None, possible=possible, children=found.keys, source=source, single=source.single)
+
+
+def _only_one(choice: Code, name: str) -> Code | None:
+    """`value.unit`: of the types of a choice just one may have such a child, so its key is read itself."""
+    fitting = [(key, kind) for key, kind in choice.children if name in model.children(kind)]
+    if choice.source is None or len(fitting) != 1:
+        return None
+    return keyed(choice.source, *fitting[0], many=False)
 
 
 def _of_primitive(source: Code, name: str) -> Code:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException
+from fractions import Fraction
 
 from suture.standards import ucum
 
@@ -55,8 +56,8 @@ def compare(left: Quantity, right: Quantity) -> int | None:
     """-1, 0, 1; None when the units are unknown or of another dimension."""
     if left.unit == right.unit:
         return _order(left.value, right.value)
-    if left.calendar and right.calendar and {left.code, right.code} <= _UNSAFE:
-        return _order(left.value * _MONTHS[CALENDAR[left.unit][0]], right.value * _MONTHS[CALENDAR[right.unit][0]])
+    if left.calendar and right.calendar and (left.inexact or right.inexact):
+        return _compare_calendar(left, right)
     if _apart(left, right):
         return None
     one, other = ucum.canonical(left.value, left.code), ucum.canonical(right.value, right.code)
@@ -65,12 +66,26 @@ def compare(left: Quantity, right: Quantity) -> int | None:
     return _order(one[0], other[0])
 
 
+def _compare_calendar(left: Quantity, right: Quantity) -> int:
+    """Calendar words in the coarser of both: 12 months or 365 days a year, 30 days a month."""
+    years = "year" in (CALENDAR[left.unit][0], CALENDAR[right.unit][0])
+    return _order(_calendar_amount(left, years), _calendar_amount(right, years))
+
+
+def _calendar_amount(quantity: Quantity, years: bool) -> Fraction:
+    one = CALENDAR[quantity.unit][0]
+    if one in _MONTHS:
+        return Fraction(quantity.value) * _MONTHS[one] / (12 if years else 1)
+    days = ucum.canonical(quantity.value, quantity.code)
+    return (days[0] if days else Fraction(0)) / 86400 / (365 if years else 30)
+
+
 def _apart(left: Quantity, right: Quantity) -> bool:
     """A calendar year or month against a definite duration."""
     return left.inexact != right.inexact and not (left.calendar and right.calendar)
 
 
-def _order(left: Decimal | ucum.Number, right: Decimal | ucum.Number) -> int:
+def _order(left: Decimal | Fraction, right: Decimal | Fraction) -> int:
     return (left > right) - (left < right)
 
 

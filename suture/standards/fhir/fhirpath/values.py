@@ -54,16 +54,17 @@ def _number(value: Any) -> Any:
 
 
 def _quantity(value: Any) -> Any:
-    """A FHIR Quantity with UCUM code (or a bare unit) as a number with a unit; others stay what they are."""
+    """A FHIR Quantity as a number with a unit; None when it has no exact number (a comparator, no value)."""
     if not isinstance(value, dict):
         return value
-    number, code = _number(value.get("value")), value.get("code")
+    number, code, system = _number(value.get("value")), value.get("code"), value.get("system")
     if not isinstance(number, Decimal) or value.get("comparator"):
-        return value
-    if value.get("system") == _UCUM and isinstance(code, str):
-        return Quantity(number, code)
-    unit = value.get("unit")
-    return Quantity(number, unit if isinstance(unit, str) else "1") if not code else value
+        return None
+    if not isinstance(code, str):
+        code, system = value.get("unit"), None
+    if not isinstance(code, str):
+        return Quantity(number)
+    return Quantity(number, code if system in (None, _UCUM) else f"{system}|{code}")
 
 
 # FHIR type -> its value as a System type; types that are not here are already what they should be
@@ -213,13 +214,24 @@ def all_children(item: Any) -> list[Any]:
         return [one for name in value for one in _untyped_child(value, name)] if isinstance(value, dict) else []
     if not isinstance(value, dict) or model.primitive(kind):
         return [one for name in _MORE for one in _primitive_child(item, name)]
-    return [one for name in _names(value, kind) for one in child(item, name)]
+    return _all_typed(value, model.keys(kind))
 
 
-def _names(value: dict[str, Any], kind: str) -> list[str]:
-    names = model.child_names(kind)
-    found = (names.get(key.removeprefix("_")) for key in value)
-    return list(dict.fromkeys(name for name in found if name))
+def _all_typed(value: dict[str, Any], keys: dict[str, model.Key]) -> list[Any]:
+    found: list[Any] = []
+    for key, one in value.items():
+        row = keys.get(key)
+        if row is None or one is None or (key[0] == "_" and value.get(key[1:]) is not None):
+            continue
+        if row.primitive and type(one) is not list and "_" + key not in value and key[0] != "_":
+            found.append(Item(one, row.type))
+        elif row.primitive:
+            found += typed_children(value, key.removeprefix("_"), row.type)
+        elif type(one) is list:
+            found += [x if row.resource else Item(x, row.type) for x in one if x is not None]
+        elif one is not None:
+            found.append(one if row.resource else Item(one, row.type))
+    return found
 
 
 # --- names of System types

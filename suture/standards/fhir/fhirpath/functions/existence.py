@@ -10,7 +10,7 @@ import suture.standards.fhir.fhirpath.operators as operators
 import suture.standards.fhir.fhirpath.tree as tree
 from suture.standards.fhir.fhirpath.code import Code, Compiler, Evaluation, Row, Scope, again, from_truth, unfit
 from suture.standards.fhir.fhirpath.functions.iteration import first_holding
-from suture.standards.fhir.fhirpath.values import Item
+from suture.standards.fhir.fhirpath.values import Item, system
 
 
 def _empty(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> Code:
@@ -116,11 +116,12 @@ def _has_value(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) 
 
 
 def _get_value(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> Code:
-    run = compiler.values(source)
+    run = compiler.boxed(source).run
 
     def got(state: Evaluation, this: Any) -> list[Any]:
         items = run(state, this)
-        return [] if len(items) != 1 or isinstance(items[0], dict) else items
+        value = system(items[0]) if len(items) == 1 else None
+        return [] if value is None or isinstance(value, dict) else [value]
 
     return Code(got, None, single=True)
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import html
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,10 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+_JSON_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_JSON = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+
+
 def _escape(value: str, target: str) -> str | None:
     if target == "html":
         return html.escape(value, quote=True).replace("&#x27;", "&#39;")
@@ -69,12 +74,12 @@ def _escape(value: str, target: str) -> str | None:
 def _unescape(value: str, target: str) -> str | None:
     if target == "html":
         return html.unescape(value)
-    if target != "json":
-        return None
-    try:
-        return str(json.loads(f'"{value}"', strict=False))
-    except ValueError:
-        return None
+    return _JSON_ESCAPE.sub(_json_unescaped, value) if target == "json" else None
+
+
+def _json_unescaped(match: re.Match[str]) -> str:
+    code = match[1]
+    return chr(int(code[1:], 16)) if len(code) == 5 else _JSON.get(code, code)
 
 
 def _split(value: str, separator: str) -> list[Any]:

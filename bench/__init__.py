@@ -1,0 +1,1 @@
+"""Benchmarks: each prints CPU per operation, rate, and the ratio to a named peer."""
