@@ -26,7 +26,7 @@ class Function:
     summary: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Environment:
     """What comes in from outside: the clock, other resources, terminology, variables, roots and locations."""
 
@@ -76,7 +76,6 @@ class Code:
     truth: Truth | None = None
     possible: tuple[str, ...] | None = None  # what the items may be, for checking; None: anything
     this: bool = False  # nothing but $this
-    single: bool = False  # at most one item
     ordered: bool = True
     constant: tuple[Any, ...] | None = None
     children: tuple[tuple[str, str], ...] = ()  # of a choice not yet read: (JSON key, type)
@@ -131,7 +130,7 @@ def from_truth(truth: Truth) -> Code:
         verdict = truth(state, this)
         return NONE if verdict is None else TRUE if verdict else FALSE
 
-    return Code(run, "System.Boolean", truth, ("System.Boolean",), single=True)
+    return Code(run, "System.Boolean", truth, ("System.Boolean",))
 
 
 def constant(values: Sequence[Any], kind: str | None) -> Code:
@@ -141,7 +140,7 @@ def constant(values: Sequence[Any], kind: str | None) -> Code:
     def run(state: Evaluation, this: Any) -> list[Any]:
         return items
 
-    return Code(run, kind, possible=(kind,) if kind else None, single=len(items) < 2, constant=tuple(items))
+    return Code(run, kind, possible=(kind,) if kind else None, constant=tuple(items))
 
 
 def again(code: Code, run: Run) -> Code:

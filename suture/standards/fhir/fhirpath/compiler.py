@@ -108,7 +108,7 @@ class Compilation:
         if node.name == "$this":
             return paths.this(scope.type, scope.possible)
         if node.name == "$index":
-            return Code(lambda state, this: [state.index], "System.Integer", possible=("System.Integer",), single=True)
+            return Code(lambda state, this: [state.index], "System.Integer", possible=("System.Integer",))
         return Code(lambda state, this: state.total, None)
 
     def external(self, node: tree.External, scope: Scope) -> Code:

@@ -81,7 +81,7 @@ def is_type(compiler: Compiler, operand: Code, kind: str, column: int) -> Code:
             raise unfit(column, "'is' needs one value, there are several")
         return TRUE if matches(items[0], kind) else FALSE
 
-    return Code(test, "System.Boolean", possible=("System.Boolean",), single=True)
+    return Code(test, "System.Boolean", possible=("System.Boolean",))
 
 
 def of_type(compiler: Compiler, operand: Code, kind: str) -> Code:

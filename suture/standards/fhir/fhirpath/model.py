@@ -20,7 +20,6 @@ class Child(NamedTuple):
 
     name: str
     keys: tuple[tuple[str, str], ...]
-    many: bool
 
 
 def known(name: str) -> bool:
@@ -62,7 +61,7 @@ def children(name: str) -> dict[str, Child]:
     found: dict[str, list[tuple[str, str]]] = {}
     for key, (element, kind) in definition.keys.items():
         found.setdefault(element.name, []).append((key, kind))
-    return {child: Child(child, tuple(rows), definition.elements[child].many) for child, rows in found.items()}
+    return {child: Child(child, tuple(rows)) for child, rows in found.items()}
 
 
 @_kept

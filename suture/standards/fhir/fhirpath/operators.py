@@ -294,7 +294,7 @@ def index(compiler: Compiler, source: Code, position: Code, column: int) -> Code
         place = positions[0]
         return [items[place]] if 0 <= place < len(items) else NONE
 
-    return Code(picked, source.type, possible=source.possible, single=True)
+    return Code(picked, source.type, possible=source.possible)
 
 
 # --- arithmetic
@@ -318,7 +318,7 @@ def unary(compiler: Compiler, sign: str, operand: Code, column: int) -> Code:
         values = _signed(operand.constant[0], sign, column)
         return Code(lambda state, this: values, operand.type, possible=operand.possible, constant=tuple(values))
     kind = operand.type if operand.type and operand.type.startswith("System.") else None
-    return Code(signed, kind, possible=operand.possible, single=True)
+    return Code(signed, kind, possible=operand.possible)
 
 
 def _signed(value: Any, sign: str, column: int) -> list[Any]:
@@ -347,7 +347,7 @@ def _calculates(calculate: Callable[[Any, Any, str, int], Any]) -> Callable[...,
             state.spend(_weight(result))
             return result
 
-        return Code(run, None, single=True)
+        return Code(run, None)
 
     return built
 
@@ -427,7 +427,7 @@ def _concatenates(compiler: Compiler, operands: list[Code], node: tree.Operation
         state.spend(_weight(result))
         return result
 
-    return Code(run, "System.String", possible=("System.String",), single=True)
+    return Code(run, "System.String", possible=("System.String",))
 
 
 def _text(items: list[Any], column: int) -> str:

@@ -15,7 +15,7 @@ def this(kind: str | None, possible: tuple[str, ...] | None) -> Code:
     def run(state: Evaluation, this: Any) -> list[Any]:
         return list(this) if type(this) is Many else [this]
 
-    return Code(run, kind, possible=possible, this=True, single=True)
+    return Code(run, kind, possible=possible, this=True)
 
 
 def member(source: Code, name: str) -> Code:
@@ -33,17 +33,17 @@ def member(source: Code, name: str) -> Code:
         return Code(_nothing, None, possible=())
     if len(found.keys) > 1:
         return _choice(source, found)
-    return keyed(source, found.keys[0][0], found.keys[0][1], found.many)
+    return keyed(source, found.keys[0][0], found.keys[0][1])
 
 
-def keyed(source: Code, key: str, kind: str, many: bool) -> Code:
+def keyed(source: Code, key: str, kind: str) -> Code:
     """The child under one JSON key of dictionaries."""
     static = model.static(kind)
     if model.primitive(kind):
         run = _head_primitive(key, kind) if source.this else _chain_primitive(source.run, key, kind)
     else:
         run = _head(key) if source.this else _chain(source.run, key)
-    return Code(run, static, possible=(kind,), single=source.single and not many, ordered=source.ordered)
+    return Code(run, static, possible=(kind,), ordered=source.ordered)
 
 
 def _nothing(state: Evaluation, this: Any) -> list[Any]:
@@ -175,7 +175,7 @@ def _choice(source: Code, found: model.Child) -> Code:
         return out
 
     possible = tuple(kind for _, kind in found.keys)
-    return Code(run, None, possible=possible, children=found.keys, source=source, single=source.single)
+    return Code(run, None, possible=possible, children=found.keys, source=source)
 
 
 def _only_one(choice: Code, name: str) -> Code | None:
@@ -183,7 +183,7 @@ def _only_one(choice: Code, name: str) -> Code | None:
     fitting = [(key, kind) for key, kind in choice.children if name in model.children(kind)]
     if choice.source is None or len(fitting) != 1:
         return None
-    return keyed(choice.source, *fitting[0], many=False)
+    return keyed(choice.source, *fitting[0])
 
 
 def _of_primitive(source: Code, name: str) -> Code:
@@ -228,8 +228,13 @@ def narrowed(source: Code, kind: str) -> Code | None:
     """A choice read by the one key that has the type; None when it is no choice or has no such type."""
     if source.source is None:
         return None
-    key = next((key for key, type_ in source.children if type_ == kind), None)
-    return keyed(source.source, key, kind, many=False) if key else None
+    fitting = [(key, type_) for key, type_ in source.children if type_ == kind or _covers(kind, type_)]
+    return keyed(source.source, *fitting[0]) if len(fitting) == 1 and fitting[0][1] == kind else None
+
+
+def _covers(kind: str, other: str) -> bool:
+    """Whether ofType(kind) keeps items of the other type too; primitives are taken exactly."""
+    return not model.primitive(kind) and model.derives(other, kind)
 
 
 def is_kind(item: Any, kind: str) -> bool:

@@ -120,14 +120,23 @@ def alike(left: Decimal, right: Decimal, digits: int) -> bool:
 
 def add(left: Quantity, right: Quantity, sign: int) -> Quantity | None:
     """Sum or difference in the finer unit; None when the units don't fit."""
-    if left.unit == right.unit:
+    if left.code == right.code and left.calendar == right.calendar:
         return replace(left, value=left.value + sign * right.value)
-    if _apart(left, right):
+    if left.inexact or right.inexact:
         return None
     finer = ucum.finer(left.code, right.code)
     target = left if finer == left.code else right
     one, other = ucum.convert(left.value, left.code, target.code), ucum.convert(right.value, right.code, target.code)
-    return None if one is None or other is None else replace(target, value=one + sign * other)
+    if one is None or other is None:
+        return None
+    total = replace(target, value=one + sign * other)
+    return _as_calendar(total) if left.calendar != right.calendar else total
+
+
+def _as_calendar(quantity: Quantity) -> Quantity:
+    """A UCUM duration as its calendar word: what comes of both is a calendar duration."""
+    word = _FROM_UCUM.get(quantity.unit)
+    return Quantity(quantity.value, word, calendar=True) if word else quantity
 
 
 def multiply(left: Quantity, right: Quantity) -> Quantity | None:

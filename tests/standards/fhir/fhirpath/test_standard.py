@@ -111,6 +111,33 @@ timeOfDay() = @T09:30:00
 (1|2|3).all($this > 0)
 (true | false).anyTrue() and (true | false).anyFalse() and (false).allFalse()
 Patient.exists() = false
+(1 year + 12 months).empty()
+(2 minutes + 60 seconds).toString() = '180 seconds'
+(1 'wk' + 2 days).toString() = '9 days'
+(3 'd' + 1 'wk').toString() = '10 \\'d\\''
+(3 'm' + 3 'cm').toString() = '303 \\'cm\\''
+(2 + 2 'cm').empty()
+2 + 2 '1' = 4
+1 year.comparable(1 'a') = false
+2 '1'.comparable(3)
+1 'Cel'.comparable(1 '[degF]')
+'abcdefg'.substring(3, {}) = 'defg'
+'abcdefg'.substring(3, -1) = ''
+'abcdefg'.substring(-1, -1).empty()
+''.substring(0).empty()
+@2025-01-02.duration(@2025-01-07, 'week') = 0
+@2024-12-01.duration(@2025-09-01, 'year') = 0
+@2024-12-01.duration(@2025-12-01, 'years') = 1
+@2025-09-01.duration(@2024-12-01, 'month') = -9
+@2025-01-01T10:00:00+02:00.duration(@2025-01-01T10:30:00Z, 'hour') = 2
+@T10:30.duration(@T12:00, 'hour') = 1
+@2025.duration(@2026-02, 'month').empty()
+@2025-01-02.difference(@2025-01-07, 'week') = 1
+@2025-01-01.difference(@2025-09-01, 'year') = 0
+@2024-12-01.difference(@2025-09-01, 'year') = 1
+@2025-01-31.difference(@2025-02-01, 'month') = 1
+@2025-02-01.difference(@2025-01-31, 'day') = -1
+@T10:59.difference(@T11:00, 'hour') = 1
 """
 
 
@@ -138,6 +165,7 @@ def test_true(text: str) -> None:
         ("%nothing", "there is no %nothing"),
         ("1.memberOf('x')", "no terminology is at hand"),
         ("(1 | 'a').sort()", "sort() can't compare"),
+        ("@T10.duration(@T11, 'year')", "no time between such values can be counted in 'year'"),
         ("(1 | 2) and true", "one value is needed for a condition"),
     ],
 )

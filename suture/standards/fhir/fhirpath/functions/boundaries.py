@@ -7,7 +7,8 @@ from dataclasses import replace
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Any
 
-from suture.standards import ucum
+import suture.standards.fhir.fhirpath.equality as equality
+import suture.standards.fhir.fhirpath.quantity as quantity
 from suture.standards.fhir.fhirpath.code import Row
 from suture.standards.fhir.fhirpath.functions.scalars import scalar, whole
 from suture.standards.fhir.fhirpath.moments import Date, DateTime, Moment, Time, days_in_month
@@ -104,17 +105,13 @@ def _precision(value: Any) -> int | None:
     return 2 * len(value.parts) + (0 if isinstance(value, Time) else 2)
 
 
-def _quantity(value: Any) -> Any:
-    return value if isinstance(value, Quantity) else None
-
-
 def _comparable(left: Quantity, right: Quantity) -> bool:
-    return ucum.comparable(left.code, right.code)
+    return quantity.compare(left, right) is not None
 
 
 ROWS: dict[str, Row] = {
     "lowBoundary": scalar(_boundary(high=False), _bounded, whole, optional=1),
     "highBoundary": scalar(_boundary(high=True), _bounded, whole, optional=1),
     "precision": scalar(_precision, _bounded, kind="System.Integer"),
-    "comparable": scalar(_comparable, _quantity, _quantity, kind="System.Boolean"),
+    "comparable": scalar(_comparable, equality.as_quantity, equality.as_quantity, kind="System.Boolean"),
 }

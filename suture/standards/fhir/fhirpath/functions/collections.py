@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import suture.standards.fhir.fhirpath.equality as equality
@@ -12,10 +11,10 @@ import suture.standards.fhir.fhirpath.tree as tree
 from suture.standards.fhir.fhirpath.code import NONE, Code, Compiler, Evaluation, Row, Scope, again, unfit
 
 
-def _part(cut: Callable[[list[Any]], list[Any]], single: bool = True) -> Callable[..., Code]:
+def _part(cut: Callable[[list[Any]], list[Any]]) -> Callable[..., Code]:
     def built(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> Code:
         run = source.run
-        return replace(again(source, lambda state, this: cut(run(state, this))), single=single)
+        return again(source, lambda state, this: cut(run(state, this)))
 
     return built
 
@@ -29,7 +28,7 @@ def _single(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> 
             raise unfit(column, "single() found several items")
         return items
 
-    return replace(again(source, one), single=True)
+    return again(source, one)
 
 
 def _counted(cut: Callable[[list[Any], int], list[Any]]) -> Callable[..., Code]:
@@ -92,7 +91,7 @@ ROWS: dict[str, Row] = {
     "single": Row(_single, 0, 0),
     "first": Row(_part(lambda items: items[:1]), 0, 0),
     "last": Row(_part(lambda items: items[-1:]), 0, 0),
-    "tail": Row(_part(lambda items: items[1:], single=False), 0, 0),
+    "tail": Row(_part(lambda items: items[1:]), 0, 0),
     "skip": Row(_counted(lambda items, number: items[max(number, 0) :]), 1, 1),
     "take": Row(_counted(lambda items, number: items[: max(number, 0)]), 1, 1),
     "intersect": Row(_both(_intersect, narrows=True), 1, 1),

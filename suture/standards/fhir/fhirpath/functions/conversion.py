@@ -144,7 +144,7 @@ def _row(convert: Callable[[Any], Any], kind: str, asks: bool) -> Row:
             return [result] if name == "toLong" and result is not None else bounded(result)
 
         result_kind = "System.Boolean" if asks else kind
-        return Code(run, result_kind, possible=(result_kind,), single=True)
+        return Code(run, result_kind, possible=(result_kind,))
 
     return Row(build, 0, 1 if kind == "System.Quantity" else 0)
 

@@ -75,9 +75,7 @@ def _subset(flipped: bool) -> Callable[..., Code]:
 
 def _count(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> Code:
     run = source.run
-    return Code(
-        lambda state, this: [len(run(state, this))], "System.Integer", possible=("System.Integer",), single=True
-    )
+    return Code(lambda state, this: [len(run(state, this))], "System.Integer", possible=("System.Integer",))
 
 
 def _distinct(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> Code:
@@ -123,7 +121,7 @@ def _get_value(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) 
         value = system(items[0]) if len(items) == 1 else None
         return [] if value is None or isinstance(value, dict) else [value]
 
-    return Code(got, None, single=True)
+    return Code(got, None)
 
 
 ROWS: dict[str, Row] = {

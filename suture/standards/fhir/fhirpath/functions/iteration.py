@@ -113,7 +113,7 @@ def _select(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> 
         return found
 
     ordered = source.ordered and projection.ordered
-    return replace(again(projection, run), ordered=ordered, single=source.single and projection.single)
+    return replace(again(projection, run), ordered=ordered)
 
 
 # --- repeat, descendants

@@ -74,7 +74,7 @@ def _folded(fold: Callable[[list[Any], int], Any]) -> Callable[..., Code]:
             state.spend(len(items))
             return bounded(fold(items, column)) if items else NONE
 
-        return Code(run, None, single=True)
+        return Code(run, None)
 
     return built
 

@@ -62,8 +62,9 @@ def scalar(
         if compiler.checked and wants is text:
             _check_text(source, node)
         runs = [compiler.values(compiler.compile(argument, scope)) for argument in node.arguments]
-        run = _scalar_run(node, call, [(compiler.values(source), wants), *zip(runs, arguments, strict=False)])
-        return Code(run, kind, possible=(kind,) if kind else None, single=True)
+        pieces = [(compiler.values(source), wants), *zip(runs, arguments, strict=False)]
+        run = _scalar_run(node, call, pieces, len(arguments) - optional)
+        return Code(run, kind, possible=(kind,) if kind else None)
 
     return Row(build, len(arguments) - optional, len(arguments))
 
@@ -80,13 +81,15 @@ def _may_be_text(kind: str) -> bool:
     return (model.primitive(kind) and kind not in _TEXT_BARRED) or kind in ("Element", *model.ABSTRACT)
 
 
-def _scalar_run(node: tree.Call, call: Callable[..., Any], pieces: list[tuple[Run, Test]]) -> Run:
+def _scalar_run(node: tree.Call, call: Callable[..., Any], pieces: list[tuple[Run, Test]], needed: int) -> Run:
     column, name = node.column, node.name
 
     def run(state: Evaluation, this: Any) -> list[Any]:
-        values = []
+        values: list[Any] = []
         for piece, wants in pieces:
             items = piece(state, this)
+            if not items and len(values) > needed:
+                break  # an empty optional argument is none
             if not items:
                 return NONE
             values.append(_single(items, wants, column, name))

@@ -105,7 +105,7 @@ def _join(compiler: Compiler, node: tree.Call, source: Code, scope: Scope) -> Co
             raise TooCostly(f"the text of join() grows past {MAX_TEXT} characters")
         return [separator.join(items)]
 
-    return Code(run, _STRING, possible=(_STRING,), single=True)
+    return Code(run, _STRING, possible=(_STRING,))
 
 
 ROWS: dict[str, Row] = {
