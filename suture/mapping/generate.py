@@ -55,7 +55,9 @@ class Function(Changes):
         inner = Function(self.unit, self.map, [], self.writer.frame, self.kind, name)
         inner.assign(row, found)
         self.unit.lines += [f"def {name}(y, o):", *inner.head(), *inner.body, ""]
-        self.line(f"r.later.append(({row.reference!r}, {event}, {name}, o))")
+        self.line(
+            f"r.later.append(({row.reference!r}, {event}, {name}, o, r.host, {any(place.step.new for place in found)}))"
+        )
 
     def _first(self, row: Row, found: tuple[Place, ...], event: int) -> None:
         if row.concat:
@@ -220,6 +222,7 @@ class Function(Changes):
         unread = [n for n in range(1, count + 1) if n not in self.reads.parts | ignored]
         if not unread or 0 in self.reads.parts:
             return
+        self.unit.loses = True
         with self.block("if " + " or ".join(f"p[{n - 1}]" for n in unread) + ":"):
             for n in unread:
                 site = self.unit.site(Site("loss", self.id, "", f"{self.map.source_name}.{n}"))

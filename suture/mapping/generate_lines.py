@@ -42,6 +42,8 @@ class Unit:
     widths: dict[str, int] = field(default_factory=dict)  # segment -> highest field that is read
     fields: dict[str, dict[int, set[int] | None]] = field(default_factory=dict)
     specs: dict[str, Any] = field(default_factory=dict)
+    fed: dict[str, list[Map]] = field(default_factory=dict)  # segment -> maps that read it
+    loses: bool = False  # whether some datatype map leaves parts unread
     counter: int = 0
 
     def fresh(self, stem: str) -> str:

@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 
 from suture.errors import InvalidFile, NotFound, Problem
 from suture.mapping import language, sheet, tables
+from suture.mapping.compile import Compiled
 from suture.mapping.model import Map
 from suture.mapping.sheet import Sheet, nearest
 from suture.mapping.tables import Table
@@ -44,6 +45,7 @@ class Library:
         self._paths: dict[str, list[tuple[str, str]]] = {}  # map name -> (file, text), a site's own first
         self._maps: dict[str, Map] = {}
         self._reading: list[str] = []
+        self._compiled: dict[str, Compiled] = {}
         for prefix, texts in (("maps/", self.files), (SHIPPED, shipped())):
             for path, text in texts.items():
                 found = NAMED.search(text) if path.endswith((".yaml", ".yml")) else None
@@ -97,3 +99,10 @@ class Library:
         if made is None:
             raise NotFound(f"there is no map '{name}'", where="map", mend=nearest(name, self.names()))
         return made
+
+    def compiled(self, name: str) -> Compiled:
+        """The map of that name, compiled."""
+        found = self._compiled.get(name)
+        if found is None:
+            found = self._compiled[name] = Compiled(self.require(name))
+        return found

@@ -239,10 +239,15 @@ def _miss(sheet: Sheet, findings: Findings) -> Miss:
             sheet.value_at("on_miss"), f"'{value}' is nothing a miss can do", nearest(value, [*MISSES, "{use: …}"])
         )
         return Miss()
-    keys(value, {"use": (object,), "warn": (bool,)}, findings, "on_miss")
-    if "use" not in value:
-        return Miss(warn=bool(value.get("warn", True)))
-    return Miss("use", plain(value["use"]), bool(value.get("warn", True)))
+    keys(value, {"do": (str,), "use": (object,), "warn": (bool,)}, findings, "on_miss")
+    warn = bool(value.get("warn", True))
+    if "use" in value:
+        return Miss("use", plain(value["use"]), warn)
+    how = str(value.get("do", "drop"))
+    if how not in MISSES:
+        findings.add(value.value_at("do"), f"'{how}' is nothing a miss can do", nearest(how, MISSES))
+        return Miss(warn=warn)
+    return Miss(how, warn=warn)
 
 
 Reader = Callable[[Any, Findings], list[Row]]

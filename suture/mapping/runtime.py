@@ -35,6 +35,10 @@ class Spec:
     keep: tuple[Keep, ...] = ()
 
 
+# a reference that waits: entry id, event, what writes it, the object it goes to, the resource around it, whether several may stand
+Later = tuple[str, int, Callable[[Any, dict[str, Any]], None], dict[str, Any], dict[str, Any], bool]
+
+
 @dataclass(slots=True)
 class Run:
     """One run: what came from outside, and what the rows leave beside the value."""
@@ -50,8 +54,7 @@ class Run:
     known: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=dict)  # the resource that contains what has no identity
     deletes: list[dict[str, Any]] = field(default_factory=list)  # of the resource at hand
-    later: list[tuple[str, int, Callable[[Any, dict[str, Any]], None], dict[str, Any]]] = field(default_factory=list)
-    counted: int = 0
+    later: list[Later] = field(default_factory=list)
     doubts: dict[int, str] = field(default_factory=dict)  # site of a warning -> what is doubtful
 
     @property
@@ -66,22 +69,18 @@ class Run:
         found = identity(made, spec) if self.bundle is not None else None
         if found is None:
             return self._contain(made)
-        reference = {"reference": self.enter(made, spec, found, "")}
-        label = display(made)
-        return reference | {"display": label} if label else reference
+        return _labelled(self.enter(made, spec, found, ""), made)
 
     def _contain(self, made: dict[str, Any]) -> dict[str, Any]:
         self.trace.append(CONTAINED)
         held = self.host.setdefault("contained", [])
-        held += made.pop("contained", [])
+        held += [inner for inner in made.pop("contained", []) if inner not in held]
         for other in held:
             if {key: value for key, value in other.items() if key != "id"} == made:
-                return {"reference": f"#{other['id']}"}
-        self.counted += 1
-        held.append(
-            {"resourceType": made["resourceType"], "id": f"{made['resourceType'].lower()}-{self.counted}"} | made
-        )
-        return {"reference": f"#{held[-1]['id']}"}
+                return _labelled(f"#{other['id']}", other)
+        name = f"{made['resourceType'].lower()}-{self.context.new_id(repr(made))[:8]}"
+        held.append({"resourceType": made["resourceType"], "id": name} | made)
+        return _labelled(f"#{name}", made)
 
     def enter(self, made: dict[str, Any], spec: Spec, found: tuple[str, str] | None, name: str) -> str:
         """Puts a resource into the Bundle; gives its fullUrl. The same identity is there once."""
@@ -112,6 +111,11 @@ class Run:
         merge["deletes"] += [d for d in deletes if d not in merge["deletes"]]
         if not merge["keep"]:
             merge["keep"] = [{"if": k.condition, "elements": list(k.elements)} for k in spec.keep]
+
+
+def _labelled(target: str, made: dict[str, Any]) -> dict[str, Any]:
+    label = display(made)
+    return {"reference": target, "display": label} if label else {"reference": target}
 
 
 def _entry(url: str, made: dict[str, Any], spec: Spec, found: tuple[str, str]) -> dict[str, Any]:

@@ -1,0 +1,217 @@
+"""Compiles a map to Python and runs it: value, what the writer needs, what was lost, where everything came from (docs/map-language.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from suture.errors import InvalidMessage, Unmapped
+from suture.mapping import engine, generate, generate_messages, lineage, runtime, targets
+from suture.mapping.context import Context
+from suture.mapping.functions import REGISTRY, Doubt, number_text
+from suture.mapping.generate_lines import Unit
+from suture.mapping.lineage import Lineage, Warned
+from suture.mapping.loss import Unread
+from suture.mapping.model import Map
+from suture.mapping.runtime import BLANKS, NOTHING, NULL, OPEN, Run
+from suture.mapping.segments import fields
+from suture.mapping.tables import Table, coding
+from suture.mapping.walk import Stage, Walker
+from suture.standards.hl7v2 import message as v2_message
+from suture.standards.hl7v2 import structure
+from suture.standards.hl7v2.message import Message, Segment
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run made. `value` is None when no row wrote anything."""
+
+    value: Any
+    merges: dict[str, dict[str, Any]]  # fullUrl -> {deletes, snapshot, keep}
+    trace: list[int]  # compact; lineage and warnings are told from it
+    unread: list[str]  # fields that no row read
+    compiled: Compiled = field(repr=False)
+    doubts: dict[int, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def lineage(self) -> list[Lineage]:
+        """Which target came from which source by which row."""
+        return lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix)[0]
+
+    @property
+    def warnings(self) -> list[Warned]:
+        """What somebody should look at: place, row and kind, never a value."""
+        return lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix, self.doubts)[1]
+
+    @property
+    def loss(self) -> list[str]:
+        """Places of the source that hold something and that no row read."""
+        if not self.compiled.unit.loses:
+            return self.unread
+        return self.unread + lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix)[2]
+
+
+class Compiled:
+    """A map as Python; `text` is its source."""
+
+    def __init__(self, made: Map) -> None:
+        self.map = made
+        self.unit = Unit()
+        self.stage: Stage | None = None
+        namespace = {**NAMESPACE, **{f"F_{f.name}": f.work for f in REGISTRY.values()}}
+        if made.kind == "message":
+            stage = generate_messages.write(self.unit, made)
+        else:
+            generate_messages.specify(self.unit, made)
+            name = generate.function(self.unit, made)
+        self.text = "\n".join(self.unit.lines)
+        namespace |= self.unit.constants
+        exec(compile_source(self.text, made.name), namespace)  # noqa: S102 - our own generated source
+        if made.kind == "message":
+            self.stage = generate_messages.bind(stage, namespace)
+            self.rows = namespace[stage.rows] if stage.rows else None
+        else:
+            self.function = namespace[name]
+        self.unread = Unread(made, self.unit)
+        self.prefix = "Bundle" if made.kind == "message" else "" if made.target == "json" else made.target
+
+    def run(self, content: Any, context: Context | None = None) -> Result:
+        """Maps a message (or segment, text of a datatype, JSON); raises Unmapped when the source has not what the map needs."""
+        run = Run(context or Context())
+        kind = self.map.kind
+        if kind == "message":
+            return self._message(_message(content), run)
+        if kind == "segment":
+            return self._segment(content, run)
+        if kind == "datatype":
+            value = self.function((str(content) + "^" * 30).split("^"), run, run.trace.append)
+            return Result(value, {}, run.trace, [], self, run.doubts)
+        run.root = content
+        return Result(
+            self.function(content, run, run.trace.append), {}, run.trace, self.unread.json(content), self, run.doubts
+        )
+
+    def _segment(self, content: Any, run: Run) -> Result:
+        name = self.map.source_name
+        widths = self.unit.widths
+        if isinstance(content, Segment):
+            segment = content
+        else:
+            message = _message(content)
+            found = message.segment(name)
+            if found is None:
+                raise Unmapped(
+                    f"the message has no {name}", where=name, mend=f"'{self.map.name}' maps a {name} segment."
+                )
+            segment = found
+            if len(widths) > 1:
+                run.segments = {n: [fields(s, widths[n]) for s in message.all(n)] for n in widths}
+                run.scope = {n: all_[0] for n, all_ in run.segments.items() if all_}
+        cut = fields(segment, widths.get(name, 0))
+        made: dict[str, Any] = {"resourceType": self.map.target} if targets.is_resource(self.map.target) else {}
+        run.host = made
+        self.function(cut, run, run.trace.append, made)
+        merges = {"": {"deletes": run.deletes, "snapshot": [], "keep": []}} if run.deletes else {}
+        return Result(made, merges, run.trace, self.unread.segment(name, cut), self, run.doubts)
+
+    def _message(self, message: Message, run: Run) -> Result:
+        assert self.stage is not None
+        group = structure.groups(message, self.map.source_name)
+        walker = Walker(run, self.unit.widths)
+        walker.read(group)
+        header = walker.segments["MSH"][0]
+        run.key = "|".join([run.context.source.id, header[3], header[4], header[10]] if len(header) > 10 else header)
+        run.bundle = []
+        walker.walk(self.stage, group, {})
+        bundle: dict[str, Any] = {"resourceType": "Bundle", "type": self.map.bundle}
+        if self.rows is not None:
+            run.scope = {name: found[0] for name, found in walker.segments.items()}
+            self.rows(run, run.trace.append, bundle)
+        if self.map.bundle not in ("transaction", "batch"):
+            run.bundle = [{k: v for k, v in entry.items() if k != "request"} for entry in run.bundle]
+        bundle["entry"] = run.bundle
+        return Result(bundle, run.merges, run.trace, self.unread.message(walker.segments), self, run.doubts)
+
+
+def compile(made: Map) -> Compiled:
+    """The map, ready to run."""
+    return Compiled(made)
+
+
+def compile_source(text: str, name: str) -> Any:
+    return _builtin_compile(text, f"<map {name}>", "exec")
+
+
+def _message(content: Any) -> Message:
+    if isinstance(content, Message):
+        return content
+    if isinstance(content, bytes | str):
+        return v2_message.parse(content)
+    raise InvalidMessage("not an HL7 v2 message", where="MSH", mend="Give the map a parsed message or its bytes.")
+
+
+# --- what generated code calls
+
+
+def present(text: str) -> str:
+    return "" if text == NULL else text
+
+
+def one(text: str) -> list[str]:
+    return [] if text in NOTHING else [text]
+
+
+def apply(work: Any, text: str, run: Run, *arguments: str) -> Any:
+    if text in NOTHING:
+        return ""
+    found = work(text, run.context.source, *arguments)
+    return found.value if isinstance(found, Doubt) else "" if found is None else number_text(found)
+
+
+def join(joiner: str, *parts: Any) -> str:
+    """What is not empty, joined; quoted texts (tuples) alone are nothing."""
+    if not any(part and part != NULL for part in parts if not isinstance(part, tuple)):
+        return ""
+    texts = [part[0] if isinstance(part, tuple) else number_text(part) for part in parts if part and part != NULL]
+    return joiner.join(texts)
+
+
+def text_of(value: Any) -> str | None:
+    """A JSON scalar as text; None for what is no scalar."""
+    return None if value is None or isinstance(value, dict | list) else number_text(value)
+
+
+def first(items: list[Any]) -> Any:
+    return items[0] if items else None
+
+
+def either(*found: Any) -> Any:
+    return next((value for value in found if value is not None and value != ""), None)
+
+
+def equal(found: list[Any], wanted: Any) -> bool | None:
+    return None if not found else len(found) == 1 and found[0] == wanted
+
+
+def codings(table: Table, code: str | None) -> list[dict[str, Any]]:
+    return [coding(row) for row in table.find(code or "")]
+
+
+def nth_field(run: Run, name: str, number: int, field_: int) -> str:
+    found = run.segments.get(name, ())
+    if number > len(found) or field_ >= len(found[number - 1]):
+        return ""
+    return found[number - 1][field_]
+
+
+_builtin_compile = __builtins__["compile"] if isinstance(__builtins__, Mapping) else __builtins__.compile
+
+NAMESPACE: dict[str, Any] = {
+    "BLANKS": BLANKS, "NULL": NULL, "NOTHING": NOTHING, "OPEN": OPEN, "UNESCAPE": runtime.unescape, "VALUES": runtime.values,
+    "ONE": one, "REP": runtime.repetition, "SUB": runtime.nth, "NTH": nth_field, "SAME": runtime.same, "AMONG": runtime.among,
+    "EQUAL": equal, "WALK": runtime.walk, "FIRST": first, "EITHER": either, "PRESENT": present, "APPLY": apply, "TEXT": text_of,
+    "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "CODINGS": codings, "FAIL": runtime.fail,
+    "DOUBT": Doubt, "HOLDS": engine.holds, "FIRST_OF": engine.first, "ALL_OF": engine.everything, "Decimal": Decimal,
+}  # fmt: skip

@@ -1,0 +1,183 @@
+"""How what a map made meets what is stored: absent stays, a value replaces, null deletes, some things are kept (docs/map-language.md).
+
+`plan` is one value of `Result.merges`: {"deletes": [{path, matching}], "snapshot": [element], "keep": [{if, elements}]}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from suture.standards.fhir import definitions, fhirpath
+from suture.standards.fhir.fhirpath import Environment
+
+Resource = dict[str, Any]
+NO_PLAN: Mapping[str, Any] = {}
+SERVER = ("resourceType", "id", "meta")
+DEEP = ("Period",)  # datatypes whose parts come in different messages; any other value replaces as a whole
+# what makes two items of a list the same one; others must be equal
+SAME: dict[str, tuple[str, ...]] = {
+    "Identifier": ("system", "value"),
+    "ContactPoint": ("system", "value"),
+    "Extension": ("url",),
+    "Reference": ("reference",),
+    "Resource": ("id",),
+}
+
+
+def merge(existing: Resource | None, mapped: Resource, plan: Mapping[str, Any] = NO_PLAN) -> Resource | None:
+    """The resource to store; None when what is stored stays as it is. Neither argument is changed."""
+    if existing is None:
+        return mapped
+    kept = _kept(existing, mapped, plan)
+    if kept is None:
+        return None
+    made = {**existing}
+    for delete in plan.get("deletes", ()):
+        _delete(made, delete["path"].split("."), delete.get("matching") or {})
+    snapshot = frozenset(plan.get("snapshot", ()))
+    _over(made, mapped, existing["resourceType"], snapshot)
+    if "meta" in mapped:
+        made["meta"] = _meta(existing.get("meta", {}), mapped["meta"])
+    for name in kept:
+        _restore(made, existing, name)
+    if "contained" in made:
+        _prune(made)
+    return made
+
+
+def _kept(existing: Resource, mapped: Resource, plan: Mapping[str, Any]) -> list[str] | None:
+    """The elements that stay; None when everything does."""
+    names: list[str] = []
+    environment = Environment(variables={"new": mapped})
+    for keep in plan.get("keep", ()):
+        if fhirpath.compile(keep["if"]).holds(existing, environment):
+            if not keep.get("elements"):
+                return None
+            names += keep["elements"]
+    return names
+
+
+def _restore(made: Resource, existing: Resource, name: str) -> None:
+    definition = definitions.type_definition(existing["resourceType"])
+    keys = [name]
+    if definition is not None:
+        keys = [key for key, (element, _) in definition.keys.items() if element.name == name] or [name]
+    for key in [*keys, *(f"_{key}" for key in keys)]:
+        made.pop(key, None)
+        if key in existing:
+            made[key] = existing[key]
+
+
+# --- delete
+
+
+def _delete(holder: Resource, path: list[str], matching: Mapping[str, Any]) -> None:
+    name = path[0]
+    value = holder.get(name)
+    if len(path) > 1:
+        if isinstance(value, dict):
+            inner = holder[name] = {**value}
+            _delete(inner, path[1:], matching)
+            if not inner:
+                del holder[name]
+        return
+    if matching and isinstance(value, list):
+        left = [item for item in value if not _matches(item, matching)]
+        if left:
+            holder[name] = left
+            return
+    holder.pop(name, None)
+    holder.pop(f"_{name}", None)
+
+
+def _matches(item: Any, matching: Mapping[str, Any]) -> bool:
+    return isinstance(item, dict) and all(item.get(key) == value for key, value in matching.items())
+
+
+# --- replace and unite
+
+
+def _over(made: Resource, mapped: Resource, kind: str, snapshot: frozenset[str]) -> None:
+    definition = definitions.type_definition(kind)
+    keys = definition.keys if definition else {}
+    for key, value in mapped.items():
+        if key in SERVER:
+            continue
+        element, type_ = keys.get(key) or keys.get(key.removeprefix("_")) or (None, "")
+        if element is not None and element.choice:
+            _only(made, key, element, keys)
+        before = made.get(key)
+        if key[0] != "_" and f"_{key}" in made and f"_{key}" not in mapped and before != value:
+            del made[f"_{key}"]  # it spoke of the old value
+        if isinstance(value, list) and isinstance(before, list) and key not in snapshot:
+            made[key] = united(before, value, type_)
+        elif isinstance(value, dict) and isinstance(before, dict) and (type_ in DEEP or "." in type_):
+            made[key] = {**before}
+            _over(made[key], value, type_, frozenset())
+        else:
+            made[key] = value
+
+
+def _only(made: Resource, key: str, element: Any, keys: Mapping[str, Any]) -> None:
+    """Of a choice only one stays."""
+    for other, (found, _) in keys.items():
+        if found is element and other != key.removeprefix("_"):
+            made.pop(other, None)
+            made.pop(f"_{other}", None)
+
+
+def united(before: list[Any], coming: list[Any], kind: str) -> list[Any]:
+    """Both lists in one: an item that comes takes the place of the same one; order stays."""
+    made = list(before)
+    marks = SAME.get(kind, ())
+    for item in coming:
+        place = next((n for n, old in enumerate(made) if _same(old, item, marks)), None)
+        if place is None:
+            made.append(item)
+        else:
+            made[place] = item
+    return made
+
+
+def _same(old: Any, new: Any, marks: tuple[str, ...]) -> bool:
+    if old == new:
+        return True
+    if not marks or not isinstance(old, dict) or not isinstance(new, dict):
+        return False
+    return all(mark in new and old.get(mark) == new[mark] for mark in marks)
+
+
+def _meta(before: Mapping[str, Any], coming: Mapping[str, Any]) -> dict[str, Any]:
+    made = {**before}
+    for key, value in coming.items():
+        old = made.get(key)
+        made[key] = united(old, value, "") if isinstance(value, list) and isinstance(old, list) else value
+    return made
+
+
+def _prune(made: Resource) -> None:
+    """Contained resources to which nothing points any more go."""
+    used = set(_references({key: value for key, value in made.items() if key != "contained"}))
+    held = {item.get("id"): item for item in made["contained"]}
+    todo = [name for name in used if name in held]
+    while todo:
+        for name in _references(held[todo.pop()]):
+            if name in held and name not in used:
+                used.add(name)
+                todo.append(name)
+    made["contained"] = [item for item in made["contained"] if item.get("id") in used]
+    if not made["contained"]:
+        del made["contained"]
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        target = value.get("reference")
+        if isinstance(target, str) and target.startswith("#"):
+            yield target[1:]
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
