@@ -120,7 +120,8 @@ class Writes(Lines):
             if place.step.label:
                 matching = self._siblings(row, number)
                 if not matching:
-                    return  # which item it is can't be said
+                    self.line("pass")  # which item it is can't be said
+                    return
                 keys = keys[: number + 1]
                 break
             if place.many and number < len(steps) - 1:
