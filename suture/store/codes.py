@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from suture.store.connection import Connection, Tx
 
+REMEMBERED = 100_000  # beyond that (codes as unique as identifiers) the cache starts anew
+
 
 def number(tx: Tx, system: str, code: str) -> int:
     """The number of a code, given now if it has none yet."""
@@ -17,14 +19,8 @@ def number(tx: Tx, system: str, code: str) -> int:
     if row is None:
         tx.execute("INSERT INTO tok (sys, code) VALUES (?, ?)", key)
         row = (tx.last_rowid,)
-        tx.on_rollback(lambda: tx.shared.codes.pop(key, None))
-    if len(tx.shared.codes) >= CACHED:
-        tx.shared.codes.clear()
-    tx.shared.codes[key] = row[0]
+    tx.remember(tx.shared.codes, key, int(row[0]), REMEMBERED)
     return int(row[0])
-
-
-CACHED = 200_000  # beyond that (codes as unique as identifiers) the cache starts anew
 
 
 def find(connection: Connection, system: str | None, code: str) -> list[int]:

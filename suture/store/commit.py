@@ -50,7 +50,7 @@ def run_unit(tx: Tx, unit: Callable[[Tx], T]) -> T:
             tx.execute("ROLLBACK TO unit")
             tx.execute("RELEASE unit")
         forget(tx, committed, rolled_back)
-        tx.chain = chain
+        tx.chain, tx.claimed = chain, None
         raise
     return result
 
@@ -129,7 +129,7 @@ class GroupCommit:
 
     def _run_units(self, loop: asyncio.AbstractEventLoop) -> list[tuple[asyncio.Future[Any], Any]]:
         tx, waiting = self._tx, self._waiting
-        tx.now, tx.chain = self._stepper(), None
+        tx.begin(self._stepper())
         end = loop.time() + GROUP_SECONDS
         done: list[tuple[asyncio.Future[Any], Any]] = []
         while waiting and loop.time() < end:

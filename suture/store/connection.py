@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -24,6 +24,8 @@ VFS: str | None = None  # SQLite's way to the disk; tests put one below that fai
 
 OPERATIONS = 20_000  # of SQLite's machine between two looks at the clock: about a millisecond
 
+K = TypeVar("K")
+V = TypeVar("V")
 Parameters = Sequence[Any] | dict[str, Any]
 
 
@@ -97,6 +99,12 @@ class Connection:
             raise translated(error, str(self.shared.path)) from error
         return rows
 
+    def remember(self, cache: dict[K, V], key: K, value: V, most: int) -> None:
+        """Keeps what a row says in a cache of the process; a transaction takes it out again when it is rolled back."""
+        if len(cache) >= most:
+            cache.clear()
+        cache[key] = value
+
     @contextmanager
     def budget(self, seconds: float) -> Iterator[None]:
         """Ends what runs longer inside the block with TooCostly."""
@@ -117,9 +125,19 @@ class Tx(Connection):
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
         super().__init__(raw, shared)
         self.now = 0
+        self.next_rid = 0  # the next free row number of a resource, once this transaction has read it
+        self.claimed: tuple[int, bytes | str, int] | None = None  # the resource that is being written
         self.chain: Any = None  # where the audit trail ends, once this transaction has read it
         self._committed: list[Callable[[], object]] = []
         self._rolled_back: list[Callable[[], object]] = []
+
+    def begin(self, now: int) -> None:
+        """What holds for one transaction only starts anew."""
+        self.now, self.chain, self.next_rid, self.claimed = now, None, 0, None
+
+    def remember(self, cache: dict[K, V], key: K, value: V, most: int) -> None:
+        super().remember(cache, key, value, most)
+        self._rolled_back.append(lambda: cache.pop(key, None))
 
     def many(self, sql: str, rows: Iterable[Parameters]) -> None:
         try:

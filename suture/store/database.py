@@ -108,7 +108,7 @@ class Database:
     def _commit_now(self, tx: Tx, unit: Callable[[Tx], T]) -> T:
         tx.raw.execute("BEGIN IMMEDIATE")
         try:
-            tx.now, tx.chain = self._stepper(), None
+            tx.begin(self._stepper())
             result = run_unit(tx, unit)
             tx.raw.execute("COMMIT")
         except BaseException:

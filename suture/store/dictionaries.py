@@ -1,4 +1,4 @@
-"""Trains zstd dictionaries on the site's own rows, first after some hundred, then at each tenfold (RFC 8878, section 5).
+"""Trains zstd dictionaries on the site's own rows, first after some hundred, then at each fourfold (RFC 8878, section 5).
 
 A dictionary holds pieces of what it was trained on, so it lives inside the encrypted file and never leaves it.
 """
@@ -11,7 +11,7 @@ from suture.store.connection import Connection, Tx
 from suture.store.shared import Shared
 
 FIRST = 500  # rows of a kind before the first training
-GROWTH = 10  # the next training comes at this many times the rows
+GROWTH = 4  # the next training comes at this many times the rows
 SAMPLES = 2_000
 SAMPLE_BYTES = 16 << 10  # of a longer body only the beginning is looked at
 DICTIONARY_BYTES = 64 << 10

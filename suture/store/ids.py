@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
+import re
+
+_UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def key_of(id: str) -> bytes | str:
     """An id as it stands in res.fid: 16 bytes for a UUID in its plain form, else the text."""
-    if len(id) == 36 and id[8] == "-":
-        try:
-            parsed = uuid.UUID(id)
-        except ValueError:
-            return id
-        if str(parsed) == id:
-            return parsed.bytes
-    return id
+    return bytes.fromhex(id.replace("-", "")) if _UUID.fullmatch(id) else id
 
 
 def id_of(key: bytes | str) -> str:
-    return key if isinstance(key, str) else str(uuid.UUID(bytes=key))
+    if isinstance(key, str):
+        return key
+    text = key.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

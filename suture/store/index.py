@@ -12,7 +12,7 @@ from suture.standards.fhir.index import Rows, atoms, plan
 from suture.standards.fhir.index_dates import sorting_date
 from suture.store import codes, names
 from suture.store.connection import Tx
-from suture.store.ids import key_of
+from suture.store.rids import target as target
 
 URL_SYSTEM = "urn:ietf:rfc:3986"  # URLs and systems are interned as codes of this system
 PAIR = "\x1f"  # stands in interned pairs, and in no code
@@ -35,22 +35,6 @@ class Place(NamedTuple):
 
     pat: int
     sd: int
-
-
-def claim(tx: Tx, type: str, id: str) -> int:
-    """The row number of a new resource: the one that references to it already have, or a new one."""
-    rt, key = names.number(tx, type), key_of(id)
-    row = tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
-    if row is None:
-        return _next_rid(tx)
-    tx.execute("DELETE FROM dangling WHERE rid = ?", row)
-    return int(row[0])
-
-
-def _next_rid(tx: Tx) -> int:
-    row = tx.one("SELECT max(ifnull((SELECT max(rid) FROM res), 0), ifnull((SELECT max(rid) FROM dangling), 0)) + 1")
-    assert row is not None
-    return int(row[0])
 
 
 def write(tx: Tx, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
@@ -143,17 +127,6 @@ def bounded(value: str) -> str:
     if len(value) <= LONGEST:
         return value
     return value[: LONGEST - 64] + hashlib.sha256(value.encode()).hexdigest()
-
-
-def target(tx: Tx, type: str, id: str) -> int:
-    """The row number of a referenced resource, there or not."""
-    rt, key = names.number(tx, type), key_of(id)
-    row = tx.one("SELECT rid FROM res WHERE fid = ? AND rt = ?", (key, rt))
-    row = row or tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
-    if row is None:
-        row = (_next_rid(tx),)
-        tx.execute("INSERT INTO dangling VALUES (?, ?, ?)", (row[0], rt, key))
-    return int(row[0])
 
 
 # --- parameter numbers

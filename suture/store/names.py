@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from suture.store.connection import Connection, Tx
 
+REMEMBERED = 50_000
+
 
 def number(tx: Tx, text: str) -> int:
     """The number of `text`, given now if it has none yet."""
@@ -14,8 +16,7 @@ def number(tx: Tx, text: str) -> int:
     if row is None:
         tx.execute("INSERT INTO name (text) VALUES (?)", (text,))
         row = (tx.last_rowid,)
-        tx.on_rollback(lambda: tx.shared.names.pop(text, None))
-    tx.shared.names[text] = row[0]
+    tx.remember(tx.shared.names, text, int(row[0]), REMEMBERED)
     return int(row[0])
 
 
@@ -26,7 +27,8 @@ def find(connection: Connection, text: str) -> int:
         row = connection.one("SELECT nid FROM name WHERE text = ?", (text,))
         if row is None:
             return 0
-        known = connection.shared.names[text] = row[0]
+        known = int(row[0])
+        connection.remember(connection.shared.names, text, known, REMEMBERED)
     return known
 
 
@@ -37,5 +39,5 @@ def text(connection: Connection, number: int) -> str:
         row = connection.one("SELECT text FROM name WHERE nid = ?", (number,))
         known = row[0] if row else ""
         if row:
-            connection.shared.texts[number] = known
+            connection.remember(connection.shared.texts, number, known, REMEMBERED)
     return known

@@ -14,6 +14,7 @@ from suture.store import index, names
 from suture.store.connection import Connection, Tx
 from suture.store.ids import id_of as id_of
 from suture.store.ids import key_of as key_of
+from suture.store.rids import claim
 from suture.store.splice import splice
 
 METHODS = {"POST": 1, "PUT": 2, "DELETE": 3, "PATCH": 4}
@@ -94,19 +95,25 @@ def put(
     method: str = "PUT",
     if_version: int | None = None,
     only_new: bool = False,
+    batch: index.Batch | None = None,
 ) -> Row:
     """Writes a version and its index rows: id and meta are put into the bytes, all else stays. The same body makes no version.
 
     `rows`: what index.extract made of the body, when the caller has it already. `if_version`: If-Match; another current
-    version raises PreconditionFailed. `only_new`: an id in use raises Conflict.
+    version raises PreconditionFailed. `only_new`: an id in use raises Conflict. `batch`: gathers the index rows of many.
     """
     rt = names.number(tx, type)
     old = tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
     _check(type, old, if_version, only_new)
     rows = rows or rows_of(tx, body)
+    alone = batch or index.Batch(tx)
     if old is None:
-        return _insert(tx, rt, type, id, body, rows, method)
-    return _replace(tx, rt, type, id, body, rows, method, old)
+        row = _insert(tx, rt, type, id, body, rows, method, alone)
+    else:
+        row = _replace(tx, rt, type, id, body, rows, method, alone, old)
+    if batch is None:
+        alone.flush()
+    return row
 
 
 def _check(type: str, old: tuple[Any, ...] | None, if_version: int | None, only_new: bool) -> None:
@@ -118,21 +125,30 @@ def _check(type: str, old: tuple[Any, ...] | None, if_version: int | None, only_
         )
 
 
-def _insert(tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Rows | None, method: str) -> Row:
+def _insert(
+    tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Rows | None, method: str, batch: index.Batch
+) -> Row:
     stored = splice(body, id, 1, tx.now)
     zd, packed = tx.bodies.pack("resource", stored)
-    rid = index.claim(tx, type, id)
+    rid = claim(tx, type, id)
+    place = batch.add(rid, rows)
     tx.execute(
-        "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, 0, 0, ?, ?)",
-        (rid, rt, key_of(id), tx.now, METHODS[method], zd, packed),
+        "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
+        (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed),
     )
-    place = index.write(tx, rid, rows)  # after the row, which may refer to itself
-    tx.execute("UPDATE res SET pat = ?, sd = ? WHERE rid = ?", (*place, rid))
     return Row(rid, type, id, 1, tx.now, method, stored, CREATED)
 
 
 def _replace(
-    tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Rows | None, method: str, old: tuple[Any, ...]
+    tx: Tx,
+    rt: int,
+    type: str,
+    id: str,
+    body: bytes,
+    rows: Rows | None,
+    method: str,
+    batch: index.Batch,
+    old: tuple[Any, ...],
 ) -> Row:
     rid, ver, upd, op, zd, packed = old
     before = b"" if packed is None else tx.bodies.unpack(zd, packed)
@@ -141,7 +157,7 @@ def _replace(
     _keep_old(tx, rid, rt, old)
     stored = splice(body, id, ver + 1, tx.now)
     new_zd, new_packed = tx.bodies.pack("resource", stored)
-    place = index.write(tx, rid, rows, rows_of(tx, before))
+    place = batch.add(rid, rows, rows_of(tx, before))
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
 from suture.clock import instant
 from suture.errors import InvalidSyntax
 
+
+class _Head(msgspec.Struct):
+    """The members that matter here; the rest is skipped over."""
+
+    resourceType: msgspec.Raw = msgspec.Raw()
+    id: msgspec.Raw = msgspec.Raw()
+    meta: msgspec.Raw = msgspec.Raw()
+
+
+_head = msgspec.json.Decoder(_Head)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KEY = re.compile(rb'[ \t\r\n]*(,?)[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+_USUAL = re.compile(
+    rb'\s*\{\s*"resourceType"\s*:\s*("[A-Za-z]+")(?:\s*,\s*"id"\s*:\s*("[^"\\]*"))?(?:\s*,\s*"meta"\s*:\s*(?=\{))?'
+)
+Span = tuple[int, int]
 
 
 def splice(body: bytes, id: str, version: int, updated: int) -> bytes:
     """`body` with this id, meta.versionId and meta.lastUpdated; the rest of meta and all else stays byte for byte."""
     spans = _spans(body)
-    stamp = b'"versionId":"%d","lastUpdated":"%b"' % (version, instant(updated).encode())
+    stamp = b'"versionId":"%d","lastUpdated":"%b"' % (version, _instant(updated))
     quoted = msgspec.json.encode(id)
     edits: list[tuple[int, int, bytes]] = []
     missing = b""
@@ -35,21 +50,37 @@ def splice(body: bytes, id: str, version: int, updated: int) -> bytes:
     return _edited(body, edits)
 
 
-def _edited(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-    parts, at = [], 0
-    for start, end, new in sorted(edits):
-        parts += [body[at:start], new]
-        at = end
-    return b"".join([*parts, body[at:]])
+@lru_cache(64)
+def _instant(updated: int) -> bytes:
+    return instant(updated).encode()
 
 
-def _spans(body: bytes) -> dict[str, tuple[int, int]]:
-    """Where the values of resourceType, id and meta stand: msgspec says how long each value is, so we walk."""
+def _spans(body: bytes) -> dict[str, Span]:
+    """Where the values of resourceType, id and meta stand; they are nearly always the first three."""
     try:
-        members = _members.decode(body)
+        head = _head.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidSyntax("a resource must be one JSON object") from error
-    spans: dict[str, tuple[int, int]] = {}
+    usual = _USUAL.match(body)
+    if (
+        usual is None
+        or bool(usual[2]) != bool(head.id)
+        or (usual.end() != usual.end(2 if usual[2] else 1)) != bool(head.meta)
+    ):
+        return _walked(body)
+    spans = {"resourceType": usual.span(1)}
+    if head.id:
+        spans["id"] = usual.span(2)
+    if head.meta:
+        spans["meta"] = (usual.end(), usual.end() + len(head.meta))
+    return spans
+
+
+def _walked(body: bytes) -> dict[str, Span]:
+    """The same for any order: msgspec says how long each value is, so we walk from one to the next."""
+    members = _members.decode(body)
+    spans: dict[str, Span] = {}
+    wanted = sum(name in members for name in ("id", "meta", "resourceType"))
     at = body.index(b"{") + 1
     for name, value in members.items():
         key = _KEY.match(body, at)
@@ -58,11 +89,19 @@ def _spans(body: bytes) -> dict[str, tuple[int, int]]:
         at = key.end() + len(value)
         if name in ("id", "meta", "resourceType"):
             spans[name] = (key.end(), at)
-            if len(spans) == 3:
+            if len(spans) == wanted:
                 break
     if "resourceType" not in spans:
         raise InvalidSyntax("a resource needs a resourceType", mend='Add "resourceType".')
     return spans
+
+
+def _edited(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    parts, at = [], 0
+    for start, end, new in sorted(edits):
+        parts += [body[at:start], new]
+        at = end
+    return b"".join([*parts, body[at:]])
 
 
 def _meta(meta: bytes, stamp: bytes) -> bytes:

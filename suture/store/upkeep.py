@@ -62,6 +62,10 @@ class Upkeep:
         finally:
             self._busy.release()
 
+    def settle(self) -> None:
+        """Waits for the task at hand (a new dictionary, so that the next rows are packed with it)."""
+        self._thread.submit(lambda: None).result()
+
     def anchor(self) -> None:
         """Moves the anchor to where the trail ends now."""
         self._anchored = self._clock.monotonic()
@@ -74,7 +78,7 @@ class Upkeep:
     def train(self, kind: str) -> None:
         """Makes a dictionary of the rows there are and puts it in use."""
         rows = self._shared.packed[kind]
-        self._shared.trained[kind] = rows  # also when there was too little to learn: try again at tenfold
+        self._shared.trained[kind] = rows  # also when there was too little to learn: try again later
         connection = self._reader()
         try:
             trained = dictionaries.train(dictionaries.sample(connection, kind))

@@ -1,0 +1,82 @@
+"""Bulk loads: many resources a transaction, index rows written together in key order (https://sqlite.org/faq.html#q19)."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice, repeat
+from typing import NamedTuple
+
+from suture.standards.fhir.index import Rows
+from suture.store import index, resources
+from suture.store.connection import Tx
+from suture.store.database import Database
+from suture.store.resources import UNCHANGED, Row
+
+SIZES = (1_000, 4_000)  # resources of the first transactions of a new store: enough to train dictionaries on
+PER_TRANSACTION = 10_000
+PER_FLUSH = 2_000  # resources whose index rows are sorted and written together
+
+
+class Item(NamedTuple):
+    """One resource to load; `rows` is what index.extract made of it."""
+
+    type: str
+    id: str
+    body: bytes
+    rows: Rows
+
+
+def load(
+    database: Database,
+    items: Iterable[Item],
+    *,
+    also: Callable[[Tx, list[Row]], None] = lambda tx, rows: None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Counter[str]:
+    """Writes all items in large transactions; returns how many were created, updated, unchanged.
+
+    `also` runs in each transaction with the rows that were written (audit). Run it in a process or thread of its own.
+    """
+    done: Counter[str] = Counter()
+    left = iter(items)
+    trained = bool(database.read.one("SELECT 1 FROM dictionary WHERE kind = 'resource'"))
+    for size in chain(() if trained else SIZES, repeat(PER_TRANSACTION)):
+        part = list(islice(left, size))
+        if not part:
+            break
+        done.update(database.write_now(lambda tx, part=part: _load(tx, part, also)))  # type: ignore[misc]
+        progress(done.total())
+        database.upkeep.settle()
+    return done
+
+
+def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None]) -> Counter[str]:
+    done: Counter[str] = Counter()
+    with _quiet_collector():
+        for some in _parts(part, PER_FLUSH):
+            batch = index.Batch(tx)
+            rows = [resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch) for item in some]
+            batch.flush()
+            done.update(row.change for row in rows)
+            also(tx, [row for row in rows if row.change != UNCHANGED])
+    return done
+
+
+def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Thousands of tuples that all die together: the collector would walk them for nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,61 @@
+"""Row numbers of resources: given once, also to a resource that is referred to before it is there.
+
+A number stays with its id for ever, so numbers may be remembered; https://hl7.org/fhir/R4/references.html
+"""
+
+from __future__ import annotations
+
+from suture.store import names
+from suture.store.connection import Tx
+from suture.store.ids import key_of
+
+REMEMBERED = 20_000
+
+
+def claim(tx: Tx, type: str, id: str) -> int:
+    """The number of a resource that is about to be written: the one that references have already, or a new one."""
+    rt, key = names.number(tx, type), key_of(id)
+    row = tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
+    if row is None:
+        rid = following(tx)
+    else:
+        rid = int(row[0])
+        tx.execute("DELETE FROM dangling WHERE rid = ?", row)
+    tx.claimed = (rt, key, rid)
+    return rid
+
+
+def target(tx: Tx, type: str, id: str) -> int:
+    """The number of a resource that is referred to, there or not."""
+    place = (names.number(tx, type), key_of(id))
+    known = tx.shared.rids.get(place)
+    if known is not None:
+        return known
+    if tx.claimed is not None and tx.claimed[:2] == place:  # refers to itself
+        return tx.claimed[2]
+    found = _found(tx, *place) or _promised(tx, *place)
+    tx.remember(tx.shared.rids, place, found, REMEMBERED)
+    return found
+
+
+def _found(tx: Tx, rt: int, key: bytes | str) -> int:
+    row = tx.one("SELECT rid FROM res WHERE fid = ? AND rt = ?", (key, rt))
+    row = row or tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
+    return int(row[0]) if row else 0
+
+
+def _promised(tx: Tx, rt: int, key: bytes | str) -> int:
+    rid = following(tx)
+    tx.execute("INSERT INTO dangling VALUES (?, ?, ?)", (rid, rt, key))
+    return rid
+
+
+def following(tx: Tx) -> int:
+    """The next free number; read once a transaction, for nobody else can give one out meanwhile."""
+    if not tx.next_rid:
+        row = tx.one(
+            "SELECT max(ifnull((SELECT max(rid) FROM res), 0), ifnull((SELECT max(rid) FROM dangling), 0)) + 1"
+        )
+        tx.next_rid = int(row[0]) if row else 1
+    tx.next_rid += 1
+    return tx.next_rid - 1
