@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from suture.errors import InvalidMessage, TooLarge
-from suture.standards.hl7v2 import place
 from suture.standards.hl7v2.charset import decode
 from suture.standards.hl7v2.escapes import STANDARD, Separators, unescape
 from suture.standards.hl7v2.place import Place
+from suture.standards.hl7v2.place import read as read_place
 
 __all__ = ["LIMITS", "Limits", "Message", "STANDARD", "Segment", "Separators", "parse"]
 
@@ -84,12 +84,23 @@ class Segment:
 
     def get(self, number: int, component: int = 0, subcomponent: int = 0, repetition: int = 1) -> str:
         """The text at a place: unescaped at a leaf, as written where there are parts below; empty when absent."""
-        found = self.repetitions(number)
-        if len(found) < repetition:
+        fields = self._fields or self.fields
+        if number >= len(fields):
+            return ""
+        text = fields[number]
+        if not text:
             return ""
         if number < 3 and self.name in HEADERS:
-            return found[0] if component < 2 and subcomponent < 2 else ""
-        return part(found[repetition - 1], component, subcomponent, self.separators)
+            return text if component < 2 and subcomponent < 2 and repetition == 1 else ""
+        _, mark, repeat, escape, _, _ = self.separators
+        if repetition != 1 or (repeat and repeat in text):
+            found = text.split(repeat) if repeat else [text]
+            if repetition > len(found):
+                return ""
+            text = found[repetition - 1]
+        if component == 1 and not subcomponent and not (escape and escape in text):
+            return text.partition(mark)[0] if mark else text
+        return part(text, component, subcomponent, self.separators)
 
     def where(self, number: int = 0) -> str:
         """How an error names this place: `OBX[2]-5`."""
@@ -127,7 +138,10 @@ def _has_parts(text: str, component: int, separators: Separators) -> bool:
 class Message:
     """A parsed message; `notes` says what was tolerated while reading it (nothing personal)."""
 
-    __slots__ = ("_index", "_order", "charset", "notes", "original", "separators", "text")
+    __slots__ = (
+        *("_header", "_keys", "_lines", "_made", "_mark", "_positions"),
+        *("charset", "notes", "original", "separators", "text"),
+    )
 
     def __init__(
         self, original: bytes, text: str, separators: Separators, charset: str, notes: tuple[str, ...] = ()
@@ -137,8 +151,12 @@ class Message:
         self.separators = separators
         self.charset = charset
         self.notes = notes
-        self._order: list[str] = []
-        self._index: dict[str, list[str | Segment]] = {}
+        self._mark = separators.field
+        self._lines: list[str] = []  # the segments' texts
+        self._keys: list[str] = []  # name and field separator of each, as the lines begin
+        self._made: dict[int, Segment] = {}
+        self._positions: dict[str, list[int]] | None = None  # key -> its lines, once somebody asks for more than one
+        self._header: Segment | None = None
 
     def encode(self) -> bytes:
         """The bytes it was read from."""
@@ -147,73 +165,96 @@ class Message:
     @property
     def segments(self) -> list[Segment]:
         """All segments in their order."""
-        seen: dict[str, int] = {}
+        counts = dict.fromkeys(self._keys, 0)
         found = []
-        for name in self._order:
-            position = seen.get(name, 0)
-            seen[name] = position + 1
-            found.append(self._segment(name, position))
+        for position, key in enumerate(self._keys):
+            counts[key] += 1
+            found.append(self._segment(position, counts[key]))
         return found
 
     @property
     def names(self) -> list[str]:
         """The names of all segments in their order."""
-        return list(self._order)
+        return [key[:3] for key in self._keys]
 
     def all(self, name: str) -> list[Segment]:
         """The segments of a name."""
-        return [self._segment(name, number) for number in range(len(self._index.get(name, ())))]
+        return [self._segment(position, nth) for nth, position in enumerate(self._where(name), 1)]
 
     def segment(self, name: str, nth: int = 1) -> Segment | None:
         """The first (or nth) segment of a name."""
-        return self._segment(name, nth - 1) if nth <= len(self._index.get(name, ())) else None
+        if nth == 1:
+            key = name + self._mark
+            return self._segment(self._keys.index(key), 1) if key in self._keys else None
+        positions = self._where(name)
+        return self._segment(positions[nth - 1], nth) if nth <= len(positions) else None
 
     def get(self, where: str) -> str:
         """The text at `PID-3.1` (first repetition of the first PID); empty when absent."""
-        at = place.read(where)
-        segment = self.segment(at.segment, at.nth or 1)
+        name, nth, field, repetition, component, subcomponent = read_place(where)
+        segment = self.segment(name, nth or 1)
         if segment is None:
             return ""
-        if not at.field:
+        if not field:
             return segment.text
-        return segment.get(at.field, at.component, at.subcomponent, at.repetition or 1)
+        return segment.get(field, component, subcomponent, repetition or 1)
 
     def values(self, where: str) -> list[str]:
         """The texts at a place, over all repetitions and all segments of the name that it does not narrow."""
-        at = place.read(where)
+        at = read_place(where)
         segments = self.all(at.segment) if not at.nth else [s for s in [self.segment(at.segment, at.nth)] if s]
         if not at.field:
             return [segment.text for segment in segments]
         return [text for segment in segments for text in _values(segment, at)]
 
     @property
+    def header(self) -> Segment:
+        """MSH."""
+        found = self._header
+        if found is None:
+            found = self._header = self._segment(0, 1)
+        return found
+
+    @property
     def type(self) -> str:
         """`ADT^A01`; only the message code where there is no event."""
-        header = self._segment("MSH", 0)
+        header = self._header or self.header
+        text = header.field(9)
+        if self.separators.escape not in text and self.separators.repetition not in text:  # "" is in every text
+            parts = text.split(self.separators.component, 2)
+            return f"{parts[0]}^{parts[1]}" if len(parts) > 1 and parts[1] else parts[0]
         code, event = header.get(9, 1), header.get(9, 2)
         return f"{code}^{event}" if event else code
 
     @property
     def structure(self) -> str:
         """MSH-9.3 as the sender states it; may be empty (see structure.name)."""
-        return self._segment("MSH", 0).get(9, 3)
+        return self.header.get(9, 3)
 
     @property
     def control_id(self) -> str:
-        return self._segment("MSH", 0).get(10)
+        return self.header.get(10)
 
     @property
     def version(self) -> str:
-        return self._segment("MSH", 0).get(12, 1)
+        return self.header.get(12, 1)
 
-    def _segment(self, name: str, position: int) -> Segment:
-        found = self._index[name][position]
-        if isinstance(found, str):
-            found = self._index[name][position] = Segment(name, found, self.separators, position + 1)
+    def _where(self, name: str) -> list[int]:
+        if self._positions is None:
+            self._positions = {}
+            for position, key in enumerate(self._keys):
+                self._positions.setdefault(key, []).append(position)
+        return self._positions.get(name + self._mark, [])
+
+    def _segment(self, position: int, nth: int) -> Segment:
+        found = self._made.get(position)
+        if found is None:
+            key = self._keys[position]
+            found = self._made[position] = Segment(key[:3], self._lines[position], self.separators, nth)
         return found
 
     def __repr__(self) -> str:
-        return f"<Message {self.type} {len(self._order)} segments>"
+        return f"<Message {self.type} {len(self._keys)} segments>"
 
 
 def _values(segment: Segment, at: Place) -> Iterator[str]:
@@ -258,51 +299,58 @@ def _written(text: str) -> bytes:
 
 
 def _split(message: Message, body: str, limits: Limits) -> None:
-    """Fills the index: segment name -> texts. Lines that are no segment belong to the one before."""
-    field, index, order = message.separators.field, message._index, message._order
+    """Fills lines and keys. A line that is no plain segment sends the whole message the careful way."""
+    field = message._mark
     lines = BREAK.split(body) if "\n" in body else body.split("\r")
     if len(body) > SMALL:
         _limit(body, message.separators, limits)
-    loose: dict[tuple[str, int], list[str]] = {}
-    for line in lines:
-        name = line[:3]
-        if name not in KNOWN or line[3:4] != field:
-            name, line = _odd(line, field)
-            if not name:
-                if line:
-                    loose.setdefault((order[-1], len(index[order[-1]]) - 1), []).append(line)
-                continue
-        if name in index:
-            index[name].append(line)
-        else:
-            index[name] = [line]
-        order.append(name)
-    if loose:
-        _join(message, loose)
-    if len(index["MSH"]) > 1:
+    keys = [line[:4] for line in lines]
+    if not _known(field).issuperset(keys) and not all(_plain(key, field) for key in keys):
+        lines, keys = _split_odd(message, lines)
+    message._lines = lines
+    message._keys = keys
+    if keys.count("MSH" + field) > 1:
         raise InvalidMessage(
             "a second MSH inside one message", where="MSH[2]", mend="Send each message in its own frame.", ack="AR"
         )
-    if len(order) > limits.segments:
+    if len(lines) > limits.segments:
         raise TooLarge(f"the message has more than {limits.segments} segments", where="MSH")
+
+
+@lru_cache(64)
+def _known(field: str) -> frozenset[str]:
+    return frozenset(name + field for name in KNOWN)
+
+
+def _plain(key: str, field: str) -> bool:
+    return key[3:] == field and bool(NAME.fullmatch(key, 0, 3))
+
+
+def _split_odd(message: Message, lines: list[str]) -> tuple[list[str], list[str]]:
+    """Texts and keys with blank lines, blanks and lower case before names, and lines that continue the one before."""
+    segments: list[list[str]] = []
+    keys: list[str] = []
+    for line in lines:
+        name, text = _odd(line, message._mark)
+        if name:
+            keys.append(name + message._mark)
+            segments.append([text])
+        elif text:
+            segments[-1].append(text)
+    loose = sum(len(parts) - 1 for parts in segments)
+    if loose:
+        message.notes += (f"{loose} lines are no segment; kept as line breaks of the segment before them",)
+    return ["\n".join(parts) for parts in segments], keys
 
 
 def _odd(line: str, field: str) -> tuple[str, str]:
     """Name and text of a line that is no everyday segment; no name for a continuation, neither for a blank line."""
-    text = line.strip(LEADING + TRAILING)
+    text = line.strip(TRAILING).lstrip(LEADING)
     name = text[:3].upper()
     end = text[3:4]
     if NAME.fullmatch(name) and (end == field or (not end and name in KNOWN)):
         return name, text
-    return "", line if text else ""
-
-
-def _join(message: Message, loose: dict[tuple[str, int], list[str]]) -> None:
-    for (name, position), lines in loose.items():
-        texts = message._index[name]
-        texts[position] = "\n".join([str(texts[position]), *lines])
-    count = sum(len(lines) for lines in loose.values())
-    message.notes += (f"{count} lines are no segment; kept as line breaks of the segment before them",)
+    return "", line if text.strip() else ""
 
 
 def _limit(body: str, separators: Separators, limits: Limits) -> None:
