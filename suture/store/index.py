@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from suture.standards.fhir.definitions import compartment
-from suture.standards.fhir.index import Rows, atoms, plan
+from suture.standards.fhir.index import Rows, plan
+from suture.standards.fhir.index_compartment import patients
 from suture.standards.fhir.index_dates import sorting_date
+from suture.standards.fhir.index_time import DAY
 from suture.store import codes, names
 from suture.store.connection import Tx
 from suture.store.rids import target as target
@@ -17,6 +18,8 @@ from suture.store.rids import target as target
 URL_SYSTEM = "urn:ietf:rfc:3986"  # URLs and systems are interned as codes of this system
 PAIR = "\x1f"  # stands in interned pairs, and in no code
 LONGEST = 200  # characters of an identifier that stand in the index as they are
+LONG = 40 * DAY  # a date range beyond that stands in L too
+SPAN, TYPED = ":span", ":of-type"  # marks of an atom's second set of rows
 NO_PATIENT, SEVERAL_PATIENTS = 0, -1
 
 SQL = {
@@ -24,14 +27,17 @@ SQL = {
     "I": ("INSERT OR IGNORE INTO I VALUES (?,?,?,?)", "DELETE FROM I WHERE (pid,val,tid,rid) = (?,?,?,?)"),
     "R": ("INSERT OR IGNORE INTO R VALUES (?,?,?,?)", "DELETE FROM R WHERE (pid,tgt,sd,rid) = (?,?,?,?)"),
     "S": ("INSERT OR IGNORE INTO S VALUES (?,?,?)", "DELETE FROM S WHERE (pid,val,rid) = (?,?,?)"),
-    "D": ("INSERT OR IGNORE INTO D VALUES (?,?,?,?)", "DELETE FROM D WHERE (pid,lo,rid,hi) = (?,?,?,?)"),
+    "D": ("INSERT OR IGNORE INTO D VALUES (?,?,?,?)", "DELETE FROM D WHERE (pid,lo,rid,len) = (?,?,?,?)"),
+    "L": ("INSERT OR IGNORE INTO L VALUES (?,?,?,?)", "DELETE FROM L WHERE (pid,hi,rid,lo) = (?,?,?,?)"),
     "Q": ("INSERT OR IGNORE INTO Q VALUES (?,?,?,?,?)", "DELETE FROM Q WHERE (pid,k,lo,rid,hi) = (?,?,?,?,?)"),
 }
 TableRow = tuple[str, tuple[int | float | str, ...]]  # table, its columns
 
 
 class Place(NamedTuple):
-    """What the resource row keeps for search: its patient (NO_PATIENT, SEVERAL_PATIENTS) and its sorting date."""
+    """What the resource row keeps for search: its patient (LONG = 40 * DAY  # a date range beyond that stands in L too
+    SPAN, TYPED = ":span", ":of-type"  # marks of an atom's second set of rows
+    NO_PATIENT, SEVERAL_PATIENTS) and its sorting date."""
 
     pat: int
     sd: int
@@ -89,11 +95,13 @@ def _rows(tx: Tx, rid: int, rows: Rows) -> Iterator[TableRow]:
     for atom, type, id in rows.references:
         yield "R", (pid[atom], target(tx, type, id), sd, rid)
     for atom, low, high in rows.dates:
-        yield "D", (pid[atom], low, rid, high)
+        yield "D", (pid[atom], low, rid, high - low)
+        if high - low > LONG:
+            yield "L", (pid[atom], high, rid, low)
     for atom, text in rows.strings:
         yield "S", (pid[atom], text, rid)
     for atom, of, code, unit, least, most in rows.quantities:
-        yield "Q", (pid[atom], codes.number(tx, PAIR, unit_key(of, code, unit)), least, rid, most)
+        yield _measured(pid, atom, codes.number(tx, PAIR, unit_key(of, code, unit)), rid, least, most)
     yield from _names(tx, rid, rows, pid)
     yield from _composites(tx, rid, rows, pid, sd)
 
@@ -105,7 +113,7 @@ def _names(tx: Tx, rid: int, rows: Rows, pid: _Pids) -> Iterator[TableRow]:
     for atom, system, value in rows.identifiers:
         yield "I", (pid[atom], bounded(value), codes.number(tx, URL_SYSTEM, system), rid)
     for atom, system, code, value in rows.typed:
-        yield "I", (pid.typed(atom), bounded(value), codes.number(tx, system, code), rid)
+        yield "I", (pid.marked(atom, TYPED), bounded(value), codes.number(tx, system, code), rid)
 
 
 def _composites(tx: Tx, rid: int, rows: Rows, pid: _Pids, sd: int) -> Iterator[TableRow]:
@@ -113,8 +121,14 @@ def _composites(tx: Tx, rid: int, rows: Rows, pid: _Pids, sd: int) -> Iterator[T
         first, other = codes.number(tx, system, code), codes.number(tx, *second)
         yield "T", (pid[atom], codes.number(tx, PAIR, f"{first}{PAIR}{other}"), sd, rid)
     for atom, system, code, of, unit, shown, low, high in rows.token_quantities:
-        key = f"{codes.number(tx, system, code)}{PAIR}{unit_key(of, unit, shown)}"
-        yield "Q", (pid[atom], codes.number(tx, PAIR, key), low, rid, high)
+        key = f"{codes.number(tx, system, code)}{unit_key(of, unit, shown)}"
+        yield _measured(pid, atom, codes.number(tx, PAIR, key), rid, low, high)
+
+
+def _measured(pid: _Pids, atom: int, key: int, rid: int, low: float, high: float) -> TableRow:
+    if low == high:
+        return "Q", (pid[atom], key, low, rid, 0.0)
+    return "Q", (pid.marked(atom, SPAN), key, low, rid, high)
 
 
 def unit_key(system: str, code: str, unit: str) -> str:
@@ -148,8 +162,8 @@ class _Pids:
     def __getitem__(self, atom: int) -> int:
         return names.number(self._tx, self._names[atom])
 
-    def typed(self, atom: int) -> int:
-        return names.number(self._tx, self._names[atom] + ":of-type")
+    def marked(self, atom: int, mark: str) -> int:
+        return names.number(self._tx, self._names[atom] + mark)
 
 
 def _pids(tx: Tx, type: str) -> _Pids:
@@ -157,19 +171,6 @@ def _pids(tx: Tx, type: str) -> _Pids:
 
 
 # --- the patient compartment
-
-
-@cache
-def compartment_atoms(resource_type: str) -> frozenset[int]:
-    """The atoms whose references put a resource into a patient's compartment."""
-    members = compartment("Patient").get(resource_type, ())
-    return frozenset(atom for code in members for atom in atoms(resource_type, code))
-
-
-def patients(rows: Rows) -> Iterable[str]:
-    """The ids of the patients in whose compartment the resource is, by its references."""
-    wanted = compartment_atoms(rows.type)
-    return {id for atom, type, id in rows.references if type == "Patient" and atom in wanted}
 
 
 def _patient(tx: Tx, rid: int, rows: Rows) -> int:

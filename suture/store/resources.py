@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple
@@ -57,6 +57,17 @@ def read_rid(connection: Connection, rid: int) -> Row | None:
     if row is None:
         return None
     return _row(connection, names.text(connection, row[0]), id_of(row[1]), rid, *row[2:])
+
+
+def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
+    """The current versions of these rows, in this order; rows that are not there, or deleted, are left out."""
+    marks = ",".join("?" * len(rids))
+    sql = f"SELECT rid, rt, fid, ver, upd, op, zd, body FROM res WHERE rid IN ({marks}) AND op <> {DELETE}"
+    rows = {
+        row[0]: _row(connection, names.text(connection, row[1]), id_of(row[2]), row[0], *row[3:])
+        for row in connection.execute(sql, tuple(rids))
+    }
+    return [rows[rid] for rid in rids if rid in rows]
 
 
 def vread(connection: Connection, type: str, id: str, version: int) -> Row | None:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from suture.errors import InvalidResource
 from suture.standards.fhir.definitions import RESOURCE_TYPES
-from suture.standards.fhir.index_atoms import Atom, Plan, plan
+from suture.standards.fhir.index_atoms import Atom, Plan, leaf_types, plan
 from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
+from suture.standards.fhir.index_taken import TAKEN
 
 
 class Rows(NamedTuple):
@@ -58,6 +59,22 @@ def atoms(resource_type: str, code: str) -> tuple[int, ...]:
     return plan(resource_type).parameters.get(code, ())
 
 
+@cache
+def lists(resource_type: str) -> tuple[frozenset[str], ...]:
+    """For each atom, the lists of Rows in which it can have rows."""
+    return tuple(frozenset(_lists(resource_type, atom)) for atom in plan(resource_type).atoms)
+
+
+def _lists(resource_type: str, atom: Atom) -> Iterator[str]:
+    if atom.pair:
+        yield "token_pairs" if atom.second == "token" else "token_quantities"
+    elif atom.path.exists:
+        yield "tokens"
+    else:
+        taken = [TAKEN.get((atom.kind, kind), "") for kind in leaf_types(resource_type, atom.path)]
+        yield from (name for name in LISTS if any(f"{name}((" in text for text in taken))
+
+
 def values(rows: Rows, code: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """(name of the list, row) of everything that a search parameter looks at."""
     wanted = frozenset(atoms(rows.type, code))
@@ -68,4 +85,4 @@ def values(rows: Rows, code: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
                 yield name, row
 
 
-__all__ = ["Atom", "Plan", "Rows", "atoms", "extract", "plan", "values"]
+__all__ = ["Atom", "Plan", "Rows", "atoms", "extract", "lists", "plan", "values"]

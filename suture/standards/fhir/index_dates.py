@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from suture.standards.fhir.index import Rows, atoms
+from suture.standards.fhir.definitions import type_definition
+from suture.standards.fhir.index import Rows, atoms, plan
+from suture.standards.fhir.index_atoms import step_keys
+from suture.standards.fhir.index_paths import Path
 from suture.standards.fhir.index_time import EARLIEST
 
 PRIMARY = {
@@ -59,6 +62,24 @@ UNDATED = EARLIEST - 1  # sorts before every date
 @cache
 def primary_atoms(resource_type: str) -> frozenset[int]:
     return frozenset(atoms(resource_type, PRIMARY.get(resource_type, "")))
+
+
+@cache
+def one_date(resource_type: str) -> bool:
+    """Can a resource of the type have one such date only? Then the sorting date is the beginning of that date."""
+    paths = [plan(resource_type).atoms[atom].path for atom in primary_atoms(resource_type)]
+    return len(paths) == 1 and not _repeats(resource_type, paths[0])
+
+
+def _repeats(type: str, path: Path) -> bool:
+    types = [type]
+    for step in path.steps:
+        definitions = [d for t in types if (d := type_definition(t))]
+        keys = [key for d in definitions for key in step_keys(d, step, ())]
+        if any(many for _, _, many in keys):
+            return True
+        types = [kind for _, kind, _ in keys]
+    return False
 
 
 def sorting_date(rows: Rows) -> int:

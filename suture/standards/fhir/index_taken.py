@@ -82,7 +82,7 @@ dates((##, {v}, {w}))
     ("number", "positiveInt"): NUMBER,
     ("number", "unsignedInt"): NUMBER,
     ("number", "decimal"): NUMBER,
-    ("number", "Range"): MEASURED.replace("quantity_row", "range_row"),
+    ("number", "Range"): MEASURED.replace("quantity_row", "number_range_row"),
     ("quantity", "Quantity"): MEASURED,
     ("quantity", "Age"): MEASURED,
     ("quantity", "Duration"): MEASURED,

@@ -43,10 +43,10 @@ def period_range(period: dict[str, Any]) -> tuple[int, int]:
 def timing_ranges(timing: dict[str, Any]) -> Iterator[tuple[int, int]]:
     """The outer limits of a Timing: of its events, or of the bounds of its repetition."""
     events = [moment_range(e) for e in timing.get("event", ()) if e is not None]
+    bounds = timing.get("repeat", {}).get("boundsPeriod")
     if events:
         yield min(low for low, _ in events), max(high for _, high in events)
-    bounds = timing.get("repeat", {}).get("boundsPeriod")
-    if bounds is not None:
+    elif bounds is not None:
         yield period_range(bounds)
 
 
@@ -82,6 +82,15 @@ def range_row(span: dict[str, Any]) -> tuple[str, str, str, float, float] | None
     bottom = float(low["value"]) if low.get("value") is not None else -INFINITY
     top = float(high["value"]) if high.get("value") is not None else INFINITY
     return ends.get("system", ""), ends.get("code", ""), ends.get("unit", ""), bottom, top
+
+
+def number_range_row(span: dict[str, Any]) -> tuple[str, str, str, float, float] | None:
+    """A Range for a number parameter: without unit, per cent as a fraction."""
+    row = range_row(span)
+    if row is None:
+        return None
+    scale = 100 if "%" in row[1:3] else 1
+    return "", "", "", row[3] / scale, row[4] / scale
 
 
 def sampled_row(sampled: dict[str, Any]) -> tuple[str, str, str, float, float] | None:

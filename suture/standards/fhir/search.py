@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from suture.standards.fhir.search_match import Subject, World, holds, matches
 from suture.standards.fhir.search_parse import parse
 from suture.standards.fhir.search_query import (
     NOTHING,
@@ -50,6 +53,10 @@ __all__ = [
     "Number",
     "Parts",
     "SearchQuery",
+    "Subject",
+    "World",
+    "holds",
+    "matches",
     "Sort",
     "Target",
     "Text",
@@ -58,6 +65,7 @@ __all__ = [
     "Uri",
     "Value",
     "pairs",
+    "replace",
     "parse",
     "restrict",
     "searchable",

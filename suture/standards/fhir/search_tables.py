@@ -20,6 +20,7 @@ MODIFIERS: dict[str, tuple[str, ...]] = {
     "uri": ("above", "below"),
 }  # besides :missing (all kinds) and :Type (references)
 
+CROSSED = ("DocumentReference", "relationship")  # R4 names the parameters of its two components the wrong way round
 NOT_SEARCHED = frozenset({"_text", "_content", "_filter", "_query", "_list", "_type"})
 
 
@@ -38,7 +39,8 @@ def searchable(type: str) -> dict[str, str]:
 def component_parameters(type: str, parameter: SearchParameter) -> tuple[SearchParameter, ...]:
     """The parameters a composite is made of, in order."""
     by_url = {p.url: p for p in search_parameters(type).values()}
-    return tuple(by_url[url] for url, _ in parameter.components)
+    found = tuple(by_url[url] for url, _ in parameter.components)
+    return found[::-1] if (type, parameter.code) == CROSSED else found
 
 
 def vocabulary(match: Match, where: str = "") -> frozenset[Token]:

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from suture.errors import InvalidSearch
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_time import written_range
+from suture.standards.fhir.index_values import LONGEST_TEXT, fold
 from suture.standards.fhir.search_query import (
     Moment,
     Number,
@@ -93,6 +94,10 @@ def typed_identifier(text: str, where: str) -> TypedIdentifier:
 
 
 def string(text: str, where: str) -> Text:
+    if len(fold(plain(text))) > LONGEST_TEXT:
+        raise InvalidSearch("a text is too long", where=where, mend=f"{LONGEST_TEXT} characters are compared.")
+    if not fold(plain(text)):
+        raise InvalidSearch("a text is blank", where=where)
     return Text(plain(text))
 
 

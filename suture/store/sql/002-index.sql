@@ -17,15 +17,21 @@ CREATE TABLE R (pid INTEGER NOT NULL, tgt INTEGER NOT NULL, sd INTEGER NOT NULL,
 CREATE TABLE S (pid INTEGER NOT NULL, val TEXT NOT NULL, rid INTEGER NOT NULL,
   PRIMARY KEY (pid, val, rid)) WITHOUT ROWID;
 
--- dates: [lo, hi) in microseconds
-CREATE TABLE D (pid INTEGER NOT NULL, lo INTEGER NOT NULL, rid INTEGER NOT NULL, hi INTEGER NOT NULL,
-  PRIMARY KEY (pid, lo, rid, hi)) WITHOUT ROWID;
+-- dates: from lo for len microseconds
+CREATE TABLE D (pid INTEGER NOT NULL, lo INTEGER NOT NULL, rid INTEGER NOT NULL, len INTEGER NOT NULL,
+  PRIMARY KEY (pid, lo, rid, len)) WITHOUT ROWID;
 
--- numbers, quantities, composites of a token and a quantity; k: tok.tid of unit, or of token and unit
+-- the few long ones again by their end: what has begun long ago and still goes on is found here
+CREATE TABLE L (pid INTEGER NOT NULL, hi INTEGER NOT NULL, rid INTEGER NOT NULL, lo INTEGER NOT NULL,
+  PRIMARY KEY (pid, hi, rid, lo)) WITHOUT ROWID;
+
+-- numbers, quantities, composites of a token and a quantity; k: tok.tid of unit, or of token and unit;
+-- hi counts for spans only, which have a pid of their own
 CREATE TABLE Q (pid INTEGER NOT NULL, k INTEGER NOT NULL, lo REAL NOT NULL, rid INTEGER NOT NULL, hi REAL NOT NULL,
   PRIMARY KEY (pid, k, lo, rid, hi)) WITHOUT ROWID;
 
--- the same by resource: a list that is found by other means is probed here
+-- the same by resource: a list that is found by other means is probed here, references are followed from here
+CREATE INDEX R_rid ON R (rid, pid);
 CREATE INDEX S_rid ON S (rid, pid);
 CREATE INDEX D_rid ON D (rid, pid);
 CREATE INDEX Q_rid ON Q (rid, pid);

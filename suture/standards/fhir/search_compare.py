@@ -1,0 +1,139 @@
+"""Compares one indexed value with one value asked for, kind by kind: https://hl7.org/fhir/R4/search.html#prefix"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from suture.standards.fhir.index_time import DAY
+from suture.standards.fhir.index_values import fold
+from suture.standards.fhir.search_query import Moment, Number, Target, Text, Token, TypedIdentifier, Uri
+
+Found = dict[
+    str, list[tuple[Any, ...]]
+]  # name of a list of Rows -> what a parameter has there, without the atom's number
+
+
+def widening(moment: Moment) -> int:
+    """How far `ap` looks to both sides: as far as the date itself reaches, at least a day."""
+    return max(moment.high - moment.low, DAY)
+
+
+def _within(m: Moment, low: int, high: int) -> bool:
+    return m.low <= low and high <= m.high
+
+
+MOMENTS: dict[str, Callable[[Moment, int, int], bool]] = {
+    "eq": _within,
+    "ne": lambda m, low, high: not _within(m, low, high),
+    "gt": lambda m, low, high: high > m.high,
+    "lt": lambda m, low, high: low < m.low,
+    "ge": lambda m, low, high: high > m.high or _within(m, low, high),
+    "le": lambda m, low, high: low < m.low or _within(m, low, high),
+    "sa": lambda m, low, high: low >= m.high,
+    "eb": lambda m, low, high: high <= m.low,
+    "ap": lambda m, low, high: low < m.high + widening(m) and high > m.low - widening(m),
+}
+
+
+def near(number: Number) -> tuple[float, float]:
+    """A tenth to both sides, for `ap`."""
+    reach = abs(number.value) / 10
+    return min(number.value - reach, number.low), max(number.value + reach, number.high)
+
+
+NUMBERS: dict[str, Callable[[Number, float, float], bool]] = {
+    "eq": lambda n, low, high: n.low <= low and high < n.high,
+    "ne": lambda n, low, high: not (n.low <= low and high < n.high),
+    "gt": lambda n, low, high: high > n.value,
+    "lt": lambda n, low, high: low < n.value,
+    "ge": lambda n, low, high: high >= n.value,
+    "le": lambda n, low, high: low <= n.value,
+    "sa": lambda n, low, high: low > n.value,
+    "eb": lambda n, low, high: high < n.value,
+    "ap": lambda n, low, high: low <= near(n)[1] and high >= near(n)[0],
+}
+
+
+def date(value: Moment, found: Found) -> bool:
+    compare = MOMENTS[value.prefix]
+    return any(compare(value, low, high) for low, high in found.get("dates", ()))
+
+
+def number(value: Number, found: Found) -> bool:
+    compare = NUMBERS[value.prefix]
+    return any(
+        compare(value, low, high)
+        for system, code, unit, low, high in found.get("quantities", ())
+        if unit_fits(value, system, code, unit)
+    )
+
+
+def unit_fits(value: Number, system: str, code: str, unit: str) -> bool:
+    """With a system the code counts; without one, the code or the unit as it is written."""
+    if value.system is None:
+        return value.unit is None or value.unit in (code, unit)
+    return value.system == system and value.unit in (None, code)
+
+
+def token(value: Token, found: Found) -> bool:
+    return (
+        any(_token_fits(value, system, code) for system, code in found.get("tokens", ()))
+        or any(value.system in (None, "") and (value.code or "").lower() == word for (word,) in found.get("words", ()))
+        or identifier(value, found)
+    )
+
+
+def _token_fits(value: Token, system: str, code: str) -> bool:
+    if value.code is None:
+        return value.system == system
+    return value.system in (None, system) and value.code.lower() == code
+
+
+def identifier(value: Token, found: Found) -> bool:
+    """Identifiers are compared to the letter: two that differ in case may be two persons."""
+    return any(
+        value.system in (None, system) and value.code in (None, text) for system, text in found.get("identifiers", ())
+    )
+
+
+def typed_identifier(value: TypedIdentifier, found: Found) -> bool:
+    return (value.system, value.code.lower(), value.value) in found.get("typed", ())
+
+
+def starts(value: Text, found: Found) -> bool:
+    return any(text.startswith(fold(value.text)) for (text,) in found.get("strings", ()))
+
+
+def contains(value: Text, found: Found) -> bool:
+    return any(fold(value.text) in text for (text,) in found.get("strings", ()))
+
+
+def reference(value: Target, found: Found) -> bool:
+    if value.url:
+        return (f"{value.url}|{value.version}" if value.version else value.url,) in found.get("urls", ())
+    return any(value.type in ("", type) and value.id == id for type, id in found.get("references", ()))
+
+
+def uri(value: Uri, found: Found) -> bool:
+    return (value.text,) in found.get("urls", ())
+
+
+def uri_below(value: Uri, found: Found) -> bool:
+    return any(text == value.text or text.startswith(below(value.text)) for (text,) in found.get("urls", ()))
+
+
+def uri_above(value: Uri, found: Found) -> bool:
+    return any(text in above(value.text) for (text,) in found.get("urls", ()))
+
+
+def below(url: str) -> str:
+    """What all URLs below this one begin with."""
+    return url if url.endswith("/") else url + "/"
+
+
+def above(url: str) -> frozenset[str]:
+    """The URL and all that stand above it, with and without the last slash."""
+    parts = url.split("/")
+    heads = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
+    return frozenset(h for head in heads if head for h in (head, head + "/")) | {url}

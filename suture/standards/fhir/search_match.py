@@ -1,0 +1,229 @@
+"""Holds one resource in memory against a query, with the same meaning as the store's SQL: https://hl7.org/fhir/R4/search.html"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any, Protocol
+
+from suture.errors import InvalidSearch
+from suture.standards.fhir import search_compare as compare
+from suture.standards.fhir.definitions import search_parameter
+from suture.standards.fhir.index import Rows, extract, plan, values
+from suture.standards.fhir.index_atoms import Atom
+from suture.standards.fhir.index_compartment import patients
+from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
+from suture.standards.fhir.index_paths import paths
+from suture.standards.fhir.index_time import moment_range
+from suture.standards.fhir.index_walk import reached
+from suture.standards.fhir.search_compare import Found
+from suture.standards.fhir.search_query import (
+    AllOf,
+    AnyOf,
+    Chain,
+    Compartment,
+    Condition,
+    Has,
+    Match,
+    Missing,
+    Parts,
+    SearchQuery,
+    Text,
+    Token,
+    Value,
+)
+from suture.standards.fhir.search_tables import component_parameters, vocabulary
+
+
+class World(Protocol):
+    """The other resources, for chains and `_has`."""
+
+    def resolve(self, type: str, id: str) -> dict[str, Any] | None: ...
+
+    def all(self, type: str) -> Iterable[dict[str, Any]]: ...
+
+
+class Subject:
+    """A resource that conditions are held against; its rows are extracted once."""
+
+    def __init__(self, resource: dict[str, Any], world: World | None = None, base: str = "") -> None:
+        self.resource = resource
+        self.type = str(resource.get("resourceType", ""))
+        self.world = world
+        self.base = base
+        self.rows: Rows = extract(resource, base)
+
+    def found(self, code: str) -> Found:
+        gathered: Found = {}
+        for name, row in values(self.rows, code):
+            gathered.setdefault(name, []).append(row[1:])
+        return gathered
+
+    def other(self, resource: dict[str, Any]) -> Subject:
+        return Subject(resource, self.world, self.base)
+
+
+def matches(query: SearchQuery, resource: dict[str, Any], world: World | None = None, base: str = "") -> bool:
+    """Does the resource belong to the query's results? Chains need the `world`; without one they raise InvalidSearch."""
+    subject = Subject(resource, world, base)
+    if query.type and query.type != subject.type:
+        return False
+    if not query.type and query.types and subject.type not in query.types:
+        return False
+    rules = (
+        True
+        if query.rules is None
+        else any(branch.type == subject.type and holds_all(branch.conditions, subject) for branch in query.rules)
+    )
+    return rules and holds_all(query.conditions, subject)
+
+
+def holds_all(conditions: Sequence[Condition], subject: Subject) -> bool:
+    return all(holds(condition, subject) for condition in conditions)
+
+
+def holds(condition: Condition, subject: Subject) -> bool:
+    """Does one condition hold?"""
+    return _HOLDS[type(condition)](condition, subject)
+
+
+def _match(condition: Match, subject: Subject) -> bool:
+    if condition.modifier == "not":
+        return not any(_value(condition, v, subject) for v in condition.values)
+    if condition.modifier in ("in", "above", "below") and condition.kind == "token":
+        return _in_vocabulary(condition, subject)
+    if condition.modifier == "not-in":
+        return not _in_vocabulary(condition, subject)
+    return any(_value(condition, v, subject) for v in condition.values)
+
+
+def _in_vocabulary(condition: Match, subject: Subject) -> bool:
+    found = subject.found(condition.parameter)
+    return any(compare.token(token, found) for token in vocabulary(condition))
+
+
+def _value(condition: Match, value: Value, subject: Subject) -> bool:
+    if condition.parameter == "_id":
+        return isinstance(value, Token) and not value.system and value.code == subject.resource.get("id")
+    if isinstance(value, Parts):
+        return _composite(condition, value, subject)
+    if isinstance(value, Text) and condition.modifier == "exact":
+        return value.text in _texts(condition.parameter, subject)
+    return bool(_compare(condition.kind, condition.modifier)(value, _found(condition, subject)))
+
+
+def _found(condition: Match, subject: Subject) -> Found:
+    if condition.parameter == "_lastUpdated":
+        updated = subject.resource.get("meta", {}).get("lastUpdated")
+        return {"dates": [moment_range(updated)]} if updated else {}
+    return subject.found(condition.parameter)
+
+
+def _compare(kind: str, modifier: str) -> Callable[[Any, Found], bool]:
+    return _COMPARE.get((kind, modifier)) or _COMPARE[kind, ""]
+
+
+_COMPARE: dict[tuple[str, str], Callable[[Any, Found], bool]] = {
+    ("date", ""): compare.date,
+    ("number", ""): compare.number,
+    ("quantity", ""): compare.number,
+    ("reference", ""): compare.reference,
+    ("reference", "identifier"): compare.identifier,
+    ("string", ""): compare.starts,
+    ("string", "contains"): compare.contains,
+    ("token", ""): compare.token,
+    ("token", "of-type"): compare.typed_identifier,
+    ("uri", ""): compare.uri,
+    ("uri", "above"): compare.uri_above,
+    ("uri", "below"): compare.uri_below,
+}
+
+
+def _texts(code: str, subject: Subject) -> set[str]:
+    """The strings of a parameter as they are written."""
+    p = plan(subject.type)
+    ways = [p.atoms[number].path for number in p.parameters.get(code, ())]
+    return {str(text) for path in ways for text, _ in reached(subject.resource, subject.type, path)}
+
+
+# --- composites
+
+
+def _composite(condition: Match, value: Parts, subject: Subject) -> bool:
+    """Is there an element of which every component fits?"""
+    parameter = search_parameter(subject.type, condition.parameter)
+    if parameter is None:
+        return False
+    kinds = [p.type for p in component_parameters(subject.type, parameter)]
+    return any(
+        all(
+            _compare(kind, "")(part, _component(subject, element, type, condition.parameter, number))
+            for number, (kind, part) in enumerate(zip(kinds, value.parts, strict=True))
+        )
+        for path in paths(parameter.expression, subject.type)
+        for element, type in reached(subject.resource, subject.type, path)
+    )
+
+
+def _component(subject: Subject, element: dict[str, Any], type: str, code: str, number: int) -> Found:
+    """What one component of a composite has at this element (or, with %resource, at the resource)."""
+    at_root, extractor = _component_extractor(subject.type, type, code, number)
+    lists = extractor(subject.resource if at_root else element, subject.base)
+    return {name: [row[1:] for row in rows] for name, rows in zip(LISTS, lists, strict=True) if rows}
+
+
+@cache
+def _component_extractor(resource_type: str, type: str, code: str, number: int) -> tuple[bool, Extractor]:
+    parameter = search_parameter(resource_type, code)
+    assert parameter is not None
+    kind = component_parameters(resource_type, parameter)[number].type
+    branches = paths(parameter.components[number][1], resource_type)
+    at_root = branches[0].root
+    return at_root, compiled(resource_type if at_root else type, [Atom(path, kind) for path in branches])
+
+
+# --- the other conditions
+
+
+def _missing(condition: Missing, subject: Subject) -> bool:
+    return condition.missing != any(True for _ in values(subject.rows, condition.parameter))
+
+
+def _chain(condition: Chain, subject: Subject) -> bool:
+    world = _world(subject)
+    branches = {branch.type: branch.conditions for branch in condition.branches}
+    for type, id in subject.found(condition.parameter).get("references", ()):
+        target = world.resolve(type, id) if type in branches else None
+        if target is not None and holds_all(branches[type], subject.other(target)):
+            return True
+    return False
+
+
+def _has(condition: Has, subject: Subject) -> bool:
+    here = (subject.type, subject.resource.get("id"))
+    return any(
+        here in other.found(condition.parameter).get("references", ()) and holds_all(condition.conditions, other)
+        for other in map(subject.other, _world(subject).all(condition.type))
+    )
+
+
+def _world(subject: Subject) -> World:
+    if subject.world is None:
+        raise InvalidSearch("a chain can't be held against a single resource", mend="Search for it in the store.")
+    return subject.world
+
+
+def _compartment(condition: Compartment, subject: Subject) -> bool:
+    own = {subject.resource.get("id")} if subject.type == "Patient" else set()
+    return not (patients(subject.rows) | own).isdisjoint(condition.patients)
+
+
+_HOLDS: dict[type, Callable[[Any, Subject], bool]] = {
+    Match: _match,
+    Missing: _missing,
+    Chain: _chain,
+    Has: _has,
+    Compartment: _compartment,
+    AnyOf: lambda c, subject: any(holds(inner, subject) for inner in c.conditions),
+    AllOf: lambda c, subject: holds_all(c.conditions, subject),
+}

@@ -1,0 +1,100 @@
+"""Runs searches over the index tables: pages behind a cursor, totals, included resources, all within a budget.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import apsw
+
+from suture.errors import InvalidSearch, TooCostly
+from suture.standards.fhir.search_query import Cursor, SearchQuery
+from suture.store import search_plan
+from suture.store.connection import Connection
+from suture.store.resources import Row, read_rids
+from suture.store.search_includes import included as _included
+
+PAGE = 50
+ESTIMATED = 10_000  # `_total=estimate` counts no further
+BUDGET = 10.0  # seconds
+CHECKED = 20_000  # SQLite steps between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of matches, where the next one goes on (None: nowhere), and how many there are in all if that was asked."""
+
+    rows: list[Row]
+    next: Cursor | None
+    total: int | None = None
+
+
+def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) -> Page:
+    """The page of `query.count` matches behind `query.cursor`, newest first unless it is sorted otherwise.
+
+    Includes are fetched by `included`, for the rows that the caller may see.
+    """
+    count = PAGE if query.count is None else query.count
+    with limited(connection, budget):
+        plan = search_plan.plan(connection, query)
+        total = _total(plan, query)
+        if count == 0 or query.summary == "count":
+            return Page([], None, search_plan.counted(plan, None) if total is None else total)
+        found = search_plan.found(plan, query.cursor, count + 1)
+        rows = read_rids(connection, [row[0] for row in found[:count]])
+    following = search_plan.cursor_at(found[count - 1]) if len(found) > count else None
+    return Page(rows, following, total)
+
+
+def count(connection: Connection, query: SearchQuery, *, most: int | None = None, budget: float = BUDGET) -> int:
+    """How many matches there are, or `most` when there are more."""
+    with limited(connection, budget):
+        return search_plan.counted(search_plan.plan(connection, query), most)
+
+
+def included(
+    connection: Connection,
+    query: SearchQuery,
+    rows: Sequence[Row],
+    allows: Callable[[Row], bool] = lambda row: True,
+    *,
+    most: int = 1000,
+    budget: float = BUDGET,
+) -> list[Row]:
+    """What `_include` and `_revinclude` add to these matches. Rows that `allows` refuses are left out and lead no further.
+
+    More than `most` raises TooCostly.
+    """
+    if not query.includes or not rows:
+        return []
+    with limited(connection, budget):
+        return _included(connection, query, rows, allows, most)
+
+
+def _total(plan: search_plan.Plan, query: SearchQuery) -> int | None:
+    if query.total == "accurate":
+        return search_plan.counted(plan, None)
+    if query.total == "estimate":
+        return search_plan.counted(plan, ESTIMATED)
+    return None
+
+
+@contextmanager
+def limited(connection: Connection, budget: float) -> Iterator[None]:
+    """Ends statements that take longer than the budget (in seconds) with TooCostly."""
+    clock = connection.shared.clock
+    end = clock.monotonic() + budget
+    connection.raw.set_progress_handler(lambda: clock.monotonic() > end, CHECKED)
+    try:
+        yield
+    except apsw.InterruptError:
+        mend = "Narrow it: by patient, by code, or by a shorter range of dates; leave out _total, :contains and _sort."
+        raise TooCostly("this search takes too long", mend=mend) from None
+    except apsw.SQLError as error:
+        raise InvalidSearch("this combination of parameters is more than one search can hold") from error
+    finally:
+        connection.raw.set_progress_handler(None)

@@ -1,0 +1,81 @@
+"""Functions for SQL that look into a stored body, for what the index can't tell: to the letter, or as a sort key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import apsw
+
+from suture.standards.fhir import json
+from suture.standards.fhir.index import Rows, extract, values
+from suture.standards.fhir.search_match import Subject, holds
+from suture.standards.fhir.search_query import Match
+from suture.store.connection import Connection
+
+KEPT = 1000  # conditions and sort keys that are remembered for each connection
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the functions of one connection are asked about, by number."""
+
+    things: dict[int, Match | str] = field(default_factory=dict)
+    last: int = 0
+
+    def add(self, thing: Match | str) -> int:
+        self.last += 1
+        self.things[self.last] = thing
+        self.things.pop(self.last - KEPT, None)
+        return self.last
+
+
+_known: WeakKeyDictionary[apsw.Connection, _Known] = WeakKeyDictionary()
+
+
+def register(connection: Connection, condition: Match) -> int:
+    """The number by which `suture_holds(number, rid)` knows the condition."""
+    return _of(connection).add(condition)
+
+
+def register_key(connection: Connection, parameter: str) -> int:
+    """The number by which `suture_key(number, rid, descending)` knows the search parameter."""
+    return _of(connection).add(parameter)
+
+
+def _of(connection: Connection) -> _Known:
+    known = _known.get(connection.raw)
+    if known is None:
+        known = _known[connection.raw] = _Known()
+        _install(connection, known)
+    return known
+
+
+def _install(connection: Connection, known: _Known) -> None:
+    base = connection.shared.base
+
+    def body(rid: int) -> dict[str, Any] | None:
+        row = connection.one("SELECT zd, body FROM res WHERE rid = ? AND op <> 3", (rid,))
+        return None if row is None else json.read(connection.bodies.unpack(*row))
+
+    def suture_holds(*given: Any) -> bool:
+        condition, found = known.things[given[0]], body(given[1])
+        return found is not None and isinstance(condition, Match) and holds(condition, Subject(found, base=base))
+
+    def suture_key(*given: Any) -> str:
+        parameter, found = known.things[given[0]], body(given[1])
+        return "" if found is None else _key(extract(found, base), str(parameter), bool(given[2]))
+
+    connection.raw.create_scalar_function("suture_holds", suture_holds, 2)
+    connection.raw.create_scalar_function("suture_key", suture_key, 3)
+
+
+def _key(rows: Rows, parameter: str, greatest: bool) -> str:
+    """Tokens sort by code, identifiers by value, references by type and id."""
+    keys = [_text(name, row) for name, row in values(rows, parameter)]
+    return (max if greatest else min)(keys, default="")
+
+
+def _text(name: str, row: tuple[Any, ...]) -> str:
+    return f"{row[1]}/{row[2]}" if name == "references" else str(row[-1])

@@ -1,0 +1,154 @@
+"""Turns every condition of a query, chains and policy's too, into a term over the index tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from suture.standards.fhir.index_compartment import compartment_atoms
+from suture.standards.fhir.search_query import (
+    AllOf,
+    AnyOf,
+    Branch,
+    Chain,
+    Compartment,
+    Condition,
+    Has,
+    Match,
+    Missing,
+)
+from suture.store import names
+from suture.store import search_lookup as lookup
+from suture.store.index import SEVERAL_PATIENTS, atom_names
+from suture.store.search_joins import both
+from suture.store.search_sql import ALWAYS, NEVER, At, Sql, Term, all_of, any_of, either, one_of
+from suture.store.search_terms import Scope, match, missing, postings
+
+
+def term(scope: Scope, condition: Condition) -> Term:
+    return _TERMS[type(condition)](scope, condition)
+
+
+def terms(scope: Scope, conditions: Sequence[Condition]) -> list[Term]:
+    return [term(scope, c) for c in conditions]
+
+
+# --- across references
+
+
+def _chain(scope: Scope, c: Chain) -> Term:
+    return either([_branch(scope, c.parameter, branch) for branch in c.branches])
+
+
+def _branch(scope: Scope, code: str, branch: Branch) -> Term:
+    """Rows whose reference leads to a resource for which all conditions hold."""
+    rt = names.find(scope.connection, branch.type)
+    pids = scope.pids(code, "references", target=branch.type)
+    inner = both(scope.connection, terms(scope.inner(branch.type), branch.conditions)) if branch.conditions else ALWAYS
+    if not pids or not rt or inner is NEVER:
+        return NEVER
+    c, t = _aliases(scope)
+    pid = one_of(f"{c}.pid", pids)
+
+    def probe(at: At) -> Sql:
+        tests = all_of([Sql(f"{c}.rid = {at.rid}"), pid, _alive(t, rt), inner.probe(At(f"{t}.rid", f"{t}.sd", t))])
+        text = f"SELECT 1 FROM R {c} INDEXED BY R_rid CROSS JOIN res {t} ON {t}.rid = {c}.tgt WHERE {tests.text}"
+        return Sql(f"EXISTS ({text})", tests.values)
+
+    return Term(probe, None if inner.scan is None else _leading_to(c, pid, inner.scan))
+
+
+def _leading_to(c: str, pid: Sql, scan: Sql) -> Sql:
+    text = f"SELECT {c}.rid AS rid FROM ({scan.text}) far CROSS JOIN R {c} WHERE {pid.text} AND {c}.tgt = far.rid"
+    return Sql(text, (*scan.values, *pid.values))
+
+
+def _has(scope: Scope, c: Has) -> Term:
+    """Rows that some resource refers to for which all conditions hold."""
+    rts, far = scope.rts(), scope.inner(c.type)
+    pids = tuple(dict.fromkeys(p for t in scope.types for p in far.pids(c.parameter, "references", target=t)))
+    inner = both(scope.connection, terms(far, c.conditions))
+    if not pids or not rts or inner is NEVER:
+        return NEVER
+    r, t = _aliases(scope)
+    pid = one_of(f"{r}.pid", pids)
+
+    def probe(at: At) -> Sql:
+        tests = all_of([pid, Sql(f"{r}.tgt = {at.rid}"), inner.probe(At(f"{t}.rid", f"{t}.sd", t))])
+        text = f"SELECT 1 FROM R {r} CROSS JOIN res {t} ON {t}.rid = {r}.rid WHERE {tests.text}"
+        return Sql(f"EXISTS ({text})", tests.values)
+
+    return Term(probe, None if inner.scan is None else _led_to(r, t, pid, inner.scan, rts))
+
+
+def _led_to(r: str, t: str, pid: Sql, scan: Sql, rts: Sequence[int]) -> Sql:
+    alive = all_of([pid, Sql(f"{t}.op <> 3"), one_of(f"{t}.rt", rts)])
+    text = (
+        f"SELECT {t}.rid AS rid FROM ({scan.text}) far CROSS JOIN R {r} INDEXED BY R_rid ON {r}.rid = far.rid "
+        f"CROSS JOIN res {t} ON {t}.rid = {r}.tgt WHERE {alive.text}"
+    )
+    return Sql(text, (*scan.values, *alive.values))
+
+
+def _aliases(scope: Scope) -> tuple[str, str]:
+    number = next(scope.numbers)
+    return f"link{number}", f"end{number}"
+
+
+def _alive(alias: str, rt: int) -> Sql:
+    return Sql(f"{alias}.op <> 3 AND {alias}.rt = ?", (rt,))
+
+
+# --- what policy adds
+
+
+def _compartment(scope: Scope, c: Compartment) -> Term:
+    """Most rows have one patient, which stands in the row; of the others the references are looked at."""
+    rids = tuple(rid for id in c.patients for rid in lookup.rows(scope.connection, ("Patient",), id))
+    if not rids:
+        return NEVER
+    several = postings("R", "tgt", _compartment_pids(scope), rids)
+
+    def probe(at: At) -> Sql:
+        one = one_of(f"{at.row}.pat", rids)
+        referred = any_of([several.probe(at), one_of(at.rid, rids)])
+        many = Sql(f"{at.row}.pat = {SEVERAL_PATIENTS} AND ({referred.text})", referred.values)
+        return any_of([one, many])
+
+    if "Patient" in scope.types:
+        return either([Term(probe, _alive_rows(rids), row=True), Term(several.probe, several.scan, row=True)])
+    return Term(probe, several.scan, several.listed, several.lists, row=True)
+
+
+def _alive_rows(rids: Sequence[int]) -> Sql:
+    where = one_of("rid", rids)
+    return Sql(f"SELECT rid FROM res WHERE op <> 3 AND {where.text}", where.values)
+
+
+def _compartment_pids(scope: Scope) -> tuple[int, ...]:
+    found = (
+        names.find(scope.connection, atom_names(type)[number])
+        for type in scope.types
+        for number in sorted(compartment_atoms(type))
+    )
+    return tuple(n for n in dict.fromkeys(found) if n)
+
+
+def _any(scope: Scope, c: AnyOf) -> Term:
+    found = terms(scope, c.conditions)
+    return ALWAYS if ALWAYS in found else either(found)
+
+
+def _all(scope: Scope, c: AllOf) -> Term:
+    return both(scope.connection, terms(scope, c.conditions)) if c.conditions else ALWAYS
+
+
+_TERMS: dict[type, Callable[[Scope, Any], Term]] = {
+    Match: match,
+    Missing: missing,
+    Chain: _chain,
+    Has: _has,
+    Compartment: _compartment,
+    AnyOf: _any,
+    AllOf: _all,
+}

@@ -1,0 +1,81 @@
+"""Follows `_include` and `_revinclude` from the rows of a page: https://hl7.org/fhir/R4/search.html#include"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from suture.errors import TooCostly
+from suture.standards.fhir import index
+from suture.standards.fhir.definitions import search_parameters
+from suture.standards.fhir.search_query import Include, SearchQuery
+from suture.store import names
+from suture.store import search_lookup as lookup
+from suture.store.connection import Connection
+from suture.store.resources import Row, read_rids
+from suture.store.search_sql import all_of, one_of
+
+DEEPEST = 4  # rounds of :iterate
+Allows = Callable[[Row], bool]
+
+
+def included(connection: Connection, query: SearchQuery, rows: Sequence[Row], allows: Allows, most: int) -> list[Row]:
+    """First what the matches lead to; then, for :iterate, what that leads to, until nothing new comes."""
+    known = {row.rid for row in rows}
+    found: list[Row] = []
+    origin, includes = list(rows), list(query.includes)
+    for _ in range(DEEPEST):
+        new = _round(connection, includes, origin, known, most - len(found))
+        origin = [row for row in new if allows(row)]
+        found += origin
+        includes = [i for i in query.includes if i.iterate]
+        if not origin or not includes:
+            break
+    return found
+
+
+def _round(
+    connection: Connection, includes: Iterable[Include], origin: Sequence[Row], known: set[int], most: int
+) -> list[Row]:
+    fresh: dict[int, None] = {}
+    for include in includes:
+        for rid in _led_to(connection, include, origin, most + len(known) + 1):
+            if rid not in known:
+                fresh[rid] = None
+    if len(fresh) > most:
+        raise TooCostly(f"more than {most} resources would be included", mend="Ask for smaller pages with _count.")
+    known.update(fresh)
+    return read_rids(connection, list(fresh))
+
+
+def _led_to(connection: Connection, include: Include, origin: Sequence[Row], most: int) -> Iterator[int]:
+    """Row numbers of what one include leads to, alive or not."""
+    if include.reverse:
+        types = {row.type for row in origin if include.target in ("", row.type)}
+        near, far = "tgt", "rid"
+        rids = [row.rid for row in origin if row.type in types]
+        rt: int | None = names.find(connection, include.source)
+    else:
+        near, far = "rid", "tgt"
+        rids = [row.rid for row in origin if row.type == include.source]
+        rt = names.find(connection, include.target) if include.target else None
+    pids = [p for code in _codes(include) for p in lookup.parameters(connection, (include.source,), code, "references")]
+    if not pids or not rids or rt == 0:
+        return
+    where = all_of([one_of("R.pid", pids), one_of(f"R.{near}", rids)])
+    typed = "" if rt is None else f" AND res.rt = {rt}"
+    hint = " INDEXED BY R_rid" if near == "rid" else ""
+    rows = connection.execute(
+        f"SELECT DISTINCT res.rid FROM R{hint} JOIN res ON res.rid = R.{far} WHERE {where.text} AND res.op <> 3{typed} LIMIT ?",
+        (*where.values, most),
+    )
+    yield from (rid for (rid,) in rows)
+
+
+def _codes(include: Include) -> list[str]:
+    if include.parameter != "*":
+        return [include.parameter]
+    return [
+        code
+        for code, p in search_parameters(include.source).items()
+        if p.type == "reference" and index.atoms(include.source, code)
+    ]

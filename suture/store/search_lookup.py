@@ -1,0 +1,104 @@
+"""Finds the numbers that a query's words have in the store: parameters, codes, units, resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from suture.standards.fhir import index
+from suture.standards.fhir.index_atoms import OTHER, plan
+from suture.standards.fhir.search_query import Number, Token
+from suture.store import codes, names
+from suture.store.connection import Connection
+from suture.store.ids import key_of
+from suture.store.index import PAIR, URL_SYSTEM, atom_names, unit_key
+
+AFTER_PAIR = chr(ord(PAIR) + 1)
+
+
+def parameters(
+    connection: Connection, types: Iterable[str], code: str, rows: str, mark: str = "", target: str = ""
+) -> tuple[int, ...]:
+    """Numbers of the atoms of a parameter that can have rows in a list of `Rows`; `target`: that can lead to the type."""
+    found = (
+        names.find(connection, atom_names(type)[number] + mark)
+        for type in types
+        for number in index.atoms(type, code)
+        if rows in index.lists(type)[number] and (not target or _leads(type, number, target))
+    )
+    return tuple(n for n in dict.fromkeys(found) if n)
+
+
+def _leads(type: str, number: int, target: str) -> bool:
+    """References that are shared out by target type: does this share get references to `target`?"""
+    atom = plan(type).atoms[number]
+    if not atom.part:
+        return True
+    shares = {a.part for a in plan(type).atoms if (a.path, a.kind) == (atom.path, atom.kind)}
+    return atom.part == (target if target in shares else OTHER)
+
+
+def tokens(connection: Connection, wanted: Iterable[Token]) -> tuple[int, ...]:
+    """Numbers of codes, whatever their case."""
+    return tuple(
+        dict.fromkeys(tid for t in wanted if t.code for tid in codes.find(connection, t.system, t.code.lower()))
+    )
+
+
+def systems(connection: Connection, wanted: Iterable[str]) -> tuple[int, ...]:
+    """Numbers of identifier systems."""
+    return urls(connection, wanted)
+
+
+def urls(connection: Connection, wanted: Iterable[str]) -> tuple[int, ...]:
+    return tuple(tid for url in wanted for tid in codes.find(connection, URL_SYSTEM, url))
+
+
+def urls_below(connection: Connection, start: str) -> tuple[int, ...]:
+    """Numbers of URLs that begin so."""
+    rows = connection.execute(
+        "SELECT tid FROM tok WHERE sys = ? AND code >= ? AND code < ?", (URL_SYSTEM, start, start + "\U0010ffff")
+    )
+    return tuple(tid for (tid,) in rows)
+
+
+def pairs(connection: Connection, first: Sequence[int], second: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of composites of two codes."""
+    wanted = (f"{one}{PAIR}{other}" for one in first for other in second)
+    return tuple(tid for key in wanted for tid in codes.find(connection, PAIR, key))
+
+
+def units(connection: Connection, number: Number, before: Sequence[int] = ()) -> tuple[int, ...]:
+    """Numbers of the units that a quantity may have; `before`: of composites with one of these codes."""
+    heads = [str(tid) for tid in before] or [""]
+    start = PAIR
+    if number.system is not None:
+        start = f"{PAIR}{number.system}{PAIR}" + (f"{number.unit}{PAIR}" if number.unit else "")
+    return tuple(tid for head in heads for tid in _units(connection, head + start, len(head), number))
+
+
+def _units(connection: Connection, start: str, head: int, number: Number) -> Iterable[int]:
+    rows = connection.execute(
+        "SELECT tid, code FROM tok WHERE sys = ? AND code >= ? AND code < ?",
+        (PAIR, start, start[:-1] + AFTER_PAIR),
+    )
+    for tid, text in rows:
+        parts = text[head:].split(PAIR, 3)
+        if len(parts) == 4 and (number.system is not None or number.unit in (None, *parts[2:])):
+            yield tid  # fewer parts: a composite of two codes
+
+
+def plain_number(connection: Connection) -> tuple[int, ...]:
+    """The number of "no unit"."""
+    return tuple(codes.find(connection, PAIR, unit_key("", "", "")))
+
+
+def rows(connection: Connection, types: Iterable[str], id: str) -> tuple[int, ...]:
+    """Row numbers of the resources that have this id; also of those that are only referred to yet."""
+    key = key_of(id)
+    numbers = [n for t in types if (n := names.find(connection, t))]
+    marks = ",".join("?" * len(numbers))
+    found = connection.execute(
+        f"SELECT rid FROM res WHERE fid = ? AND rt IN ({marks}) UNION ALL SELECT rid FROM dangling WHERE fid = ? AND rt IN ({marks})",
+        (key, *numbers, key, *numbers),
+    )
+    return tuple(rid for (rid,) in found)

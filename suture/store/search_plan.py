@@ -1,0 +1,219 @@
+"""Chooses how a query is run: which list leads, how rows are sorted, and what one statement then is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any
+
+from suture.standards.fhir.search_query import ALL_TYPES, Branch, Cursor, SearchQuery, Sort
+from suture.store import names
+from suture.store.connection import Connection
+from suture.store.ids import id_of, key_of
+from suture.store.search_conditions import terms
+from suture.store.search_joins import both, rarest
+from suture.store.search_sort import Key, sort_keys
+from suture.store.search_sql import NEVER, TRUE, At, Sql, Term, all_of, any_of, one_of
+from suture.store.search_terms import Scope
+
+MOST_MERGED = 40  # dated lists that are merged; more are gathered and sorted
+SHORT = 2_000  # a list of this length is gathered and sorted without asking further
+
+Found = tuple[Any, ...]  # row number, then the sort keys
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is needed to run a query: the leading term (None: the type itself), all others, the sort keys."""
+
+    scope: Scope
+    driver: Term | None
+    others: tuple[Term, ...]
+    keys: tuple[Key, ...]
+    empty: bool = False
+
+    @property
+    def by_date(self) -> bool:
+        return len(self.keys) == 1 and self.keys[0].date
+
+
+def plan(connection: Connection, query: SearchQuery) -> Plan:
+    scope = Scope(connection, (query.type,) if query.type else query.types or ALL_TYPES)
+    found = terms(scope, query.conditions)
+    if query.rules is not None:
+        found.append(_ruled(scope, query.rules))
+    keys = sort_keys(scope, query.sort or _default_sort(query.type))
+    driver, size = rarest(connection, found)
+    if driver is not None and not query.sort and size >= SHORT:
+        driver = (
+            next((t for t in found if t.lists and len(t.lists) <= MOST_MERGED), driver) if not driver.lists else driver
+        )
+    others = tuple(t for t in found if t is not driver)
+    return Plan(scope, driver, others, keys, empty=NEVER in found or not scope.rts())
+
+
+def _default_sort(type: str) -> tuple[Sort, ...]:
+    return (Sort("_date" if type else "_lastUpdated", descending=True),)
+
+
+def _ruled(scope: Scope, rules: Sequence[Branch]) -> Term:
+    """For each type its own conditions."""
+    parts: list[tuple[int, Term]] = []
+    for branch in rules:
+        rt = names.find(scope.connection, branch.type)
+        if rt and branch.type in scope.types:
+            inner = terms(scope.inner(branch.type), branch.conditions)
+            parts.append((rt, both(scope.connection, inner) if inner else Term(lambda at: TRUE)))
+
+    def probe(at: At) -> Sql:
+        return any_of(all_of([Sql(f"{at.row}.rt = ?", (rt,)), t.probe(at)]) for rt, t in parts)
+
+    return Term(probe, row=True) if parts else NEVER
+
+
+# --- running
+
+
+def found(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
+    """The next `count` rows, with their sort keys."""
+    if p.empty:
+        return []
+    if p.driver is None:
+        return p.scope.connection.all(*_of_type(p, cursor, count))
+    if p.by_date and p.driver.lists and len(p.driver.lists) <= MOST_MERGED:
+        return _merged(p, cursor, count)
+    return p.scope.connection.all(*_gathered(p, cursor, count))
+
+
+def _merged(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
+    """Each dated list is read as far as needed, in order."""
+    assert p.driver is not None
+    pages = [p.scope.connection.all(*_dated(p, piece, cursor, count)) for piece in p.driver.lists]
+    if len(pages) == 1:
+        return pages[0]
+    descending = p.keys[0].descending
+    rows = sorted((row for page in pages for row in page), key=lambda r: (r[1], r[0]), reverse=descending)
+    return [row for row, _ in islice(groupby(rows), count)]
+
+
+def _dated(p: Plan, piece: Sql, cursor: Cursor | None, count: int) -> Sql:
+    assert p.driver is not None
+    row = any(t.row for t in p.others)
+    at = At("lead.rid", "lead.sd", "here")
+    tests = all_of(
+        [
+            piece,
+            _between(p, "lead.sd"),
+            _after(p.keys, ["lead.sd"], "lead.rid", cursor),
+            *(t.probe(at) for t in p.others),
+        ]
+    )
+    join = " CROSS JOIN res here ON here.rid = lead.rid" if row else ""
+    way = p.keys[0].way
+    text = f"SELECT lead.rid, lead.sd FROM {p.driver.listed} lead{join} WHERE {tests.text} ORDER BY lead.sd {way}, lead.rid {way} LIMIT ?"
+    return Sql(text, (*tests.values, count))
+
+
+def _between(p: Plan, sd: str) -> Sql:
+    """What the terms say about the sorting date bounds the list."""
+    every = [*p.others, *([p.driver] if p.driver else [])]
+    lows, highs = [t.low for t in every if t.low is not None], [t.high for t in every if t.high is not None]
+    parts = [Sql(f"{sd} >= ?", (max(lows),))] if lows else []
+    return all_of(parts + ([Sql(f"{sd} < ?", (min(highs),))] if highs else []))
+
+
+def _gathered(p: Plan, cursor: Cursor | None, count: int) -> Sql:
+    """All rows of the leading list, probed and sorted."""
+    assert p.driver is not None
+    assert p.driver.scan is not None
+    source = Sql(
+        f"(SELECT DISTINCT rid FROM ({p.driver.scan.text})) lead CROSS JOIN res here ON here.rid = lead.rid",
+        p.driver.scan.values,
+    )
+    return _sorted(p, source, [], cursor, count)
+
+
+def _of_type(p: Plan, cursor: Cursor | None, count: int) -> Sql:
+    """All rows of the type; SQLite reads an index in the order of the sort key if there is one."""
+    alive = all_of([Sql("here.op <> 3"), one_of("here.rt", p.scope.rts())])
+    return _sorted(p, Sql("res here"), [alive, _between(p, "here.sd")], cursor, count)
+
+
+def _sorted(p: Plan, source: Sql, tests: list[Sql], cursor: Cursor | None, count: int) -> Sql:
+    at = At("here.rid", "here.sd", "here")
+    every = all_of([*tests, *(t.probe(at) for t in p.others)])
+    if all(k.column for k in p.keys):
+        return _by_columns(p, source, every, cursor, count)
+    columns = [f"here.k{n}" for n in range(len(p.keys))]
+    selected = ", ".join(f"{k.sql.text} AS k{n}" for n, k in enumerate(p.keys))
+    inner = f"SELECT here.rid AS rid, {selected} FROM {source.text} WHERE {every.text}"
+    after = _after(p.keys, columns, "here.rid", cursor)
+    text = f"SELECT * FROM ({inner}) here WHERE {after.text} ORDER BY {_order(p.keys, columns)} LIMIT ?"
+    keyed = tuple(v for k in p.keys for v in k.sql.values)
+    return Sql(text, (*keyed, *source.values, *every.values, *after.values, count))
+
+
+def _by_columns(p: Plan, source: Sql, every: Sql, cursor: Cursor | None, count: int) -> Sql:
+    """Sort keys that are columns of res: an index may give the order."""
+    columns = [k.sql.text for k in p.keys]
+    tests = all_of([every, _after(p.keys, columns, "here.rid", cursor)])
+    order = _order(p.keys, columns)
+    text = f"SELECT here.rid, {', '.join(columns)} FROM {source.text} WHERE {tests.text} ORDER BY {order} LIMIT ?"
+    return Sql(text, (*source.values, *tests.values, count))
+
+
+def _order(keys: Sequence[Key], columns: Sequence[str]) -> str:
+    """By the keys, then by row number in the direction of the first key."""
+    return ", ".join([*(f"{c} {k.way}" for c, k in zip(columns, keys, strict=True)), f"here.rid {keys[0].way}"])
+
+
+def _after(keys: Sequence[Key], columns: Sequence[str], rid: str, cursor: Cursor | None) -> Sql:
+    """Behind the cursor: later by the first key, or equal there and later by the next …"""
+    if cursor is None:
+        return TRUE
+    ways = [*(k.descending for k in keys), keys[0].descending]
+    values = [key_of(str(v)) if k.sql.text == "here.fid" else v for k, v in zip(keys, cursor.keys, strict=True)]
+    steps = list(zip([*columns, rid], [*values, cursor.row], ways, strict=True))
+    if len({down for _, _, down in steps}) == 1:  # one comparison of rows, which an index can answer
+        names_, marks = ", ".join(c for c, _, _ in steps), ", ".join("?" for _ in steps)
+        return Sql(f"({names_}) {'<' if ways[0] else '>'} ({marks})", tuple(v for _, v, _ in steps))
+    return _nested(steps)
+
+
+def _nested(steps: Sequence[tuple[str, Any, bool]]) -> Sql:
+    (column, value, down), *rest = steps
+    beyond = Sql(f"{column} {'<' if down else '>'} ?", (value,))
+    return any_of([beyond, all_of([Sql(f"{column} = ?", (value,)), _nested(rest)])]) if rest else beyond
+
+
+def cursor_at(row: Found) -> Cursor:
+    """The place behind a row."""
+    return Cursor(tuple(id_of(v) if isinstance(v, bytes) else v for v in row[1:]), row[0])
+
+
+# --- counting
+
+
+def counted(p: Plan, most: int | None) -> int:
+    """How many rows there are, or `most` when there are more."""
+    if p.empty:
+        return 0
+    limit = Sql("") if most is None else Sql(" LIMIT ?", (most,))
+    rows = _ids(p)
+    row = p.scope.connection.one(f"SELECT count(*) FROM ({rows.text}{limit.text})", (*rows.values, *limit.values))
+    return int(row[0]) if row else 0
+
+
+def _ids(p: Plan) -> Sql:
+    at = At("here.rid", "here.sd", "here")
+    tests = [t.probe(at) for t in p.others]
+    if p.driver is None:
+        every = all_of([Sql("here.op <> 3"), one_of("here.rt", p.scope.rts()), _between(p, "here.sd"), *tests])
+        return Sql(f"SELECT here.rid FROM res here WHERE {every.text}", every.values)
+    assert p.driver.scan is not None
+    every, scan = all_of(tests), p.driver.scan
+    if not tests:
+        return Sql(f"SELECT DISTINCT rid FROM ({scan.text})", scan.values)
+    source = f"(SELECT DISTINCT rid FROM ({scan.text})) lead CROSS JOIN res here ON here.rid = lead.rid"
+    return Sql(f"SELECT here.rid FROM {source} WHERE {every.text}", (*scan.values, *every.values))

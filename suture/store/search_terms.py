@@ -1,0 +1,317 @@
+"""Turns the conditions of a query into terms over the index tables: https://hl7.org/fhir/R4/search.html"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+
+from suture.standards.fhir import index
+from suture.standards.fhir.definitions import search_parameter
+from suture.standards.fhir.index_dates import one_date, primary_atoms
+from suture.standards.fhir.search_compare import above, below
+from suture.standards.fhir.search_query import (
+    ALL_TYPES,
+    Match,
+    Missing,
+    Moment,
+    Number,
+    Parts,
+    Target,
+    Text,
+    Token,
+    TypedIdentifier,
+    Uri,
+)
+from suture.standards.fhir.search_tables import component_parameters, vocabulary
+from suture.store import names
+from suture.store import search_lookup as lookup
+from suture.store import search_values as values
+from suture.store.connection import Connection
+from suture.store.ids import key_of
+from suture.store.index import SPAN, TYPED, bounded
+from suture.store.search_check import register
+from suture.store.search_joins import both
+from suture.store.search_sql import FALSE, NEVER, At, Probe, Sql, Term, all_of, any_of, either, inverse, one_of
+
+PLACES = {
+    "tokens": "T",
+    "urls": "T",
+    "token_pairs": "T",
+    "words": "I",
+    "identifiers": "I",
+    "references": "R",
+    "strings": "S",
+    "dates": "D",
+    "quantities": "Q",
+}  # where the lists of Rows stand
+
+
+class Scope:
+    """What terms are built for: rows of one type, or (in searches over all types) of several."""
+
+    def __init__(self, connection: Connection, types: Sequence[str], numbers: Iterator[int] | None = None) -> None:
+        self.connection = connection
+        self.types = tuple(types)
+        self.numbers = numbers or count(1)  # of the aliases of inner tables
+
+    def inner(self, type: str) -> Scope:
+        return Scope(self.connection, (type,), self.numbers)
+
+    def pids(self, code: str, rows: str, mark: str = "", target: str = "") -> tuple[int, ...]:
+        return lookup.parameters(self.connection, self.types, code, rows, mark, target)
+
+    def rts(self) -> tuple[int, ...]:
+        return tuple(n for t in self.types if (n := names.find(self.connection, t)))
+
+
+def _checked(scope: Scope, condition: Match, term: Term) -> Term:
+    """What the index can't tell to the letter is looked up in the body, for the rows that come so far."""
+    number = register(scope.connection, condition)
+
+    def probe(at: At) -> Sql:
+        inner = term.probe(at)
+        return Sql(f"CASE WHEN {inner.text} THEN suture_holds(?, {at.rid}) ELSE 0 END", (*inner.values, number))
+
+    scan = None
+    if term.scan is not None:
+        scan = Sql(f"SELECT rid FROM ({term.scan.text}) WHERE suture_holds(?, rid)", (*term.scan.values, number))
+    return Term(probe, scan, row=term.row, low=term.low, high=term.high)
+
+
+def missing(scope: Scope, c: Missing) -> Term:
+    """Rows by resource are looked up one by one; tokens and identifiers of the type are gathered once a statement."""
+    lists = {name for t in scope.types for number in index.atoms(t, c.parameter) for name in index.lists(t)[number]}
+    present = [_present(PLACES[name], _all_pids(scope, c.parameter, name)) for name in sorted(lists & set(PLACES))]
+    term = Term(lambda at: any_of(p(at) for p in present))
+    return inverse(term) if c.missing else term
+
+
+def _all_pids(scope: Scope, code: str, name: str) -> tuple[int, ...]:
+    spans = scope.pids(code, name, SPAN) if name == "quantities" else ()
+    return scope.pids(code, name) + spans
+
+
+def _present(table: str, pids: Sequence[int]) -> Probe:
+    def probe(at: At) -> Sql:
+        if not pids:
+            return FALSE
+        pid = one_of("pid", pids)
+        if table in ("T", "I"):
+            return Sql(f"{at.rid} IN (SELECT rid FROM {table} WHERE {pid.text})", pid.values)
+        return Sql(
+            f"EXISTS (SELECT 1 FROM {table} INDEXED BY {table}_rid WHERE rid = {at.rid} AND {pid.text})", pid.values
+        )
+
+    return probe
+
+
+# --- one parameter
+
+
+def match(scope: Scope, c: Match) -> Term:
+    if c.parameter == "_id":
+        term = _by_id(scope, c)
+    elif c.parameter == "_lastUpdated":
+        term = either([values.updated(v) for v in c.values if isinstance(v, Moment)])
+    else:
+        term = _KINDS[c.kind](scope, c)
+    return inverse(term) if c.modifier in ("not", "not-in") else term
+
+
+def _by_id(scope: Scope, c: Match) -> Term:
+    keys = [key_of(v.code) for v in c.values if isinstance(v, Token) and v.code and not v.system]
+    rts = scope.rts()
+    if not keys or not rts:
+        return NEVER
+    where = all_of([one_of("fid", keys), one_of("rt", rts)])
+    return Term(
+        lambda at: one_of(f"{at.row}.fid", keys),
+        Sql(f"SELECT rid FROM res WHERE op <> 3 AND {where.text}", where.values),
+        row=True,
+    )
+
+
+def postings(table: str, key: str, pids: Sequence[int], keys: Sequence[int]) -> Term:
+    """Rows of T or R with one of the parameters and one of the keys: lists in order of date, probed by exact key."""
+    if not pids or not keys:
+        return NEVER
+    where = all_of([one_of("pid", pids), one_of(key, keys)])
+
+    def probe(at: At) -> Sql:
+        text = f"EXISTS (SELECT 1 FROM {table} WHERE {where.text} AND sd = {at.sd} AND rid = {at.rid})"
+        return Sql(text, where.values)
+
+    lists = tuple(Sql(f"pid = ? AND {key} = ?", (p, k)) for p in pids for k in keys)
+    return Term(probe, Sql(f"SELECT rid FROM {table} WHERE {where.text}", where.values), table, lists)
+
+
+def _words(pids: Sequence[int], texts: Sequence[str], tids: Sequence[int] | None) -> Term:
+    """Rows of I; without `tids`, of any system."""
+    if not pids or not texts or tids == ():
+        return NEVER
+    parts = [one_of("pid", pids), one_of("val", [bounded(t) for t in texts])]
+    return _rows_of_i(all_of(parts if tids is None else [*parts, one_of("tid", tids)]))
+
+
+def _rows_of_i(where: Sql) -> Term:
+    def probe(at: At) -> Sql:
+        return Sql(f"EXISTS (SELECT 1 FROM I WHERE {where.text} AND rid = {at.rid})", where.values)
+
+    return Term(probe, Sql(f"SELECT rid FROM I WHERE {where.text}", where.values))
+
+
+def _token(scope: Scope, c: Match) -> Term:
+    wanted = vocabulary(c) or [v for v in c.values if isinstance(v, Token)]
+    typed = [_typed(scope, c.parameter, v) for v in c.values if isinstance(v, TypedIdentifier)]
+    return either([*typed, *_tokens(scope, c.parameter, list(wanted))])
+
+
+def _tokens(scope: Scope, code: str, wanted: Sequence[Token]) -> Iterator[Term]:
+    yield postings("T", "tid", scope.pids(code, "tokens"), lookup.tokens(scope.connection, wanted))
+    yield _of_system(scope.pids(code, "tokens"), [t.system for t in wanted if t.code is None and t.system])
+    plain = [t.code.lower() for t in wanted if t.code and not t.system]
+    yield _words(scope.pids(code, "words"), plain, None)
+    yield from _identifiers(scope, code, wanted)
+
+
+def _of_system(pids: Sequence[int], systems: Sequence[str]) -> Term:
+    """Any code of a system; the systems are few and their codes are looked up in SQL."""
+    if not pids or not systems:
+        return NEVER
+    members = one_of("sys", systems)
+    where = all_of([one_of("pid", pids), Sql(f"tid IN (SELECT tid FROM tok WHERE {members.text})", members.values)])
+
+    def probe(at: At) -> Sql:
+        return Sql(f"EXISTS (SELECT 1 FROM T WHERE {where.text} AND sd = {at.sd} AND rid = {at.rid})", where.values)
+
+    return Term(probe, Sql(f"SELECT rid FROM T WHERE {where.text}", where.values))
+
+
+def _identifiers(scope: Scope, code: str, wanted: Sequence[Token]) -> Iterator[Term]:
+    """One term for each system: value and system belong together."""
+    pids = scope.pids(code, "identifiers")
+    for system in dict.fromkeys(t.system for t in wanted) if pids else ():
+        tids = None if system is None else lookup.systems(scope.connection, [system])
+        yield _words(pids, [t.code for t in wanted if t.code and t.system == system], tids)
+        if tids and any(t.code is None and t.system == system for t in wanted):
+            yield _rows_of_i(all_of([one_of("pid", pids), one_of("tid", tids)]))
+
+
+def _typed(scope: Scope, code: str, wanted: TypedIdentifier) -> Term:
+    tids = lookup.tokens(scope.connection, [Token(wanted.system, wanted.code)])
+    return _words(scope.pids(code, "typed", TYPED), [wanted.value], tids)
+
+
+def _string(scope: Scope, c: Match) -> Term:
+    pids = scope.pids(c.parameter, "strings")
+    term = either([values.text(pids, v, c.modifier) for v in c.values if isinstance(v, Text)])
+    return _checked(scope, c, term) if c.modifier == "exact" and term is not NEVER else term
+
+
+def _date(scope: Scope, c: Match) -> Term:
+    pids = scope.pids(c.parameter, "dates")
+    sorting = len(scope.types) == 1 and is_sorting(scope.types[0], c.parameter) and one_date(scope.types[0])
+    dates = [v for v in c.values if isinstance(v, Moment)]
+    return either([values.date(scope.connection, pids, v, sorting=sorting) for v in dates])
+
+
+def is_sorting(type: str, code: str) -> bool:
+    """Is this the date that stands in the type's postings?"""
+    return bool(primary_atoms(type)) and frozenset(index.atoms(type, code)) == primary_atoms(type)
+
+
+def _number(scope: Scope, c: Match) -> Term:
+    points, spans = scope.pids(c.parameter, "quantities"), scope.pids(c.parameter, "quantities", SPAN)
+    numbers = [v for v in c.values if isinstance(v, Number)]
+    return either([values.number(points, spans, _units(scope, c.kind, v), v) for v in numbers])
+
+
+def _units(scope: Scope, kind: str, v: Number) -> tuple[int, ...]:
+    return lookup.plain_number(scope.connection) if kind == "number" else lookup.units(scope.connection, v)
+
+
+def _uri(scope: Scope, c: Match) -> Term:
+    uris = [v.text for v in c.values if isinstance(v, Uri)]
+    if c.modifier == "below":
+        tids = [t for u in uris for t in lookup.urls_below(scope.connection, below(u))]
+    else:
+        tids = []
+    wanted = {h for u in uris for h in above(u)} if c.modifier == "above" else uris
+    found = dict.fromkeys([*tids, *lookup.urls(scope.connection, wanted)])
+    return postings("T", "tid", scope.pids(c.parameter, "urls"), tuple(found))
+
+
+def _reference(scope: Scope, c: Match) -> Term:
+    if c.modifier == "identifier":
+        return either(list(_identifiers(scope, c.parameter, [v for v in c.values if isinstance(v, Token)])))
+    targets = [v for v in c.values if isinstance(v, Target)]
+    urls = [f"{v.url}|{v.version}" if v.version else v.url for v in targets if v.url]
+    elsewhere = postings("T", "tid", scope.pids(c.parameter, "urls"), lookup.urls(scope.connection, urls))
+    return either([*_here(scope, c.parameter, [v for v in targets if v.id]), elsewhere])
+
+
+def _here(scope: Scope, code: str, targets: Sequence[Target]) -> Iterator[Term]:
+    """One term for each type that is led to."""
+    far = far_types(scope.types, code)
+    for type in dict.fromkeys(t for v in targets for t in ((v.type,) if v.type else far)):
+        wanted = [v.id for v in targets if v.type in ("", type)]
+        rids = [rid for id in wanted for rid in lookup.rows(scope.connection, (type,), id)]
+        yield postings("R", "tgt", scope.pids(code, "references", target=type), tuple(dict.fromkeys(rids)))
+
+
+def far_types(types: Sequence[str], code: str) -> tuple[str, ...]:
+    """The types a reference parameter may lead to."""
+    found = [p for t in types if (p := search_parameter(t, code))]
+    named = [t for p in found for t in p.targets if t in ALL_TYPES]
+    return tuple(dict.fromkeys(named)) or ALL_TYPES
+
+
+def _composite(scope: Scope, c: Match) -> Term:
+    wanted = [v for v in c.values if isinstance(v, Parts)]
+    pairs, measured = scope.pids(c.parameter, "token_pairs"), scope.pids(c.parameter, "token_quantities")
+    spans = scope.pids(c.parameter, "token_quantities", SPAN)
+    if _has_postings(scope, c.parameter):
+        return either([_pair(scope, v, pairs, measured, spans) for v in wanted])
+    return either([_checked(scope, _narrowed(c, v), _components(scope, c, v)) for v in wanted])
+
+
+def _has_postings(scope: Scope, code: str) -> bool:
+    lists = [index.lists(t)[number] for t in scope.types for number in index.atoms(t, code)]
+    return any("token_pairs" in names or "token_quantities" in names for names in lists)
+
+
+def _narrowed(c: Match, value: Parts) -> Match:
+    return Match(c.parameter, c.kind, (value,), c.modifier)
+
+
+def _pair(scope: Scope, v: Parts, pairs: Sequence[int], measured: Sequence[int], spans: Sequence[int]) -> Term:
+    first, second = v.parts
+    assert isinstance(first, Token)
+    tids = lookup.tokens(scope.connection, [first])
+    if isinstance(second, Number):
+        return values.number(measured, spans, lookup.units(scope.connection, second, tids) if tids else (), second)
+    assert isinstance(second, Token)
+    seconds = lookup.tokens(scope.connection, [second])
+    return postings("T", "tid", pairs, lookup.pairs(scope.connection, tids, seconds))
+
+
+def _components(scope: Scope, c: Match, value: Parts) -> Term:
+    """Every component somewhere in the resource: a first sieve; that they stand together is checked in the body."""
+    (type,) = scope.types
+    parameter = search_parameter(type, c.parameter)
+    assert parameter is not None
+    parts = zip(component_parameters(type, parameter), value.parts, strict=True)
+    found = [match(scope, Match(p.code, p.type, (part,))) for p, part in parts]
+    return both(scope.connection, found)
+
+
+_KINDS: dict[str, Callable[[Scope, Match], Term]] = {
+    "token": _token,
+    "string": _string,
+    "date": _date,
+    "number": _number,
+    "quantity": _number,
+    "uri": _uri,
+    "reference": _reference,
+    "composite": _composite,
+}
