@@ -58,6 +58,13 @@ def test_they_equal_their_fhirpath(key: str) -> None:
     assert seen == {True, False}
 
 
+def test_an_image_of_the_narrative_may_be_contained() -> None:
+    image = {"resourceType": "Binary", "id": "i", "contentType": "image/png"}
+    resource = {"resourceType": "Basic", "code": {"text": "x"}, "contained": [image]}
+    assert [issue.text[:5] for issue in check(resource)] == ["dom-3"]
+    assert check(resource | {"text": {"status": "generated", "div": div('<img src="#i" alt="x"/>')}}) == []
+
+
 def div(inner: str) -> str:
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{inner}</div>'
 

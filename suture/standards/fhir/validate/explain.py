@@ -357,7 +357,7 @@ def _reference(targets: tuple[str, ...], value: dict[str, Any], path: str, found
         _target(match[1] or match[2], kind, targets, f"{path}.reference", found, relative=":" not in reference)
     elif ":" not in reference:
         text, mend = "A relative reference is Type/id.", "Write Patient/123 or a full URL."
-        found.add(f"{path}.reference", "invalid", text, mend, "error" if "/" in reference else "warning")
+        found.add(f"{path}.reference", "invalid", text, mend, "warning")
 
 
 def _local_reference(reference: str, targets: tuple[str, ...], path: str, found: Findings) -> None:
