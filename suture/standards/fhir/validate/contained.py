@@ -37,9 +37,16 @@ def broken_rules(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _tied(resource: dict[str, Any], inner: dict[str, Any]) -> bool:
-    """It points to its container itself, or the narrative shows or links it (which R4's FHIRPath does not see)."""
-    div = resource.get("text", {}).get("div", "")
-    return f'"#{inner["id"]}"' in div or "#" in _local(inner)
+    """It points to its container itself, or a narrative shows or links it (which R4's FHIRPath does not see)."""
+    return "#" in _local(inner) or any(f'"#{inner["id"]}"' in div for div in _narratives(resource))
+
+
+def _narratives(value: Any) -> Iterator[str]:
+    for key, inner in value.items() if type(value) is dict else (("", one) for one in value):
+        if key == "div" and type(inner) is str:
+            yield inner
+        elif type(inner) is dict or type(inner) is list:
+            yield from _narratives(inner)
 
 
 def _local(resource: dict[str, Any]) -> set[str]:

@@ -20,9 +20,10 @@ from suture.standards.fhir.validate.primitives import FINE, FORMS, MENDS
 from suture.standards.fhir.validate.rules import NATIVE, WORDS
 from suture.standards.fhir.validate.shapes import (
     ELSEWHERE,
+    Kind,
     Shape,
     bound_codes,
-    inner_shape,
+    inner_kind,
     resource_shape,
     shape,
     surely,
@@ -170,7 +171,7 @@ def _value(element: Element, kind: str, value: Any, path: str, found: Findings) 
     elif _takes_sibling(kind):
         _primitive(element, kind, value, path, found)
     else:
-        explain(inner_shape(element, kind), value, path, found)
+        explain(shape(inner_kind(element, kind)), value, path, found)
         _bound_concept(element, kind, value, path, found)
     if len(found.issues) == before:
         _own_rules(element, value, path, found)
@@ -266,9 +267,9 @@ def _both(
         if not given:
             found.add(path, "structure", "Both lists hold null at this place.", "Leave it out of both.")
     elif given and isinstance(sibling, dict) and sibling.keys() == {"id"}:
-        explain(shape("Element"), sibling | {"extension": _ONE}, path, found)
+        explain(shape(Kind("Element")), sibling | {"extension": _ONE}, path, found)
     else:
-        explain(shape("Element"), sibling, path, found)
+        explain(shape(Kind("Element")), sibling, path, found)
 
 
 _ONE = [{"url": "urn:x", "valueBoolean": True}]  # stands for the value, which fills an element that has but an id
@@ -312,7 +313,7 @@ def _rules(made: Shape, value: dict[str, Any], path: str, found: Findings) -> No
         if not holds(invariant, made.definition.name, value, found.resource, found.root):
             _fails(invariant, path, found)
     if made.definition.name == "Reference":
-        _reference(made.targets, value, path, found)
+        _reference(made.kind.targets, value, path, found)
     if "contained" in value and found.resource is found.root and made.definition.kind == "resource":
         for key, place in broken_rules(value):
             found.add(path + place, "invariant", f"{key}: {WORDS[key]}")
