@@ -17,7 +17,7 @@ from suture.standards.fhir.validate.contained import broken_rules, contained_ids
 from suture.standards.fhir.validate.formulas import holds
 from suture.standards.fhir.validate.narrative import finding
 from suture.standards.fhir.validate.primitives import FINE, FORMS, MENDS
-from suture.standards.fhir.validate.rules import NATIVE, WORDS
+from suture.standards.fhir.validate.rules import NATIVE
 from suture.standards.fhir.validate.shapes import (
     ELSEWHERE,
     Kind,
@@ -28,6 +28,7 @@ from suture.standards.fhir.validate.shapes import (
     shape,
     surely,
 )
+from suture.standards.fhir.words import WORDS
 
 RESTFUL = re.compile(
     r"(?:https?://[^\x00-\x20#?]+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
@@ -320,9 +321,10 @@ def _rules(made: Shape, value: dict[str, Any], path: str, found: Findings) -> No
 
 
 def _fails(invariant: Invariant, path: str, found: Findings) -> None:
-    words = WORDS.get(invariant.key)
-    mend = "" if words else f"Must hold: {invariant.expression}"
-    found.add(path, "invariant", f"{invariant.key}: {words or 'A rule of this element does not hold.'}", mend)
+    told = invariant.text != invariant.key
+    text = invariant.text if told else "A rule of this element does not hold."
+    mend = "" if told else f"Must hold: {invariant.expression}"
+    found.add(path, "invariant", f"{invariant.key}: {text}", mend)
 
 
 def _own_rules(element: Element, value: Any, path: str, found: Findings) -> None:

@@ -26,6 +26,7 @@ from suture.standards.fhir.validate.formulas import rule as formula
 from suture.standards.fhir.validate.narrative import fine_div
 from suture.standards.fhir.validate.primitives import FINE, FORMS, Fine
 from suture.standards.fhir.validate.rules import NATIVE, Rule, sqt_1
+from suture.standards.fhir.words import WORDS
 
 ELSEWHERE = {"ele-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1", "txt-1", "txt-2"}  # checked by other rows of code
 ID = r"[A-Za-z0-9\-.]{1,64}"
@@ -118,7 +119,7 @@ def _sorted_rules(made: Shape) -> tuple[tuple[tuple[Invariant, Rule], ...], tupl
         else:
             rules.append((invariant, rule))
     if made.kind.simple:
-        rules.append((Invariant("sqt-1", "error", "comparator.empty()", "sqt-1"), sqt_1))
+        rules.append((Invariant("sqt-1", "error", "comparator.empty()", WORDS["sqt-1"]), sqt_1))
     return tuple(rules), tuple(later)
 
 
