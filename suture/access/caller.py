@@ -29,6 +29,8 @@ class Caller:
     scopes: tuple[Scope, ...] = ()
     patient: str | None = None
     roles: tuple[str, ...] = ()
+    address: str = ""  # where the request came from, for the audit
+    request: str = ""  # the request's id, for the audit
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "anonymous")

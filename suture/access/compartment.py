@@ -44,6 +44,8 @@ SHARED = frozenset(
 )
 # What R4 leaves out of the compartment though it names a patient.
 ADDED = {"Device": ("patient",)}
+# What R4 puts into the compartment though it names many patients at once.
+REMOVED = frozenset({"Group"})
 # `Patient.link` would open other people's records: a patient's compartment holds that one Patient only.
 OWN_RECORD = "Patient"
 
@@ -54,7 +56,7 @@ _PATH = re.compile(r"[A-Z]\w*(\.[a-z]\w*)+")
 @cache
 def parameters(resource_type: str) -> tuple[str, ...]:
     """The search parameters through which a resource of this type belongs to a patient; none: never."""
-    if resource_type == OWN_RECORD:
+    if resource_type == OWN_RECORD or resource_type in REMOVED:
         return ()
     return ADDED.get(resource_type) or compartment("Patient").get(resource_type, ())
 

@@ -9,6 +9,20 @@ from typing import Any
 from suture.access import compartment
 from suture.access.caller import Caller, Scope
 from suture.errors import Forbidden, Unauthenticated
+from suture.standards.fhir.search_query import (
+    NOTHING,
+    AllOf,
+    AnyOf,
+    Chain,
+    Compartment,
+    Condition,
+    Has,
+    Match,
+    SearchQuery,
+    Target,
+    Token,
+    restrict,
+)
 
 # FHIR interaction -> the letter of `cruds` it needs.
 LETTERS = {
@@ -87,6 +101,51 @@ def allows(caller: Caller, interaction: str, resource_type: str, resource: dict[
     if found is Reach.NOTHING or resource is None or caller.patient is None:
         return False
     return compartment.holds(caller.patient, resource)
+
+
+def narrow(caller: Caller, query: SearchQuery) -> SearchQuery:
+    """The query with the caller's reach added wherever rows are asked about: at the top, in chains, in `_has`.
+
+    A type the query names and the caller may not search is refused; one it only might lead to counts as empty.
+    """
+    for kind in (query.type,) if query.type else query.types:
+        require(caller, "search-type", kind)
+    if not query.type and not query.types and not any("s" in scope.letters for scope in caller.scopes):
+        raise refusal(caller, "search-system", "*")
+    for condition in query.conditions:
+        _require_named(caller, condition)
+    return restrict(query, lambda kind: _rule(caller, kind))
+
+
+def _rule(caller: Caller, resource_type: str) -> Condition | None:
+    found = reach(caller, "search-type", resource_type)
+    if found is Reach.EVERYTHING:
+        return None
+    if found is not Reach.COMPARTMENT or not caller.patient:
+        return NOTHING
+    if resource_type == compartment.OWN_RECORD:
+        return Match("_id", "token", (Token(None, caller.patient),))
+    if resource_type in compartment.ADDED:
+        target = Target("Patient", caller.patient)
+        return AnyOf(tuple(Match(code, "reference", (target,)) for code in compartment.ADDED[resource_type]))
+    return Compartment((caller.patient,))
+
+
+def _require_named(caller: Caller, condition: Condition) -> None:
+    """Refuses types written out in chains and `_has`, so that an answer of nothing is never mistaken for a no."""
+    inner: tuple[Condition, ...] = ()
+    if isinstance(condition, Chain):
+        for branch in condition.branches:
+            if condition.typed:
+                require(caller, "search-type", branch.type)
+            inner += branch.conditions
+    elif isinstance(condition, Has):
+        require(caller, "search-type", condition.type)
+        inner = condition.conditions
+    elif isinstance(condition, AnyOf | AllOf):
+        inner = condition.conditions
+    for part in inner:
+        _require_named(caller, part)
 
 
 def require_role(caller: Caller, role: str) -> None:

@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("suture.cli.verify", "is the database whole, and is the audit trail what was written?"),
     "doctor": ("suture.cli.doctor", "look at key, database, disk, backup and ports; say how to mend"),
     "fhirpath": ("suture.cli.fhirpath", "evaluate a FHIRPath on a resource or a message"),
+    "serve": ("suture.cli.serve", "serve FHIR R4 over HTTP"),
+    "import": ("suture.cli.import_", "store NDJSON files and bundles, fast"),
+    "client": ("suture.cli.client", "add, list, revoke programs that call the API with a key"),
+    "user": ("suture.cli.user", "add people who sign in, reset their passwords"),
 }
 
 

@@ -1,0 +1,96 @@
+"""The one place where everything is wired: rooms are opened from the bottom up and closed from the top down."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import socket
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from suture import crypto
+from suture.access.people import People
+from suture.clock import SYSTEM, Clock
+from suture.server import web
+from suture.server.log import Log
+from suture.server.site import Site
+from suture.server.web import Web
+from suture.services.interactions import Interactions
+from suture.settings import Settings
+from suture.store.database import Database
+
+
+class Part(Protocol):
+    """Something that runs: the web side, the engine."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(slots=True)
+class App:
+    """What a process is made of. `parts` start in their order and stop in the reverse one."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    people: People
+    interactions: Interactions
+    log: Log
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def site(self) -> Site:
+        """What the web side's handlers may reach."""
+        return Site(self.settings, self.clock, self.database, self.people, self.interactions)
+
+    async def start(self) -> None:
+        """Starts all parts; when one can't start, those before it are stopped again."""
+        started: list[Part] = []
+        try:
+            for part in self.parts:
+                await part.start()
+                started.append(part)
+        except BaseException:
+            for part in reversed(started):
+                await part.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stops all parts, the last one first, and closes the database."""
+        for part in reversed(self.parts):
+            await part.stop()
+        self.log.flush()
+        self.database.close()
+
+
+def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = False) -> App:
+    """The rooms without a running part: what commands work with."""
+    database = Database.open(settings, clock, serving=serving)
+    people = People(database, clock, settings)
+    interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
+    return App(settings, clock, database, people, interactions, Log(clock))
+
+
+def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False) -> App:
+    """Everything that `suture serve` runs; nothing has started yet."""
+    listening = web.bind(settings, insecure=insecure)
+    try:
+        return _server(settings, clock, listening)
+    except BaseException:
+        listening.close()
+        raise
+
+
+def _server(settings: Settings, clock: Clock, listening: socket.socket) -> App:
+    if not settings["http.base_url"]:
+        settings = settings.with_values(http__base_url=web.url_of(settings, listening))
+    app = open_rooms(settings, clock, serving=True)
+    app.parts.append(Web(app.site, app.log, listening))
+    return app
+
+
+def _derived(settings: Settings, purpose: bytes) -> bytes:
+    """A key of its own for one purpose, from the key file."""
+    return hmac.new(crypto.read_key_file(settings.key_file), b"suture " + purpose, hashlib.sha256).digest()

@@ -1,0 +1,92 @@
+"""`suture client`: programs that call the FHIR API with a bearer key."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from suture import settings as settings_of
+from suture.access import people
+from suture.clock import instant
+from suture.component import seconds
+from suture.errors import Invalid
+from suture.store import accounts
+from suture.store.database import Database
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
+Project = Annotated[Path, typer.Option(help="the project folder")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@app.command(epilog="Example: `suture client add lab --scope 'system/Observation.cruds system/Patient.rs'`")
+def add(
+    name: str,
+    scope: Annotated[list[str], typer.Option(help="SMART scopes, v1 or v2; may be given several times")],
+    patient: Annotated[str, typer.Option(help="the patient whose compartment patient/ scopes open")] = "",
+    expires: Annotated[str, typer.Option(help="life of the key, such as 30d; default: until it is revoked")] = "",
+    project: Project = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Adds a client and prints its bearer key, once."""
+    database = Database.open(settings_of.read(project))
+    made, key = people.add_client(database, name, " ".join(scope), patient, _end(expires))
+    database.close()
+    if as_json:
+        typer.echo(orjson.dumps({"id": made.id, "name": made.name, "scopes": made.scopes, "key": key}))
+        return
+    console = Console(highlight=False)
+    console.print(f"Client '{made.name}' ({made.id}) may: {' '.join(made.scopes)}", soft_wrap=True, markup=False)
+    console.print("Its key, shown only now:", soft_wrap=True)
+    typer.echo(key)
+
+
+@app.command("list", epilog="Example: `suture client list --json`")
+def list_clients(project: Project = Path(), as_json: AsJson = False) -> None:
+    """Lists all clients; keys are never shown again."""
+    database = Database.open(settings_of.read(project))
+    rows = [_row(client) for client in accounts.clients(database.read)]
+    database.close()
+    if as_json:
+        typer.echo(orjson.dumps(rows))
+        return
+    table = Table("name", "scopes", "patient", "state", "expires", "id")
+    for row in rows:
+        table.add_row(*(str(row[k]) for k in ("name", "scopes", "patient", "state", "expires", "id")))
+    Console().print(table)
+
+
+@app.command(epilog="Example: `suture client revoke lab`")
+def revoke(name: str, project: Project = Path()) -> None:
+    """Ends a client's key; running servers heed it within the setting session.recheck."""
+    database = Database.open(settings_of.read(project))
+    ended = people.revoke_client(database, name)
+    database.close()
+    typer.echo(f"Client '{ended.name}' is revoked.")
+
+
+def _end(expires: str) -> int:
+    if not expires:
+        return 0
+    try:
+        life = seconds(expires)
+    except ValueError as error:
+        raise Invalid(str(error), where="--expires") from None
+    return time.time_ns() // 1000 + int(life * 1_000_000)
+
+
+def _row(client: accounts.Client) -> dict[str, str]:
+    expires = int(client.attributes.get("expires") or 0)
+    return {
+        "id": client.id,
+        "name": client.name,
+        "scopes": " ".join(client.scopes),
+        "patient": str(client.attributes.get("patient", "")),
+        "state": "active" if client.active else "revoked",
+        "expires": instant(expires) if expires else "",
+    }

@@ -1,0 +1,90 @@
+"""`suture import`: stores NDJSON files, bundles and folders of them, fast and checked."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from suture import settings as settings_of
+from suture.app import open_rooms
+from suture.services import imports
+from suture.services.imports.source import files
+
+app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+
+
+@app.command(epilog="Example: `suture import export/ patients.ndjson.gz`")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(help="files (.ndjson, .json, with .gz too) or folders of them")],
+    project: Annotated[Path, typer.Option(help="the project folder")] = Path(),
+    workers: Annotated[int, typer.Option(help="processes that read and check; default: one for each core")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
+) -> None:
+    """Stores resources by their id; what is there already gets a new version, or none when nothing changed.
+
+    Everything is validated. Bundles are taken entry by entry, references between their entries are resolved. A line
+    that is broken is named and left out; the exit code is 0 only when everything was stored.
+    """
+    app_ = open_rooms(settings_of.read(project))
+    found = files(paths)
+    began = time.monotonic()
+    with _progress(found, not as_json) as (progress, bar):
+        summary = imports.load(
+            app_.database,
+            app_.interactions,
+            imports.tasks(found),
+            workers or os.cpu_count() or 1,
+            lambda weight, stored: progress.update(bar, advance=weight, stored=stored),
+        )
+    app_.database.close()
+    _tell(summary, time.monotonic() - began, as_json)
+    if summary.failed:
+        sys.exit(1)
+
+
+class _progress:
+    """A bar over the bytes of all files, on standard error."""
+
+    def __init__(self, found: list[Path], shown: bool) -> None:
+        self._total = sum(path.stat().st_size for path in found)
+        self._progress = Progress(
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %  {task.fields[stored]} stored"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+
+    def __enter__(self) -> tuple[Progress, Any]:
+        self._progress.start()
+        return self._progress, self._progress.add_task("import", total=self._total, stored=0)
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def _tell(summary: imports.Summary, took: float, as_json: bool) -> None:
+    counts = {
+        name: getattr(summary, name)
+        for name in ("stored", "created", "updated", "unchanged", "repeated", "failed", "unresolved")
+    }
+    rate = round(summary.stored / max(took, 1e-6))
+    if as_json:
+        faults = [{"file": file, "line": line, "text": text} for file, line, text in summary.faults]
+        told = {**counts, "seconds": round(took, 2), "per_second": rate, "types": summary.types, "faults": faults}
+        typer.echo(orjson.dumps(told))
+        return
+    for file, line, text in summary.faults[:20]:
+        typer.echo(f"{file}:{line}: {text}", err=True)
+    if len(summary.faults) > 20:
+        typer.echo(f"… and {summary.failed - 20} more; --json names the first 1000", err=True)
+    typer.echo(", ".join(f"{value} {name}" for name, value in counts.items() if value or name in ("stored", "failed")))
+    typer.echo(f"{took:.1f} s, {rate} resources a second")

@@ -1,0 +1,59 @@
+"""Errors as answers: an OperationOutcome on FHIR addresses, a page for a browser, plain JSON elsewhere.
+
+https://hl7.org/fhir/R4/operationoutcome.html
+"""
+
+from __future__ import annotations
+
+import html
+
+import orjson
+
+from suture.errors import SutureError, Unavailable
+from suture.server.log import Log
+from suture.server.route import FHIR_JSON, HTML, JSON, Headers, Request, Response
+from suture.server.router import MethodNotOffered
+from suture.standards.fhir import json, outcome
+
+FHIR_PREFIXES = ("/fhir",)
+
+
+class Unexpected(SutureError):
+    """A fault of ours; the log has its places under the request's id."""
+
+
+def from_error(request: Request, error: Exception, log: Log) -> Response:
+    """The answer to any error; what nobody foresaw is logged by kind and place and told by the request's id."""
+    if not isinstance(error, SutureError):
+        log.fault(request.id, error)
+        error = Unexpected(f"an unexpected fault, request {request.id}", mend="Its places are in the server's log.")
+    if request.path.startswith(FHIR_PREFIXES):
+        body, kind = json.write(outcome.from_error(error)), FHIR_JSON
+    elif b"text/html" in request.headers.get(b"accept", b""):
+        body, kind = page(error.text, error.mend).encode(), HTML
+    else:
+        body, kind = orjson.dumps(plain(error)), JSON
+    return Response(error.status, body, kind, _headers(error))
+
+
+def plain(error: SutureError) -> dict[str, str]:
+    """An error for addresses that don't speak FHIR."""
+    return {"error": error.code, "text": error.text, "where": error.where, "mend": error.mend}
+
+
+def page(title: str, text: str) -> str:
+    """A page without scripts that says one thing."""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Suture</title>'
+        f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p></html>"
+    )
+
+
+def _headers(error: SutureError) -> Headers:
+    if error.status == 401:
+        return [(b"www-authenticate", b'Bearer realm="suture"')]
+    if isinstance(error, MethodNotOffered):
+        return [(b"allow", ", ".join(error.offered).encode())]
+    if isinstance(error, Unavailable):
+        return [(b"retry-after", str(max(1, round(error.after))).encode())]
+    return []

@@ -1,0 +1,230 @@
+"""The REST face of FHIR: what stands in method, URL and headers becomes a call of interactions, and back.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+from email.utils import formatdate, parsedate_to_datetime
+from typing import Any
+
+from suture.errors import Issue
+from suture.server import formats
+from suture.server.route import FHIR_XML, XML, Headers, Request, Response, Route, form
+from suture.services.interactions import Answer, Conditions, Outcome, Preferences
+from suture.standards.fhir import json, outcome, xml
+from suture.store.resources import Row
+
+_STATELESS = {"_format", "_pretty"}
+_DONE = Issue("information", "informational", "the resource is stored")
+_OPEN = [(b"access-control-allow-origin", b"*")]
+
+
+async def metadata(request: Request) -> Response:
+    """The CapabilityStatement, for anyone."""
+    return _shown(request.site.interactions.capabilities(), _format(request), headers=list(_OPEN))
+
+
+async def read(request: Request) -> Response:
+    kind, pairs = _format(request), _pairs(request)
+    row = await request.site.interactions.read(request.caller, request.params["type"], request.params["id"], pairs)
+    return _conditional(request, row, kind)
+
+
+async def vread(request: Request) -> Response:
+    kind, pairs = _format(request), _pairs(request)
+    p = request.params
+    row = await request.site.interactions.vread(request.caller, p["type"], p["id"], p["version"], pairs)
+    return _conditional(request, row, kind)
+
+
+async def search(request: Request) -> Response:
+    kind = _format(request)
+    return _answer(
+        await request.site.interactions.search(
+            request.caller, request.params.get("type", ""), _pairs(request), lenient=_preferences(request).lenient
+        ),
+        kind,
+    )
+
+
+async def search_form(request: Request) -> Response:
+    """POST …/_search: the parameters of the form and of the URL together."""
+    kind = _format(request)
+    formats.check_form(request.header(b"content-type"))
+    pairs = _pairs(request) + form(await request.body())
+    return _answer(
+        await request.site.interactions.search(
+            request.caller,
+            request.params.get("type", ""),
+            [p for p in pairs if p[0] not in _STATELESS],
+            lenient=_preferences(request).lenient,
+        ),
+        kind,
+    )
+
+
+async def history(request: Request) -> Response:
+    kind = _format(request)
+    p = request.params
+    answer = await request.site.interactions.history(
+        request.caller, p.get("type", ""), p.get("id", ""), _pairs(request)
+    )
+    return _answer(answer, kind)
+
+
+async def create(request: Request) -> Response:
+    kind = _format(request)
+    body = await _sent(request)
+    done = await request.site.interactions.create(
+        request.caller, request.params["type"], body, if_none_exist=request.header(b"if-none-exist")
+    )
+    return _written(request, done, kind)
+
+
+async def update(request: Request) -> Response:
+    kind = _format(request)
+    body = await _sent(request)
+    done = await request.site.interactions.update(
+        request.caller, request.params["type"], request.params["id"], body, _conditions(request)
+    )
+    return _written(request, done, kind)
+
+
+async def update_where(request: Request) -> Response:
+    """PUT Type?…: update what the search finds, or create."""
+    kind = _format(request)
+    body = await _sent(request)
+    done = await request.site.interactions.update_where(
+        request.caller, request.params["type"], _pairs(request), body, _conditions(request)
+    )
+    return _written(request, done, kind)
+
+
+async def delete(request: Request) -> Response:
+    kind = _format(request)
+    done = await request.site.interactions.delete(
+        request.caller, request.params["type"], request.params["id"], _conditions(request)
+    )
+    return _written(request, done, kind)
+
+
+async def delete_where(request: Request) -> Response:
+    """DELETE Type?…: the one that the search finds."""
+    kind = _format(request)
+    done = await request.site.interactions.delete_where(
+        request.caller, request.params["type"], _pairs(request), _conditions(request)
+    )
+    return _written(request, done, kind)
+
+
+async def bundle(request: Request) -> Response:
+    """POST to the base: a batch or a transaction."""
+    kind = _format(request)
+    body = await _sent(request)
+    return _answer(await request.site.interactions.bundle(request.caller, body, _preferences(request)), kind)
+
+
+def _format(request: Request) -> bytes:
+    named = ""
+    if b"_format" in request.query_string:
+        named = next((value for name, value in request.pairs() if name == "_format"), "")
+    return formats.wanted(request.header(b"accept"), named)
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    if not request.query_string:
+        return []
+    return [pair for pair in request.pairs() if pair[0] not in _STATELESS]
+
+
+def _preferences(request: Request) -> Preferences:
+    return Preferences.read(request.header(b"prefer"))
+
+
+def _conditions(request: Request) -> Conditions:
+    return Conditions(if_match=request.header(b"if-match"), if_none_match=request.header(b"if-none-match"))
+
+
+async def _sent(request: Request) -> bytes | dict[str, Any]:
+    """The resource that was sent: JSON as its bytes, XML read into what JSON would have been."""
+    kind = formats.sent(request.header(b"content-type"))
+    body = await request.body()
+    return xml.read(body) if kind == FHIR_XML else body
+
+
+def _shown(body: bytes, kind: bytes, status: int = 200, headers: Headers | None = None) -> Response:
+    """An answer in the format that was asked for; what is kept is JSON."""
+    if kind in (FHIR_XML, XML):
+        body = xml.write(json.read(body))
+    return Response(status, body, kind, headers or [])
+
+
+def _answer(answer: Answer, kind: bytes) -> Response:
+    return _shown(answer.body, kind, answer.status)
+
+
+def _conditional(request: Request, row: Row, kind: bytes) -> Response:
+    """200 with the body, or 304 when the caller has this version (RFC 9110, 13.1.2 and 13.1.3)."""
+    headers = _stamp(row)
+    known = request.header(b"if-none-match")
+    if known:
+        if _names(known, row.version):
+            return Response(304, headers=headers)
+    elif b"if-modified-since" in request.headers and row.updated // 1_000_000 <= _moment(request):
+        return Response(304, headers=headers)
+    return _shown(row.body, kind, 200, headers)
+
+
+def _names(known: str, version: int) -> bool:
+    tags = {tag.strip().removeprefix("W/").strip('"') for tag in known.split(",")}
+    return "*" in tags or str(version) in tags
+
+
+def _moment(request: Request) -> float:
+    """If-Modified-Since in seconds; one that is no date is passed over, as RFC 9110 says."""
+    try:
+        return parsedate_to_datetime(request.header(b"if-modified-since")).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return -1.0
+
+
+def _stamp(row: Row) -> Headers:
+    return [
+        (b"etag", b'W/"%d"' % row.version),
+        (b"last-modified", formatdate(row.updated / 1_000_000, usegmt=True).encode()),
+    ]
+
+
+def _written(request: Request, done: Outcome, kind: bytes) -> Response:
+    row = done.row
+    if row is None or row.deleted:
+        return Response(done.status, headers=_stamp(row) if row else [])
+    headers = _stamp(row)
+    place = f"{request.site.fhir_url}/{row.type}/{row.id}/_history/{row.version}".encode()
+    headers += [(b"location", place)] if done.status == 201 else [(b"content-location", place)]
+    returns = _preferences(request).returns
+    if returns == "minimal":
+        return Response(done.status, headers=headers)
+    body = row.body if returns == "representation" else json.write(outcome.outcome([_DONE]))
+    return _shown(body, kind, done.status, headers)
+
+
+ROUTES = [
+    Route("GET", "/fhir/metadata", metadata, access="anonymous"),
+    Route("POST", "/fhir", bundle, scope="each entry's own"),
+    Route("GET", "/fhir", search, scope="s of every type asked for"),
+    Route("POST", "/fhir/_search", search_form, scope="s of every type asked for"),
+    Route("GET", "/fhir/_history", history, scope="s of every type"),
+    Route("GET", "/fhir/{type}", search, scope="s"),
+    Route("POST", "/fhir/{type}/_search", search_form, scope="s"),
+    Route("POST", "/fhir/{type}", create, scope="c; s too with If-None-Exist"),
+    Route("PUT", "/fhir/{type}", update_where, scope="u and s"),
+    Route("DELETE", "/fhir/{type}", delete_where, scope="d and s"),
+    Route("GET", "/fhir/{type}/_history", history, scope="s"),
+    Route("GET", "/fhir/{type}/{id}", read, scope="r"),
+    Route("PUT", "/fhir/{type}/{id}", update, scope="u"),
+    Route("DELETE", "/fhir/{type}/{id}", delete, scope="d"),
+    Route("GET", "/fhir/{type}/{id}/_history", history, scope="r"),
+    Route("GET", "/fhir/{type}/{id}/_history/{version}", vread, scope="r"),
+]

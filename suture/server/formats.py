@@ -1,0 +1,86 @@
+"""Which format a caller asks for and sends: `_format`, Accept and Content-Type (RFC 9110, 12.5.1; FHIR R4, http 3.1.0.1.9)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from suture.server.route import FHIR_JSON, FHIR_XML, JSON, XML, NotAcceptable, WrongType
+
+_NAMES = {
+    "json": FHIR_JSON,
+    "application/fhir+json": FHIR_JSON,
+    "application/fhir json": FHIR_JSON,  # a + that was read as a space
+    "application/json": JSON,
+    "text/json": JSON,
+    "xml": FHIR_XML,
+    "application/fhir+xml": FHIR_XML,
+    "application/fhir xml": FHIR_XML,
+    "application/xml": XML,
+    "text/xml": XML,
+}
+_ANY = {"*/*", "application/*"}
+_READ = {name: FHIR_XML if "xml" in name else FHIR_JSON for name in _NAMES if "/" in name and " " not in name}
+_MEND = "Ask for application/fhir+json or application/fhir+xml."
+
+
+def wanted(accept: str, format_name: str = "") -> bytes:
+    """The content type of the answer; raises NotAcceptable when only other formats will do."""
+    return _named(format_name) if format_name else _accepted(accept)
+
+
+@lru_cache(maxsize=256)
+def _named(name: str) -> bytes:
+    found = _NAMES.get(name.split(";")[0].strip().lower())
+    if found is None:
+        raise NotAcceptable("_format names a format that is not written here", where="_format", mend=_MEND)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _accepted(accept: str) -> bytes:
+    if not accept:
+        return FHIR_JSON
+    for name, _ in sorted(_ranges(accept), key=lambda r: -r[1]):
+        if name in _ANY:
+            return FHIR_JSON
+        if name in _NAMES:
+            return _NAMES[name]
+    raise NotAcceptable("Accept names no format that is written here", where="Accept", mend=_MEND)
+
+
+def _ranges(accept: str) -> list[tuple[str, float]]:
+    """The media ranges with their weights; weight 0 means never."""
+    found = []
+    for part in accept[:2000].split(","):
+        name, *parameters = (p.strip().lower() for p in part.split(";"))
+        weight = next((_weight(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
+        if weight > 0:
+            found.append((name, weight))
+    return found
+
+
+def _weight(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 0.0
+
+
+def sent(content_type: str) -> bytes:
+    """FHIR_JSON or FHIR_XML, as the body is said to be; raises WrongType for anything else."""
+    name = content_type.split(";")[0].strip().lower()
+    if name not in _READ:
+        raise WrongType(
+            "this content type is not read here" if name else "the body has no Content-Type",
+            where="Content-Type",
+            mend="Send Content-Type: application/fhir+json.",
+        )
+    return _READ[name]
+
+
+def check_form(content_type: str) -> None:
+    """Raises WrongType unless the body is said to be a form."""
+    if content_type.split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise WrongType(
+            "a search by POST is a form", where="Content-Type", mend="Send application/x-www-form-urlencoded."
+        )

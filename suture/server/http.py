@@ -1,0 +1,119 @@
+"""The ASGI shell: finds the route and the caller, runs the handler, turns every error into an answer, logs.
+
+ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from suture.access.caller import Caller
+from suture.server import answers
+from suture.server.log import Log
+from suture.server.route import Request, Response, Route
+from suture.server.router import Router
+from suture.server.sign_in import identify
+from suture.server.site import Site
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+_SAFE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_NO_STORE = (b"cache-control", b"no-store")
+_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Shell:
+    """The ASGI application."""
+
+    def __init__(self, site: Site, table: Iterable[Route], log: Log) -> None:
+        self._site = site
+        self._router = Router(table)
+        self._log = log
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _refuse(scope, receive, send)
+            return
+        started = self._site.clock.monotonic()
+        request = self._request(scope, receive)
+        route, response = await self._answer(request, scope)
+        await _send(request, response, send)
+        self._log.write(
+            "http",
+            id=request.id,
+            method=request.method[:20],
+            route=route.pattern if route else "",
+            type=request.params.get("type", "")[:40] if route and response.status != 404 else "",
+            status=response.status,
+            ms=round((self._site.clock.monotonic() - started) * 1000, 2),
+            bytes=len(response.body),
+            caller=request.caller.id,
+        )
+
+    def _request(self, scope: Mapping[str, Any], receive: Receive) -> Request:
+        client = scope.get("client")
+        return Request(
+            site=self._site,
+            method=scope["method"],
+            path=scope["path"],
+            query_string=scope["query_string"],
+            headers=dict(scope["headers"]),
+            id=secrets.token_hex(8),
+            remote=client[0] if client else "",
+            secure=scope.get("scheme") == "https",
+            receive=receive,
+        )
+
+    async def _answer(self, request: Request, scope: Mapping[str, Any]) -> tuple[Route | None, Response]:
+        route: Route | None = None
+        try:
+            raw_path = scope.get("raw_path") or scope["path"].encode()
+            route, request.params = self._router.find(request.method, raw_path.decode("latin-1"))
+            await identify(request, route)
+            return route, await route.handler(request)
+        except Exception as error:
+            return route, answers.from_error(request, error, self._log)
+
+
+async def _send(request: Request, response: Response, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status, "headers": _headers(request, response)})
+    body = b"" if request.method == "HEAD" else response.body
+    if response.stream is None or request.method == "HEAD":
+        await send({"type": "http.response.body", "body": body})
+        return
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    async for part in response.stream:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-request-id", request.id.encode()), *_SAFE, *response.headers]
+    names = {name for name, _ in response.headers}
+    if response.body or response.stream is not None:
+        headers.append((b"content-type", response.type))
+    if response.stream is None and response.status != 304:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    headers += [h for h in (_POLICY, _NO_STORE) if h[0] not in names]
+    if request.secure:
+        headers.append(_TRANSPORT)
+    return headers
+
+
+async def _refuse(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    """Nothing but HTTP is spoken; a WebSocket is closed before it opens."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+
+
+__all__ = ["Caller", "Shell"]

@@ -1,0 +1,85 @@
+"""uvicorn's HTTP/1.1 on httptools, with a deadline and a size limit for the head of a request (RFC 6585, 431).
+
+https://www.uvicorn.org/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.events import TimerHandle
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_CLOSING = "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection; a head that comes too slowly (408) or grows too large (431) ends it."""
+
+    head_timeout: ClassVar[float] = 10.0
+    head_limit: ClassVar[int] = 32 * 1024
+
+    _deadline: TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.head_limit:
+            self._end("431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        if self._deadline is None:
+            self._arm()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        self._in_head, self._head_bytes = False, 0
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size <= self.head_limit:
+            super().on_headers_complete()
+            return
+        kept, self.app = self.app, _head_too_large
+        super().on_headers_complete()
+        self.app = kept
+
+    def on_message_complete(self) -> None:
+        self._in_head = True
+        super().on_message_complete()
+
+    def _arm(self) -> None:
+        self._deadline = self.loop.call_later(self.head_timeout, self._end, "408 Request Timeout")
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _end(self, status: str) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_CLOSING.format(status=status).encode())
+            self.transport.close()
+
+
+async def _head_too_large(
+    scope: Mapping[str, Any],
+    receive: Callable[[], Awaitable[Any]],
+    send: Callable[[Mapping[str, Any]], Awaitable[None]],
+) -> None:
+    headers = [(b"content-length", b"0"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 431, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,141 @@
+"""What a handler gets and gives: Request, Response, and the Route that joins a pattern to a handler.
+
+ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from suture.access.caller import ANONYMOUS, Caller
+from suture.errors import Invalid, SutureError, TooLarge
+from suture.server.site import Site
+
+Headers = list[tuple[bytes, bytes]]
+JSON = b"application/json"
+FHIR_JSON = b"application/fhir+json"
+FHIR_XML = b"application/fhir+xml"
+XML = b"application/xml"
+HTML = b"text/html; charset=utf-8"
+
+
+class TooSlow(SutureError):
+    """The body did not arrive in time."""
+
+    code, status, issue, retry = "too-slow", 408, "timeout", True
+
+
+class WrongType(Invalid):
+    """A content type this address doesn't read."""
+
+    code, status, issue = "wrong-content-type", 415, "not-supported"
+
+
+class NotAcceptable(Invalid):
+    """A format this address doesn't write."""
+
+    code, status, issue = "not-acceptable", 406, "not-supported"
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer; `stream` (when given) is sent after `body`, chunk by chunk."""
+
+    status: int = 200
+    body: bytes = b""
+    type: bytes = JSON
+    headers: Headers = field(default_factory=list)
+    stream: AsyncIterator[bytes] | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """One request; the caller is known before the body is read."""
+
+    site: Site
+    method: str
+    path: str
+    query_string: bytes
+    headers: Mapping[bytes, bytes]
+    id: str
+    remote: str
+    secure: bool
+    receive: Callable[[], Awaitable[Mapping[str, Any]]]
+    params: dict[str, str] = field(default_factory=dict)
+    caller: Caller = ANONYMOUS
+    session: str = ""  # the session token, when the caller came by cookie
+    _body: bytes | None = None
+
+    def header(self, name: bytes) -> str:
+        """A header's value, empty when it is absent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The query's parameters in their order; raises Invalid when it isn't UTF-8 or holds too many."""
+        return form(self.query_string)
+
+    async def body(self) -> bytes:
+        """The whole body; raises TooLarge, TooSlow."""
+        if self._body is None:
+            try:
+                async with asyncio.timeout(self.site.settings["http.read_timeout"]):
+                    self._body = await self._read(self.site.settings["http.max_body"])
+            except TimeoutError:
+                raise TooSlow("the body did not arrive in time", mend="Send it faster or in parts.") from None
+        return self._body
+
+    async def _read(self, limit: int) -> bytes:
+        if _length(self.headers.get(b"content-length", b"0")) > limit:
+            raise TooLarge(f"the body is larger than {limit} bytes", mend="Send it in parts, or raise http.max_body.")
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            event = await self.receive()
+            if event["type"] == "http.disconnect":
+                raise Invalid("the connection closed inside the body")
+            parts.append(event.get("body", b""))
+            size += len(parts[-1])
+            more = event.get("more_body", False)
+            if size > limit:
+                raise TooLarge(f"the body is larger than {limit} bytes", mend="Raise http.max_body or send less.")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the table. `pattern`: `/fhir/{type}/{id}`; a last `{name...}` takes the rest of the path.
+
+    `access`: `anonymous` (nobody is asked), `caller` (a bearer key or a session), or a role such as
+    `administrator`; judged before the body is read. `scope` says in words what the handler asks of policy.
+    """
+
+    method: str
+    pattern: str
+    handler: Handler
+    access: str = "caller"
+    scope: str = ""
+
+
+def form(raw: bytes) -> list[tuple[str, str]]:
+    """The pairs of a query string or a form body."""
+    if not raw:
+        return []
+    try:
+        return parse_qsl(
+            raw.decode("utf-8"), keep_blank_values=True, strict_parsing=False, errors="strict", max_num_fields=500
+        )
+    except UnicodeDecodeError:
+        raise Invalid("the parameters are not UTF-8", where="query") from None
+    except ValueError:
+        raise Invalid("more than 500 parameters", where="query", mend="Join values with commas.") from None
+
+
+def _length(raw: bytes) -> int:
+    return int(raw) if raw.isdigit() and len(raw) < 19 else 0

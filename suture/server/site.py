@@ -1,0 +1,34 @@
+"""What handlers can reach: the rooms below, wired once by app.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suture.access.caller import Caller
+from suture.access.people import People
+from suture.clock import Clock
+from suture.services.interactions import Interactions
+from suture.settings import Settings
+from suture.store import audit
+from suture.store.database import Database
+
+
+@dataclass(slots=True)
+class Site:
+    """The rooms a handler may call; a part that is not running is not here."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    people: People
+    interactions: Interactions
+
+    @property
+    def fhir_url(self) -> str:
+        """The FHIR base as the outside world sees it."""
+        return str(self.settings["http.base_url"]).rstrip("/") + "/fhir"
+
+    async def denied(self, caller: Caller, address: str, status: int) -> None:
+        """Leaves an audit row for a request that was turned away at the door."""
+        row = audit.AuditRow(caller.id, "denied", outcome=status, address=address)
+        await self.database.write(lambda tx: audit.append(tx, row))

@@ -1,0 +1,135 @@
+"""The listening web side: one uvicorn server inside our loop, started and stopped like every other part.
+
+https://www.uvicorn.org/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from pathlib import Path
+
+import uvicorn
+
+from suture.errors import Unstartable
+from suture.server.http import Shell
+from suture.server.log import Log
+from suture.server.protocol import Protocol
+from suture.server.routes import TABLE
+from suture.server.site import Site
+from suture.settings import Settings
+
+
+def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
+    """The listening socket of the settings; raises Unstartable when the address is taken, not ours, or not safe."""
+    host, port = settings["http.host"], settings["http.port"]
+    refuse_open(host, bool(settings["http.tls_certificate"]), insecure)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError as error:
+        raise Unstartable(
+            f"can't listen on {host}:{port} ({error.strerror})",
+            mend="Another program holds the port, or the address is not this machine's: set http.port or http.host.",
+        ) from error
+    made.setblocking(False)
+    return made
+
+
+def url_of(settings: Settings, listening: socket.socket) -> str:
+    """The address a browser on this machine takes."""
+    scheme = "https" if settings["http.tls_certificate"] else "http"
+    host, port = listening.getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+class Web:
+    """`start` accepts connections; `stop` ends what runs, then closes."""
+
+    def __init__(self, site: Site, log: Log, listening: socket.socket) -> None:
+        self._site = site
+        self._log = log
+        self._listening = listening
+        self._server: uvicorn.Server | None = None
+        self._turning: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Accepts connections from now on."""
+        server = uvicorn.Server(self._config())
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup(sockets=[self._listening])
+        self._server = server
+        self._turning = asyncio.create_task(self._run(server))
+
+    async def stop(self) -> None:
+        """No new connections; requests that run are finished; then everything is closed."""
+        if self._server is None or self._turning is None:
+            return
+        self._server.should_exit = True
+        await self._turning
+        self._log.flush()
+        self._server = None
+
+    async def _run(self, server: uvicorn.Server) -> None:
+        while not await server.on_tick(0):
+            self._log.flush()
+            await asyncio.sleep(0.1)
+        await server.shutdown(sockets=[self._listening])
+
+    def _config(self) -> uvicorn.Config:
+        settings = self._site.settings
+        limits = {"head_timeout": settings["http.head_timeout"], "head_limit": settings["http.max_head"]}
+        config = uvicorn.Config(
+            Shell(self._site, TABLE, self._log),
+            http=type("LimitedProtocol", (Protocol,), limits),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=settings["http.max_connections"],
+            timeout_keep_alive=int(settings["http.idle_timeout"]),
+            timeout_graceful_shutdown=int(settings["http.stop_timeout"]),
+        )
+        config.load()
+        if settings["http.tls_certificate"]:
+            config.ssl = context(Path(settings["http.tls_certificate"]), Path(settings["http.tls_key"]))
+        return config
+
+
+def refuse_open(host: str, tls: bool, insecure: bool) -> None:
+    """Raises Unstartable for an address others can reach without TLS, unless that was asked for by name."""
+    if tls or insecure or _loopback(host):
+        return
+    raise Unstartable(
+        f"{host} can be reached by other machines and there is no TLS certificate",
+        mend="Set http.tls_certificate and http.tls_key, or say --insecure when something before Suture ends TLS.",
+    )
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS 1.2 and later, forward secrecy only; raises Unstartable when the files don't fit."""
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    try:
+        made.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise Unstartable(
+            "the TLS certificate can't be used", mend="Check http.tls_certificate and http.tls_key."
+        ) from error
+    return made

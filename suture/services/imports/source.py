@@ -1,0 +1,89 @@
+"""The files of an import, cut into tasks of a few megabytes: NDJSON by lines, anything else by file."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+from suture.errors import Invalid
+
+NDJSON = (".ndjson", ".ndjson.gz")
+DOCUMENTS = (".json", ".json.gz")
+BLOCK = 2 << 20
+LARGEST = 1 << 30  # of a document, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A piece of work: whole lines of an NDJSON file that begin at `line`, or one document."""
+
+    file: str
+    lines: bool
+    line: int
+    raw: bytes
+    weight: int  # bytes on disk it stands for, for the progress bar
+    fault: str = ""  # why the file can't be read
+
+
+def files(paths: Sequence[Path]) -> list[Path]:
+    """Every file that is meant, folders walked in order of name; raises Invalid for what is not there."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.name.endswith(NDJSON + DOCUMENTS) and p.is_file())
+            found += sorted(inside, key=lambda p: not p.name.startswith(("hospitalInformation", "practitioner")))
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise Invalid("no such file or folder", where=str(path))
+    if not found:
+        raise Invalid(
+            "nothing to import", where=", ".join(map(str, paths)), mend="It reads .ndjson, .json and both with .gz."
+        )
+    return found
+
+
+def tasks(paths: Sequence[Path]) -> Iterator[Task]:
+    """The tasks of all files; one that can't be read becomes a task that says so."""
+    for path in paths:
+        size = path.stat().st_size
+        try:
+            with _open(path) as stream:
+                if path.name.endswith(NDJSON):
+                    yield from _blocks(path, stream, size)
+                else:
+                    yield Task(str(path), False, 1, _whole(stream), size)
+        except (OSError, EOFError, zlib.error) as error:
+            yield Task(str(path), False, 1, b"", size, f"the file can't be read ({type(error).__name__})")
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
+
+
+def _whole(stream: IO[bytes]) -> bytes:
+    raw = stream.read(LARGEST + 1)
+    if len(raw) > LARGEST:
+        raise OSError("too large")
+    return raw
+
+
+def _blocks(path: Path, stream: IO[bytes], size: int) -> Iterator[Task]:
+    line, rest, told = 1, b"", 0
+    while block := stream.read(BLOCK):
+        cut = block.rfind(b"\n") + 1
+        if cut == 0:
+            rest += block
+            if len(rest) > LARGEST:
+                raise OSError("a line is too long")
+            continue
+        raw, rest = rest + block[:cut], block[cut:]
+        weight = min(len(raw), size - told)
+        told += weight
+        yield Task(str(path), True, line, raw, weight)
+        line += raw.count(b"\n")
+    yield Task(str(path), True, line, rest, size - told)

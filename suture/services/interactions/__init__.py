@@ -1,0 +1,118 @@
+"""The one door to FHIR content: every read, search and write of people, programs and flows passes here.
+
+Policy, validation and the audit row can't be passed by. https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import suture.services.interactions.capabilities as capabilities
+import suture.services.interactions.history as history
+import suture.services.interactions.read as read
+import suture.services.interactions.search as search
+import suture.services.interactions.transaction as transaction
+import suture.services.interactions.write as write
+from suture.access.caller import Caller
+from suture.clock import Clock
+from suture.errors import Invalid
+from suture.services.interactions.answer import Answer
+from suture.services.interactions.batch import batch
+from suture.services.interactions.chart import Chart
+from suture.services.interactions.cursor import Cursors
+from suture.services.interactions.find import Criteria, one
+from suture.services.interactions.rules import Conditions, Preferences
+from suture.services.interactions.write import Body, Outcome, Pairs
+from suture.settings import Settings
+from suture.standards.fhir import json
+from suture.store.connection import Connection, Tx
+from suture.store.database import Database
+from suture.store.resources import Row
+
+__all__ = ["Answer", "Conditions", "Interactions", "Outcome", "Preferences"]
+
+
+class Interactions:
+    """FHIR's interactions for a caller; each leaves one audit row, committed before its answer."""
+
+    def __init__(self, database: Database, clock: Clock, settings: Settings, key: bytes) -> None:
+        """`key` seals the cursors of next links."""
+        self._chart = Chart(database, clock, settings, Cursors(key, settings["fhir.cursor_life"]))
+        self._started = clock.micros()
+
+    def capabilities(self) -> bytes:
+        """The CapabilityStatement; for anyone, so without an audit row."""
+        return capabilities.statement(self._chart.fhir_url, self._started)
+
+    @property
+    def base(self) -> str:
+        """What absolute references to this server begin with."""
+        return f"{self._chart.fhir_url}/"
+
+    def resolve(self, connection: Connection, caller: Caller, reference: str) -> str | None:
+        """The address a conditional reference (`Practitioner?identifier=…`) finds, or None.
+
+        Raises InvalidSearch when it can't be understood, PreconditionFailed when it finds several.
+        """
+        type, _, query = reference.partition("?")
+        found = one(connection, Criteria.read(self._chart, caller, type, query))
+        return f"{found.type}/{found.id}" if found else None
+
+    async def read(self, caller: Caller, type: str, id: str, pairs: Pairs = ()) -> Row:
+        return await read.read(self._chart, caller, type, id, pairs)
+
+    async def vread(self, caller: Caller, type: str, id: str, version: str, pairs: Pairs = ()) -> Row:
+        return await read.vread(self._chart, caller, type, id, version, pairs)
+
+    async def history(self, caller: Caller, type: str = "", id: str = "", pairs: Pairs = ()) -> Answer:
+        return await history.history(self._chart, caller, type, id, pairs)
+
+    async def search(self, caller: Caller, type: str, pairs: Pairs, *, lenient: bool = False) -> Answer:
+        return await search.search(self._chart, caller, type, pairs, lenient=lenient)
+
+    async def create(self, caller: Caller, type: str, body: Body, if_none_exist: str = "") -> Outcome:
+        return await write.create(self._chart, caller, type, body, if_none_exist)
+
+    async def update(
+        self, caller: Caller, type: str, id: str, body: Body, conditions: Conditions = write.NO_CONDITIONS
+    ) -> Outcome:
+        return await write.update(self._chart, caller, type, id, body, conditions)
+
+    async def update_where(
+        self, caller: Caller, type: str, pairs: Pairs, body: Body, conditions: Conditions = write.NO_CONDITIONS
+    ) -> Outcome:
+        return await write.update_where(self._chart, caller, type, pairs, body, conditions)
+
+    async def delete(self, caller: Caller, type: str, id: str, conditions: Conditions = write.NO_CONDITIONS) -> Outcome:
+        return await write.delete(self._chart, caller, type, id, conditions)
+
+    async def delete_where(
+        self, caller: Caller, type: str, pairs: Pairs, conditions: Conditions = write.NO_CONDITIONS
+    ) -> Outcome:
+        return await write.delete_where(self._chart, caller, type, pairs, conditions)
+
+    async def bundle(self, caller: Caller, body: Body, preferences: Preferences) -> Answer:
+        """A batch or a transaction, as Bundle.type says."""
+        chart = self._chart
+        async with chart.access(caller, "bundle") as access:
+            content = json.read(body, max_depth=chart.settings["fhir.max_depth"]) if isinstance(body, bytes) else body
+            kind = content.get("type") if content.get("resourceType") == "Bundle" else None
+            if kind == "transaction":
+                access.interaction = "transaction"
+                return Answer(await transaction.transaction(chart, caller, content, preferences, access))
+            if kind != "batch":
+                raise Invalid(
+                    "not a batch or transaction", where="Bundle.type", mend='Send a Bundle of type "transaction".'
+                )
+            access.interaction = "batch"
+            return Answer(await batch(chart, caller, content, preferences))
+
+    def transaction_unit(self, caller: Caller, content: dict[str, Any]) -> Callable[[Tx], dict[str, Any]]:
+        """A transaction planned and checked now, whose unit runs inside any Tx: a flow's write commits with its run.
+
+        Its audit row is part of the unit. Returns the transaction-response.
+        """
+        access = self._chart.access(caller, "transaction")
+        run = transaction.unit(self._chart, caller, content, access)
+        return lambda tx: transaction.response(run(tx))

@@ -1,0 +1,99 @@
+"""A batch: each entry for itself, judged, written and audited for itself (https://hl7.org/fhir/R4/http.html#transaction)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import suture.services.interactions.bundle as bundle
+import suture.services.interactions.entries as entries
+import suture.services.interactions.write as write
+from suture.access.caller import Caller
+from suture.errors import Invalid, SutureError
+from suture.services.interactions.chart import Chart, names_of
+from suture.services.interactions.entries import Entry
+from suture.services.interactions.look import look
+from suture.services.interactions.rules import Conditions, Preferences
+from suture.standards.fhir import json, outcome
+from suture.store.resources import Row
+
+AT_ONCE = 64  # entries in flight; they share group commits
+_GROUPS = (("DELETE",), ("POST",), ("PUT",), ("GET", "HEAD", ""))
+
+
+async def batch(chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences) -> bytes:
+    """Runs the entries in FHIR's order of methods and returns their batch-response."""
+    found = content.get("entry", [])
+    if not isinstance(found, list):
+        raise Invalid("entry must be a list", where="Bundle.entry")
+    read_entries = _read(chart, found)
+    done: dict[int, bytes] = {}
+    for methods in _GROUPS:
+        group = [n for n, entry in enumerate(read_entries) if _method(entry) in methods]
+        for start in range(0, len(group), AT_ONCE):
+            part = group[start : start + AT_ONCE]
+            answers = await asyncio.gather(*(_run(chart, caller, read_entries[n], preferences) for n in part))
+            done.update(zip(part, answers, strict=True))
+    return bundle.responses("batch-response", [done[n] for n in range(len(read_entries))])
+
+
+def _read(chart: Chart, found: Sequence[Any]) -> list[Entry | SutureError]:
+    """The entries, or for each what is wrong with it."""
+    entries.require_few(found, chart.settings["fhir.max_bundle"])
+    read_entries: list[Entry | SutureError] = []
+    for index, entry in enumerate(found):
+        try:
+            read_entries.append(entries.read_one(index, entry, chart.fhir_url))
+        except SutureError as error:
+            read_entries.append(error)
+    return read_entries
+
+
+def _method(entry: Entry | SutureError) -> str:
+    return entry.method if isinstance(entry, Entry) else ""
+
+
+async def _run(chart: Chart, caller: Caller, entry: Entry | SutureError, preferences: Preferences) -> bytes:
+    try:
+        if isinstance(entry, SutureError):
+            raise entry
+        status, row, body = await _one(chart, caller, entry)
+    except SutureError as error:
+        return bundle.response(error.status, None, outcome=json.write(outcome.from_error(error)))
+    if entry.method not in ("GET", "HEAD"):
+        wanted = preferences.stated and preferences.returns == "representation"
+        body = row.body if wanted and row is not None else b""
+    return bundle.response(status, row, chart.fhir_url, body)
+
+
+async def _one(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | None, bytes]:
+    if entry.method in ("GET", "HEAD"):
+        return await _look(chart, caller, entry)
+    conditions = Conditions(entry.if_match, entry.if_none_match)
+    resource = entry.resource or {}
+    if entry.method == "POST":
+        result = await write.create(chart, caller, entry.type, resource, entry.if_none_exist)
+    elif entry.method == "PUT" and entry.id:
+        result = await write.update(chart, caller, entry.type, entry.id, resource, conditions)
+    elif entry.method == "PUT":
+        result = await write.update_where(chart, caller, entry.type, entry.pairs, resource, conditions)
+    elif entry.id:
+        result = await write.delete(chart, caller, entry.type, entry.id, conditions)
+    else:
+        result = await write.delete_where(chart, caller, entry.type, entry.pairs, conditions)
+    return result.status, result.row, b""
+
+
+async def _look(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | None, bytes]:
+    """A GET with an audit frame of its own."""
+    async with chart.access(caller, _interaction(entry), entry.type, entry.id, names_of(entry.pairs)):
+        return look(chart, caller, entry, chart.database.read)
+
+
+def _interaction(entry: Entry) -> str:
+    if "_history" in entry.path[-1:]:
+        return "history-instance" if entry.id else "history-type" if entry.type else "history-system"
+    if entry.id:
+        return "vread" if len(entry.path) > 2 else "read"
+    return "search-type" if entry.type else "search-system"

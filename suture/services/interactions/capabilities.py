@@ -1,0 +1,103 @@
+"""The CapabilityStatement, generated from the interactions and search parameters that are really there.
+
+https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from suture import __version__
+from suture.clock import instant
+from suture.standards.fhir import json, search
+from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
+
+# What Interactions offers on each type and on the whole; the tests call every one of them.
+ON_TYPES = (
+    "read",
+    "vread",
+    "update",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
+ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
+FORMATS = ("json", "application/fhir+json", "xml", "application/fhir+xml")
+FHIR_VERSION = "4.0.1"
+
+
+@lru_cache(maxsize=4)
+def statement(base: str, started: int) -> bytes:
+    """The statement as bytes; `started`: when this server's abilities began."""
+    return json.write(
+        {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": instant(started),
+            "publisher": "Suture",
+            "kind": "instance",
+            "software": {"name": "Suture", "version": __version__},
+            "implementation": {"description": "Suture", "url": base},
+            "fhirVersion": FHIR_VERSION,
+            "format": list(FORMATS),
+            "rest": [_rest()],
+        }
+    )
+
+
+def _rest() -> dict[str, Any]:
+    sources = _sources()
+    return {
+        "mode": "server",
+        "security": {
+            "cors": True,
+            "description": "A bearer key (suture client add) or a session; SMART scopes on whole types decide.",
+        },
+        "resource": [_resource(name, sources) for name in sorted(RESOURCE_TYPES)],
+        "interaction": [{"code": code} for code in ON_SYSTEM],
+        "searchParam": _parameters("Resource"),
+    }
+
+
+def _resource(name: str, sources: dict[str, list[str]]) -> dict[str, Any]:
+    found = {
+        "type": name,
+        "interaction": [{"code": code} for code in ON_TYPES],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical", "resolves", "local"],
+        "searchInclude": [f"{name}:{code}" for code, kind in search.searchable(name).items() if kind == "reference"],
+        "searchRevInclude": sources.get(name, []),
+        "searchParam": _parameters(name),
+    }
+    return {key: value for key, value in found.items() if value != []}
+
+
+def _parameters(name: str) -> list[dict[str, str]]:
+    rows = []
+    for code, kind in sorted(search.searchable(name).items()):
+        known = search_parameter(name, code)
+        row = {"name": code, "type": kind}
+        if known is not None and known.url:
+            row["definition"] = known.url
+        rows.append(row)
+    return rows
+
+
+def _sources() -> dict[str, list[str]]:
+    """Target type -> the reference parameters that can lead to it."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(RESOURCE_TYPES):
+        for code, kind in search.searchable(name).items():
+            known = search_parameter(name, code) if kind == "reference" else None
+            for target in known.targets if known is not None else ():
+                found.setdefault(target, []).append(f"{name}:{code}")
+    return found

@@ -1,0 +1,109 @@
+"""What every interaction works on: the database, the clock, the settings, the cursors; and the audit row each one leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from suture.access.caller import Caller
+from suture.clock import Clock
+from suture.errors import SutureError, Unavailable
+from suture.services.interactions.cursor import Cursors
+from suture.settings import Settings
+from suture.store import audit
+from suture.store.connection import Tx
+from suture.store.database import Database
+from suture.store.resources import Row
+
+
+@dataclass(slots=True)
+class Chart:
+    """Shared by all interactions of a process."""
+
+    database: Database
+    clock: Clock
+    settings: Settings
+    cursors: Cursors
+
+    @property
+    def fhir_url(self) -> str:
+        """The FHIR base as the outside world sees it."""
+        return str(self.settings["http.base_url"]).rstrip("/") + "/fhir"
+
+    def access(self, caller: Caller, interaction: str, type: str = "", id: str = "", query: str = "") -> Access:
+        """The frame an interaction runs in: it leaves exactly one audit row, committed before the answer."""
+        return Access(self, caller, interaction, type, id, query)
+
+
+class Access:
+    """One access and its audit row. A write appends the row inside its own unit; all else on leaving the frame."""
+
+    __slots__ = ("caller", "chart", "detail", "id", "interaction", "patient", "query", "status", "type", "written")
+
+    def __init__(self, chart: Chart, caller: Caller, interaction: str, type: str, id: str, query: str) -> None:
+        self.chart = chart
+        self.caller = caller
+        self.interaction = interaction
+        self.type = type
+        self.id = id
+        self.query = query
+        self.patient = f"Patient/{caller.patient}" if caller.patient else ""
+        self.status = 200
+        self.detail = ""
+        self.written = False
+
+    def touched(self, row: Row) -> None:
+        """Notes which resource it came to, and whose it is."""
+        self.id = row.id
+        self.patient = patient_of(row) or self.patient
+
+    def append(self, tx: Tx) -> None:
+        """Puts the row into a transaction."""
+        caller = self.caller
+        row = audit.AuditRow(
+            who=caller.id,
+            what=self.interaction,
+            type=self.type,
+            id=self.id[:64],
+            patient=self.patient,
+            query=self.query,
+            outcome=self.status,
+            address=caller.address,
+            detail=self.detail,
+        )
+        audit.append(tx, row)
+        self.written = True
+
+    async def __aenter__(self) -> Access:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            if not self.written:
+                await self.chart.database.write(self.append)
+        elif isinstance(error, Exception) and not isinstance(error, Unavailable):
+            self.status = error.status if isinstance(error, SutureError) else 500
+            await self.chart.database.write(self.append)
+
+
+# Where most resources name their patient; enough for the trail, never used to decide anything.
+_PATIENT = re.compile(
+    rb'"(?:subject|patient|beneficiary|individual|for)"\s*:\s*\{[^{}]*?"reference"\s*:\s*"(Patient/[A-Za-z0-9.\-]{1,64})'
+)
+
+
+def patient_of(row: Row) -> str:
+    """Whose record a row is, as Patient/ID, as far as its text says so plainly."""
+    if row.type == "Patient":
+        return f"Patient/{row.id}"
+    found = _PATIENT.search(row.body)
+    return found[1].decode() if found else ""
+
+
+def names_of(pairs: Sequence[tuple[str, str]]) -> str:
+    """The names of search parameters, without their values."""
+    return "&".join(name[:100] for name, _ in pairs)

@@ -1,0 +1,151 @@
+"""The requests inside a batch or transaction, read and judged before anything is done.
+
+https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from suture.errors import Invalid, Issue, NotAllowed, SutureError, TooLarge
+from suture.services.interactions.incoming import require_id, require_type
+
+METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
+T = TypeVar("T")
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request of a bundle."""
+
+    index: int
+    method: str
+    path: tuple[str, ...]
+    pairs: Pairs
+    resource: dict[str, Any] | None
+    full_url: str = ""
+    if_match: str = ""
+    if_none_match: str = ""
+    if_none_exist: str = ""
+
+    @property
+    def type(self) -> str:
+        return self.path[0] if self.path and not self.path[0].startswith("_") else ""
+
+    @property
+    def id(self) -> str:
+        return self.path[1] if len(self.path) > 1 and not self.path[1].startswith("_") else ""
+
+    @property
+    def where(self) -> str:
+        return f"Bundle.entry[{self.index}]"
+
+
+def read(bundle: dict[str, Any], most: int, base: str) -> list[Entry]:
+    """The entries of a bundle; raises Invalid naming the one that can't be understood."""
+    found = bundle.get("entry", [])
+    if not isinstance(found, list):
+        raise Invalid("entry must be a list", where="Bundle.entry")
+    require_few(found, most)
+    return [read_one(index, entry, base) for index, entry in enumerate(found)]
+
+
+def require_few(found: Sequence[Any], most: int) -> None:
+    """Raises TooLarge for more entries than are allowed."""
+    if len(found) > most:
+        raise TooLarge(f"more than {most} entries", where="Bundle.entry", mend="Send several bundles.")
+
+
+def read_one(index: int, entry: Any, base: str) -> Entry:
+    """One entry; raises Invalid naming its place."""
+    where = f"Bundle.entry[{index}]"
+    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(request, dict):
+        raise Invalid("an entry needs a request", where=where, mend='Add "request": {"method": …, "url": …}.')
+    method, url = request.get("method"), request.get("url")
+    if method not in METHODS:
+        raise Invalid("not a method", where=f"{where}.request.method", mend=f"One of {', '.join(METHODS)}.")
+    if not isinstance(url, str):
+        raise Invalid("an entry needs a url", where=f"{where}.request.url")
+    path, pairs = _url(url, base, f"{where}.request.url")
+    read_entry = Entry(
+        index,
+        method,
+        path,
+        pairs,
+        _resource(entry, method, where),
+        _text(entry, "fullUrl", where),
+        _text(request, "ifMatch", where),
+        _text(request, "ifNoneMatch", where),
+        _text(request, "ifNoneExist", where),
+    )
+    placed(read_entry, lambda: _check(read_entry))
+    return read_entry
+
+
+def placed(entry: Entry, call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except SutureError as error:
+        error.where = f"{entry.where}: {error.where}" if error.where else entry.where
+        error.issues = tuple(_placed_issue(issue, entry) for issue in error.issues)
+        raise
+
+
+def _placed_issue(issue: Issue, entry: Entry) -> Issue:
+    path = issue.expression
+    if path.startswith(f"{entry.type}."):
+        path = f"{entry.where}.resource{path.removeprefix(entry.type)}"
+    return replace(issue, expression=path if path.startswith("Bundle") else entry.where)
+
+
+def _url(url: str, base: str, where: str) -> tuple[tuple[str, ...], Pairs]:
+    path, _, query = url.removeprefix(base).strip("/").partition("?")
+    if "://" in path or len(url) > 8000:
+        raise Invalid("the url is not below this server's base", where=where, mend="Write it relative: Patient/123.")
+    try:
+        pairs = tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=500))
+    except (UnicodeDecodeError, ValueError):
+        raise Invalid("the query of the url can't be read", where=where) from None
+    return tuple(part for part in path.split("/") if part), pairs
+
+
+def _text(part: dict[str, Any], name: str, where: str) -> str:
+    value = part.get(name, "")
+    if not isinstance(value, str):
+        raise Invalid("must be a string", where=f"{where}.{name}")
+    return value
+
+
+def _resource(entry: dict[str, Any], method: str, where: str) -> dict[str, Any] | None:
+    resource = entry.get("resource")
+    if method in ("POST", "PUT"):
+        if not isinstance(resource, dict):
+            raise Invalid("this entry needs a resource", where=f"{where}.resource")
+        return resource
+    return None
+
+
+def _check(entry: Entry) -> None:
+    """The shapes a request can have; raises for any other."""
+    if entry.method == "PATCH":
+        raise NotAllowed("PATCH is not offered", where="request.method", mend="Send the whole resource with PUT.")
+    if entry.type:
+        require_type(entry.type)
+    if entry.method == "POST" and (len(entry.path) != 1 or not entry.type):
+        raise Invalid("POST goes to a resource type", where="request.url", mend="Write the type alone.")
+    if entry.method in ("PUT", "DELETE"):
+        _check_target(entry)
+
+
+def _check_target(entry: Entry) -> None:
+    if not entry.type or len(entry.path) > 2 or (len(entry.path) == 2 and not entry.id):
+        raise Invalid("not an address of one resource", where="request.url", mend="Write Type/id or Type?search.")
+    if len(entry.path) == 1 and not entry.pairs:
+        raise Invalid("a conditional request needs a search", where="request.url", mend="Write Type?identifier=…")
+    if entry.id:
+        require_id(entry.id)

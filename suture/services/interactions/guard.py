@@ -1,0 +1,42 @@
+"""Finds single rows for a caller: what is unknown and what is forbidden look the same from outside."""
+
+from __future__ import annotations
+
+from suture.access import policy
+from suture.access.caller import Caller
+from suture.access.policy import Reach
+from suture.errors import Gone, NotFound
+from suture.standards.fhir import json
+from suture.store import resources
+from suture.store.connection import Connection
+from suture.store.resources import Row
+
+
+def unknown(type: str) -> NotFound:
+    """The one answer for unknown, forbidden and, for who may not know, deleted."""
+    return NotFound(f"no such {type}", where=type)
+
+
+def allowed(connection: Connection, caller: Caller, interaction: str, row: Row) -> bool:
+    """Whether the caller may have this row; a deletion is judged by what was there before it."""
+    found = policy.reach(caller, interaction, row.type)
+    if found is not Reach.COMPARTMENT:
+        return found is Reach.EVERYTHING
+    body = row.body or resources.last_body(connection, row)
+    return bool(body) and policy.allows(caller, interaction, row.type, json.read(body))
+
+
+def visible(connection: Connection, caller: Caller, interaction: str, type: str, id: str) -> Row:
+    """The current version, which may be a deletion; raises NotFound alike for unknown and forbidden."""
+    policy.require(caller, interaction, type)
+    row = resources.read(connection, type, id)
+    if row is None or not allowed(connection, caller, interaction, row):
+        raise unknown(type)
+    return row
+
+
+def present(row: Row) -> Row:
+    """The row unless it is a deletion; raises Gone."""
+    if row.deleted:
+        raise Gone(f"this {row.type} was deleted", where=row.type)
+    return row

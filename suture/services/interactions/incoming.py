@@ -1,0 +1,70 @@
+"""A resource that came in: read, of the type and id it was sent for, sound, and with its index rows.
+
+All of this happens before the transaction; inside it only rows are written.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from suture.errors import Invalid, NotFound
+from suture.standards.fhir import index, json, validate
+from suture.standards.fhir.definitions import RESOURCE_TYPES
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What is needed to write one version."""
+
+    type: str
+    resource: dict[str, Any]
+    body: bytes
+    rows: index.Rows
+
+
+def require_type(type: str) -> None:
+    """Raises NotFound for a type that R4 has not."""
+    if type not in RESOURCE_TYPES:
+        raise NotFound("R4 has no such resource type", where="type", mend="/fhir/metadata lists the types.")
+
+
+def is_id(id: str) -> bool:
+    """Whether this is an id that R4 allows."""
+    return _ID.fullmatch(id) is not None
+
+
+def require_id(id: str) -> None:
+    """Raises Invalid for an id that can't be given to a resource."""
+    if not is_id(id):
+        raise Invalid("not an id", where="id", mend="An id has 1 to 64 of the characters A-Z a-z 0-9 - .")
+
+
+def accept(body: bytes | dict[str, Any], type: str, id: str = "", *, base: str = "", max_depth: int = 100) -> Incoming:
+    """Reads and checks what was sent to `type` (and `id`); raises Invalid or InvalidResource with all findings."""
+    if isinstance(body, bytes):
+        resource, raw = json.read(body, max_depth=max_depth), body
+    else:
+        resource, raw = body, json.write(body)
+    _require_fit(resource, type, id)
+    return prepared(resource, raw, base)
+
+
+def prepared(resource: dict[str, Any], raw: bytes, base: str) -> Incoming:
+    """The same for a resource whose type and id are already known to be right; `base` is this server's, with a slash."""
+    validate.require(resource)
+    return Incoming(resource["resourceType"], resource, raw, index.extract(resource, base))
+
+
+def _require_fit(resource: dict[str, Any], type: str, id: str) -> None:
+    if resource.get("resourceType") != type:
+        raise Invalid(
+            f"the body is no {type}", where="resourceType", mend="resourceType must be the type of the address."
+        )
+    if id and resource.get("id") != id:
+        raise Invalid(
+            "the body's id is not the id of the address", where=f"{type}.id", mend="Send the same id in both."
+        )

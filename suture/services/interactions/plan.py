@@ -1,0 +1,176 @@
+"""The plan of a transaction: every id given, every reference resolved, every resource checked, before a row is written.
+
+Conditions are looked up while planning and again inside the transaction; only when an answer changed in between is
+the plan made anew there. https://hl7.org/fhir/R4/http.html#trules
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+import suture.services.interactions.incoming as incoming
+import suture.services.interactions.references as references
+from suture.access import policy
+from suture.access.caller import Caller
+from suture.clock import new_id
+from suture.errors import Invalid, PreconditionFailed
+from suture.services.interactions.chart import Chart
+from suture.services.interactions.entries import Entry, Pairs, placed
+from suture.services.interactions.find import Criteria, one
+from suture.services.interactions.incoming import Incoming
+from suture.services.interactions.rules import version_of
+from suture.services.interactions.write import require_own
+from suture.standards.fhir import json
+from suture.store.connection import Connection
+
+_INTERACTIONS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
+
+
+@dataclass(slots=True)
+class Step:
+    """One entry with what it will write. `found`: a POST whose condition found what is there already."""
+
+    entry: Entry
+    id: str = ""
+    incoming: Incoming | None = None
+    version: int | None = None
+    found: bool = False
+
+
+@dataclass(slots=True)
+class Lookups:
+    """The answers of conditions, remembered so that they can be asked again."""
+
+    chart: Chart
+    caller: Caller
+    connection: Connection
+    known: dict[tuple[str, Pairs], tuple[Criteria, str | None]] = field(default_factory=dict)
+
+    def find(self, type: str, pairs: Pairs) -> str | None:
+        """The id of the one that is found, or None; raises PreconditionFailed for several."""
+        key = (type, pairs)
+        if key not in self.known:
+            criteria = Criteria(self.chart, self.caller, type, pairs)
+            self.known[key] = (criteria, _id(self.connection, criteria))
+        return self.known[key][1]
+
+    def hold(self, connection: Connection) -> bool:
+        """Whether every condition still has the answer it had."""
+        return all(_id(connection, criteria) == id for criteria, id in self.known.values())
+
+
+def _id(connection: Connection, criteria: Criteria) -> str | None:
+    found = one(connection, criteria)
+    return found.id if found else None
+
+
+@dataclass(slots=True)
+class Plan:
+    """All steps of a transaction, in the order of its entries."""
+
+    steps: list[Step]
+    lookups: Lookups
+
+
+def make(chart: Chart, caller: Caller, entries: Sequence[Entry], connection: Connection) -> Plan:
+    """Plans a transaction; raises the first error with the entry it belongs to."""
+    lookups = Lookups(chart, caller, connection)
+    given: dict[tuple[str, Pairs], str] = {}
+    steps = [placed(entry, lambda e=entry: _target(chart, caller, e, lookups, given)) for entry in entries]  # type: ignore[misc]
+    _require_distinct(steps)
+    addresses = _addresses(steps, chart.fhir_url)
+    for step in steps:
+        placed(step.entry, lambda s=step: _fill(s, caller, lookups, addresses))  # type: ignore[misc]
+    return Plan(steps, lookups)
+
+
+def _target(chart: Chart, caller: Caller, entry: Entry, lookups: Lookups, given: dict[tuple[str, Pairs], str]) -> Step:
+    """Who the entry is about: an id that is there, or a new one."""
+    if entry.method in ("GET", "HEAD"):
+        return Step(entry)
+    policy.require(caller, _INTERACTIONS[entry.method], entry.type)
+    version = version_of(entry.if_match) if entry.if_match else None
+    if entry.method == "POST":
+        return _create_target(chart, entry, lookups, given)
+    if entry.id:
+        return Step(entry, entry.id, version=version)
+    found = lookups.find(entry.type, entry.pairs)
+    if entry.method == "DELETE":
+        return Step(entry, found or "", version=version)
+    sent = (entry.resource or {}).get("id")
+    if found and sent not in (None, found) and isinstance(sent, str):
+        raise Invalid("the body's id is not the id of the one that was found", where="resource.id")
+    return Step(entry, found or _sent_id(sent) or new_id(chart.clock), version=version)
+
+
+def _sent_id(sent: object) -> str:
+    """An id that came with the body, when it is one."""
+    return sent if isinstance(sent, str) and incoming.is_id(sent) else ""
+
+
+def _create_target(chart: Chart, entry: Entry, lookups: Lookups, given: dict[tuple[str, Pairs], str]) -> Step:
+    if not entry.if_none_exist:
+        return Step(entry, new_id(chart.clock))
+    key = (entry.type, tuple(parse_qsl(entry.if_none_exist.partition("?")[2] or entry.if_none_exist)))
+    found = lookups.find(*key) or given.get(key)
+    if found:  # there already, or made by an earlier entry with the same condition
+        return Step(entry, found, found=True)
+    given[key] = new_id(chart.clock)
+    return Step(entry, given[key])
+
+
+def _require_distinct(steps: Sequence[Step]) -> None:
+    """No two entries may write the same resource."""
+    seen: dict[tuple[str, str], Entry] = {}
+    for step in steps:
+        entry = step.entry
+        if not step.id or step.found:
+            continue
+        first = seen.setdefault((entry.type, step.id), entry)
+        if first is not entry:
+            raise Invalid(
+                "two entries write the same resource", where=f"{first.where}, {entry.where}", mend="Keep one of them."
+            )
+
+
+def _addresses(steps: Sequence[Step], base: str) -> dict[str, str]:
+    """fullUrl -> the address its resource will have."""
+    found: dict[str, str] = {}
+    for step in steps:
+        url, entry = step.entry.full_url, step.entry
+        if not url or not step.id or entry.method not in ("POST", "PUT"):
+            continue
+        address = f"{entry.type}/{step.id}"
+        if found.setdefault(url, address) != address:
+            raise Invalid("two entries have the same fullUrl", where=f"{entry.where}.fullUrl")
+        if not url.startswith("urn:"):  # a relative reference means the entry whose fullUrl ends that way
+            found.setdefault("/".join(url.rstrip("/").split("/")[-2:]), address)
+    return found
+
+
+def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str]) -> None:
+    """Resolves what the resource refers to, then checks and indexes it."""
+    entry = step.entry
+    if entry.resource is None or step.found:
+        return
+    if entry.resource.get("resourceType") != entry.type:
+        raise Invalid(f"the resource is no {entry.type}", where="resource.resourceType")
+    if entry.method == "PUT" and entry.id and entry.resource.get("id") != entry.id:
+        raise Invalid("the resource's id is not the id of the url", where="resource.id")
+    found = {**addresses, **_conditional(entry, lookups)}
+    resource = references.rewritten(entry.resource, references.resolver(found)) if found else entry.resource
+    step.incoming = incoming.prepared(resource, json.write(resource), f"{lookups.chart.fhir_url}/")
+    require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
+
+
+def _conditional(entry: Entry, lookups: Lookups) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for reference in set(references.conditional(entry.resource)):
+        type, _, query = reference.partition("?")
+        id = lookups.find(type, tuple(parse_qsl(query, keep_blank_values=True)))
+        if id is None:
+            raise PreconditionFailed("a conditional reference finds nothing", where="resource", mend="Write it first.")
+        found[reference] = f"{type}/{id}"
+    return found

@@ -1,0 +1,99 @@
+"""Search: the query narrowed to the caller, every row judged, the Bundle spliced (https://hl7.org/fhir/R4/search.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import suture.services.interactions.bundle as bundle
+import suture.services.interactions.guard as guard
+import suture.services.interactions.subset as subset
+from suture.access import policy
+from suture.access.caller import Caller
+from suture.errors import InvalidSearch, Issue
+from suture.services.interactions.answer import Answer
+from suture.services.interactions.chart import Chart, names_of
+from suture.services.interactions.cursor import PARAMETER, Place
+from suture.services.interactions.incoming import require_type
+from suture.standards.fhir import json, outcome
+from suture.standards.fhir import search as language
+from suture.standards.fhir.search import Cursor, SearchQuery
+from suture.store import search as store_search
+from suture.store.connection import Connection
+from suture.store.resources import Row
+
+Pairs = Sequence[tuple[str, str]]
+
+
+async def search(chart: Chart, caller: Caller, type: str, pairs: Pairs, *, lenient: bool = False) -> Answer:
+    """One page of a search over a type, or over several."""
+    if type:
+        require_type(type)
+    async with chart.access(caller, "search-type" if type else "search-system", type, query=names_of(pairs)):
+        return page(chart, chart.database.read, caller, type, pairs, lenient)
+
+
+def page(
+    chart: Chart, connection: Connection, caller: Caller, type: str, pairs: Pairs, lenient: bool = False
+) -> Answer:
+    """The part of a search below its audit frame."""
+    pairs, query = _query(chart, caller, type, pairs, lenient)
+    settings, shown = chart.settings, subset.cutter(query.summary, query.elements)
+
+    def allowed(row: Row) -> bool:
+        return guard.allowed(connection, caller, "search-type", row)
+
+    found = store_search.find(connection, query, budget=settings["search.budget"])
+    rows = [row for row in found.rows if allowed(row)]
+    included = store_search.included(
+        connection, query, rows, allowed, most=settings["fhir.max_includes"], budget=settings["search.budget"]
+    )
+    entries = [(row, shown(row.body, row.type), "match") for row in rows]
+    entries += [(row, shown(row.body, row.type), "include") for row in included]
+    links = _links(chart, caller, query, pairs, found.next)
+    return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, _notice(query)))
+
+
+def _query(chart: Chart, caller: Caller, type: str, pairs: Pairs, lenient: bool) -> tuple[Pairs, SearchQuery]:
+    """The query of the parameters, or of those a cursor keeps, narrowed to the caller."""
+    cursor = None
+    given = [value for name, value in pairs if name == PARAMETER]
+    if given:
+        if len(pairs) > 1:
+            raise InvalidSearch("a cursor stands alone", where=PARAMETER, mend="Follow the link as it was given.")
+        place = chart.cursors.open(caller, type, given[0], chart.clock.micros())
+        keys, row = place.position
+        pairs, cursor = place.pairs, Cursor(tuple(keys), row)
+        lenient = True  # what was left out on the first page is left out on the next
+    query = policy.narrow(caller, language.parse(type, pairs, lenient=lenient, base_url=chart.fhir_url))
+    settings = chart.settings
+    asked = settings["fhir.page_size"] if query.count is None else query.count
+    return pairs, replace(query, count=min(asked, settings["fhir.max_page_size"]), cursor=cursor)
+
+
+def _links(
+    chart: Chart, caller: Caller, query: SearchQuery, pairs: Pairs, next: Cursor | None
+) -> list[tuple[str, str]]:
+    """self names the parameters that were heeded; next is one sealed word."""
+    place = f"{chart.fhir_url}/{query.type}".rstrip("/")
+    heeded = [pair for pair in pairs if pair[0] not in query.unknown]
+    links = [("self", f"{place}?{urlencode(heeded)}" if heeded else place)]
+    if next is not None:
+        sealed = chart.cursors.seal(
+            caller, query.type, Place(list(pairs), [list(next.keys), next.row]), chart.clock.micros()
+        )
+        links.append(("next", f"{place}?{PARAMETER}={sealed}"))
+    return links
+
+
+def _notice(query: SearchQuery) -> list[bytes]:
+    """An entry that says which parameters were left out."""
+    if not query.unknown:
+        return []
+    issues = [
+        Issue("warning", "not-supported", "a search parameter was left out, it is not known here", name[:100])
+        for name in query.unknown
+    ]
+    body = json.write(outcome.outcome(issues))
+    return [b'{"resource":%s,"search":{"mode":"outcome"}}' % body]

@@ -1,0 +1,147 @@
+"""A transaction: all of its entries or none (https://hl7.org/fhir/R4/http.html#transaction)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import suture.services.interactions.bundle as bundle
+import suture.services.interactions.entries as entries
+import suture.services.interactions.guard as guard
+import suture.services.interactions.plan as plan
+import suture.services.interactions.write as write
+from suture.access.caller import Caller
+from suture.clock import instant
+from suture.errors import Invalid
+from suture.services.interactions.chart import Access, Chart
+from suture.services.interactions.entries import Entry
+from suture.services.interactions.look import look
+from suture.services.interactions.plan import Plan, Step
+from suture.services.interactions.rules import Preferences
+from suture.store.connection import Tx
+from suture.store.resources import Row
+
+# the order FHIR prescribes
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one entry came to; `body` holds what a GET found."""
+
+    status: int
+    row: Row | None = None
+    body: bytes = b""
+
+
+async def transaction(
+    chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences, access: Access
+) -> bytes:
+    """Runs a transaction and returns its transaction-response."""
+    run = unit(chart, caller, content, access)
+    done = await chart.database.write(run)
+    return bundle.responses("transaction-response", [_written(chart, d, preferences) for d in done])
+
+
+def unit(chart: Chart, caller: Caller, content: dict[str, Any], access: Access) -> Callable[[Tx], list[Done]]:
+    """The transaction, planned and checked now, to be run inside any Tx; its audit row commits with it."""
+    if content.get("type") != "transaction":
+        raise Invalid("not a transaction", where="Bundle.type", mend='Write "type": "transaction".')
+    read = entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url)
+    planned = plan.make(chart, caller, read, chart.database.read)
+
+    def run(tx: Tx) -> list[Done]:
+        current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx)
+        done = _perform(chart, caller, current, tx)
+        access.detail = _detail(read, done)
+        access.append(tx)
+        return done
+
+    return run
+
+
+def response(done: Sequence[Done]) -> dict[str, Any]:
+    """The transaction-response as a plain dict, for flows."""
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction-response",
+        "entry": [{"response": _response(d)} for d in done],
+    }
+
+
+def _response(done: Done) -> dict[str, Any]:
+    if done.row is None:
+        return {"status": str(done.status)}
+    row = done.row
+    return {
+        "status": str(done.status),
+        "location": f"{row.type}/{row.id}/_history/{row.version}",
+        "etag": f'W/"{row.version}"',
+        "lastModified": instant(row.updated),
+    }
+
+
+def _perform(chart: Chart, caller: Caller, planned: Plan, tx: Tx) -> list[Done]:
+    """Everything in FHIR's order; the results in the order of the entries."""
+    done: dict[int, Done] = {}
+    for step in sorted(planned.steps, key=lambda s: _ORDER[s.entry.method]):
+        done[step.entry.index] = _step(chart, caller, step, tx)
+    return [done[n] for n in range(len(planned.steps))]
+
+
+def _step(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+    entry = step.entry
+    return entries.placed(entry, lambda: _STEPS[entry.method](chart, caller, step, tx))
+
+
+def _get(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+    status, row, body = look(chart, caller, step.entry, tx)
+    return Done(status, row, body)
+
+
+def _delete(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+    if not step.id:
+        return Done(204)
+    return Done(204, write.deleting(tx, caller, step.entry.type, step.id, step.version).row)
+
+
+def _post(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+    if step.incoming is None:
+        return Done(200, guard.present(guard.visible(tx, caller, "search-type", step.entry.type, step.id)))
+    outcome = write.creating(tx, step.incoming, step.id)
+    return Done(outcome.status, outcome.row)
+
+
+def _put(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+    if step.incoming is None:
+        raise Invalid("this entry needs a resource", where="resource")
+    only_new = step.entry.if_none_match.strip() == "*"
+    outcome = write.updating(tx, caller, step.incoming, step.id, step.version, only_new)
+    return Done(outcome.status, outcome.row)
+
+
+_STEPS: dict[str, Callable[[Chart, Caller, Step, Tx], Done]] = {
+    "DELETE": _delete,
+    "POST": _post,
+    "PUT": _put,
+    "GET": _get,
+    "HEAD": _get,
+}
+
+
+def _written(chart: Chart, done: Done, preferences: Preferences) -> bytes:
+    if done.body:
+        return bundle.response(done.status, done.row, chart.fhir_url, done.body)
+    wanted = preferences.stated and preferences.returns == "representation"
+    shown = done.row.body if wanted and done.row is not None else b""
+    return bundle.response(done.status, done.row, chart.fhir_url, shown)
+
+
+def _detail(read: Sequence[Entry], done: Sequence[Done]) -> str:
+    """What was touched, for the audit: `POST Patient/1 · …`."""
+    named = [
+        f"{entry.method} {d.row.type}/{d.row.id}" if d.row is not None else f"{entry.method} {entry.type}"
+        for entry, d in zip(read, done, strict=True)
+    ]
+    return " · ".join(named)

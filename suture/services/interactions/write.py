@@ -1,0 +1,185 @@
+"""Create, update and delete, plain and conditional (https://hl7.org/fhir/R4/http.html#create).
+
+Each write is checked and indexed before the transaction; inside it stand only the decision and the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import suture.services.interactions.guard as guard
+from suture.access import policy
+from suture.access.caller import Caller
+from suture.access.policy import Reach
+from suture.clock import new_id
+from suture.errors import Forbidden, Invalid, PreconditionFailed
+from suture.services.interactions.chart import Access, Chart
+from suture.services.interactions.find import Criteria, one
+from suture.services.interactions.incoming import Incoming, accept, require_id, require_type
+from suture.services.interactions.rules import Conditions
+from suture.store import resources
+from suture.store.connection import Tx
+from suture.store.resources import Row
+
+Pairs = Sequence[tuple[str, str]]
+Body = bytes | dict[str, Any]
+NO_CONDITIONS = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a write came to; without a row there was nothing to do."""
+
+    status: int
+    row: Row | None = None
+
+
+async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_exist: str = "") -> Outcome:
+    """201 with a new id; with If-None-Exist 200 and the one that is there, 412 when there are several."""
+    require_type(type)
+    async with chart.access(caller, "create", type) as access:
+        policy.require(caller, "create", type)
+        criteria = Criteria.read(chart, caller, type, if_none_exist) if if_none_exist else None
+        incoming, id = _accept(chart, body, type), new_id(chart.clock)
+        require_own(caller, "create", incoming, id)
+        return await _write(chart, access, lambda tx: creating(tx, incoming, id, criteria))
+
+
+def creating(tx: Tx, incoming: Incoming, id: str, criteria: Criteria | None = None) -> Outcome:
+    """The part of a create that runs inside the transaction."""
+    found = one(tx, criteria) if criteria else None
+    if found is not None:
+        return Outcome(200, found)
+    return Outcome(
+        201, resources.put(tx, incoming.type, id, incoming.body, incoming.rows, method="POST", only_new=True)
+    )
+
+
+async def update(
+    chart: Chart, caller: Caller, type: str, id: str, body: Body, conditions: Conditions = NO_CONDITIONS
+) -> Outcome:
+    """200 with a new version (or the old one when nothing changed), 201 when the id is new."""
+    require_type(type)
+    async with chart.access(caller, "update", type, id) as access:
+        policy.require(caller, "update", type)
+        require_id(id)
+        version = conditions.version
+        incoming = _accept(chart, body, type, id)
+        return await _write(chart, access, lambda tx: updating(tx, caller, incoming, id, version, conditions.only_new))
+
+
+def updating(
+    tx: Tx, caller: Caller, incoming: Incoming, id: str, version: int | None = None, only_new: bool = False
+) -> Outcome:
+    """The part of an update that runs inside the transaction: judged before and after, then written."""
+    _require_before(tx, caller, incoming.type, id, only_new)
+    require_own(caller, "update", incoming, id)
+    row = resources.put(tx, incoming.type, id, incoming.body, incoming.rows, method="PUT", if_version=version)
+    return Outcome(201 if row.change == resources.CREATED else 200, row)
+
+
+def _require_before(tx: Tx, caller: Caller, type: str, id: str, only_new: bool) -> None:
+    """A caller bound to one patient updates what is there and its own; unknown and forbidden look the same."""
+    bound = policy.reach(caller, "update", type) is Reach.COMPARTMENT
+    if not bound and not only_new:
+        return
+    before = resources.read(tx, type, id)
+    if bound and (before is None or not guard.allowed(tx, caller, "update", before)):
+        raise guard.unknown(type)
+    if only_new and before is not None and not before.deleted:
+        raise PreconditionFailed("there is one already", where=type, mend="Leave out If-None-Match, or read it first.")
+
+
+async def update_where(
+    chart: Chart, caller: Caller, type: str, pairs: Pairs, body: Body, conditions: Conditions = NO_CONDITIONS
+) -> Outcome:
+    """Updates the one that the search finds; creates when it finds none; 412 when it finds several."""
+    require_type(type)
+    async with chart.access(caller, "update", type) as access:
+        policy.require(caller, "update", type)
+        criteria = Criteria(chart, caller, type, pairs)
+        version = conditions.version
+        incoming = _accept(chart, body, type)
+        fresh = new_id(chart.clock)
+        return await _write(chart, access, lambda tx: _updating_where(tx, caller, incoming, criteria, fresh, version))
+
+
+def _updating_where(
+    tx: Tx, caller: Caller, incoming: Incoming, criteria: Criteria, fresh: str, version: int | None
+) -> Outcome:
+    found, sent = one(tx, criteria), incoming.resource.get("id")
+    if found is None and sent is None:
+        require_own(caller, "update", incoming, fresh)
+        row = resources.put(tx, incoming.type, fresh, incoming.body, incoming.rows, if_version=version, only_new=True)
+        return Outcome(201, row)
+    if found is not None and sent not in (None, found.id):
+        raise Invalid("the body's id is not the id of the one that was found", where=f"{incoming.type}.id")
+    return updating(tx, caller, incoming, found.id if found else str(sent), version)
+
+
+async def delete(chart: Chart, caller: Caller, type: str, id: str, conditions: Conditions = NO_CONDITIONS) -> Outcome:
+    """204, whether or not there was something to delete."""
+    require_type(type)
+    async with chart.access(caller, "delete", type, id) as access:
+        policy.require(caller, "delete", type)
+        version = conditions.version
+        return await _write(chart, access, lambda tx: deleting(tx, caller, type, id, version))
+
+
+def deleting(tx: Tx, caller: Caller, type: str, id: str, version: int | None = None) -> Outcome:
+    """The part of a delete that runs inside the transaction; what the caller may not see is left as it is."""
+    if policy.reach(caller, "delete", type) is Reach.COMPARTMENT:
+        before = resources.read(tx, type, id)
+        if before is None or not guard.allowed(tx, caller, "delete", before):
+            return Outcome(204)
+    return Outcome(204, resources.delete(tx, type, id, if_version=version))
+
+
+async def delete_where(
+    chart: Chart, caller: Caller, type: str, pairs: Pairs, conditions: Conditions = NO_CONDITIONS
+) -> Outcome:
+    """Deletes the one that the search finds; 412 when it finds several."""
+    require_type(type)
+    async with chart.access(caller, "delete", type) as access:
+        policy.require(caller, "delete", type)
+        criteria = Criteria(chart, caller, type, pairs)
+        version = conditions.version
+        return await _write(chart, access, lambda tx: deleting_where(tx, caller, criteria, version))
+
+
+def deleting_where(tx: Tx, caller: Caller, criteria: Criteria, version: int | None = None) -> Outcome:
+    """The part of a conditional delete that runs inside the transaction."""
+    found = one(tx, criteria)
+    return deleting(tx, caller, criteria.type, found.id, version) if found else Outcome(204)
+
+
+def require_own(caller: Caller, interaction: str, incoming: Incoming, id: str) -> None:
+    """Raises Forbidden when the new content would leave the caller's compartment."""
+    if policy.reach(caller, interaction, incoming.type) is Reach.EVERYTHING:
+        return
+    if not policy.allows(caller, interaction, incoming.type, {**incoming.resource, "id": id}):
+        raise Forbidden(
+            "the resource does not belong to the patient of this token",
+            where=incoming.type,
+            mend="Name that patient in it, or ask for a user/ or system/ scope.",
+        )
+
+
+def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming:
+    return accept(body, type, id, base=f"{chart.fhir_url}/", max_depth=chart.settings["fhir.max_depth"])
+
+
+async def _write(chart: Chart, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome:
+    """Runs the unit and its audit row in one commit."""
+
+    def both(tx: Tx) -> Outcome:
+        outcome = unit(tx)
+        if outcome.row is not None:
+            access.touched(outcome.row)
+        access.status = outcome.status
+        access.append(tx)
+        return outcome
+
+    return await chart.database.write(both)

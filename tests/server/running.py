@@ -1,0 +1,79 @@
+"""A whole server on a real socket, with keys for its callers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from suture import settings as settings_of
+from suture.access import people
+from suture.app import App, open_server
+from suture.server.log import Log
+from suture.store import audit
+
+FHIR = "application/fhir+json"
+
+
+@dataclass
+class Running:
+    """`http` calls as a caller who may do everything."""
+
+    app: App
+    http: httpx.AsyncClient
+    log: io.StringIO
+    url: str
+    made: list[str] = field(default_factory=list)
+
+    def key(self, scopes: str, patient: str = "", expires: int = 0) -> dict[str, str]:
+        """The header of a new client with these scopes."""
+        name = f"c{len(self.made)}"
+        self.made.append(name)
+        _, key = people.add_client(self.app.database, name, scopes, patient, expires)
+        return {"Authorization": f"Bearer {key}"}
+
+    async def put(self, resource: dict[str, Any]) -> httpx.Response:
+        found = await self.http.put(f"/fhir/{resource['resourceType']}/{resource['id']}", json=resource)
+        assert found.status_code in (200, 201), found.text
+        return found
+
+    def trail(self) -> list[audit.AuditRow]:
+        """All rows of the audit trail that are about the FHIR API, oldest first."""
+        rows = [entry.row for entry in reversed(audit.find(self.app.database.read, count=100_000))]
+        return [row for row in rows if row.what != "create-client"]
+
+
+@asynccontextmanager
+async def serving(folder: Path, **values: Any) -> AsyncIterator[Running]:
+    """A started server in a folder of its own, on a port of its own."""
+    settings = settings_of.read(folder, {}).with_values(
+        key_file=str(folder / "keys" / "test.key"), http__port=0, session__recheck=0.0, **values
+    )
+    app = open_server(settings)
+    log = io.StringIO()
+    app.log.__init__(app.clock, log)  # type: ignore[misc]
+    await app.start()
+    url = app.settings["http.base_url"]
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=20) as http:
+            running = Running(app, http, log, url)
+            http.headers.update(running.key("system/*.cruds"))
+            yield running
+    finally:
+        await app.stop()
+
+
+def outcome_of(response: httpx.Response) -> tuple[int, str, str]:
+    """Status, issue code and text of an OperationOutcome."""
+    body = response.json()
+    assert body["resourceType"] == "OperationOutcome", body
+    issue = body["issue"][0]
+    return response.status_code, issue["code"], issue["details"]["text"]
+
+
+__all__ = ["FHIR", "Log", "Running", "outcome_of", "serving"]
