@@ -17,10 +17,10 @@ from suture.mapping.loss import Unread
 from suture.mapping.model import Map
 from suture.mapping.runtime import BLANKS, NOTHING, NULL, OPEN, Run
 from suture.mapping.segments import fields
-from suture.mapping.tables import Table, coding
 from suture.mapping.walk import Stage, Walker
 from suture.standards.hl7v2 import message as v2_message
 from suture.standards.hl7v2 import structure
+from suture.standards.hl7v2.escapes import STANDARD, Separators
 from suture.standards.hl7v2.message import Message, Segment
 
 
@@ -34,6 +34,7 @@ class Result:
     unread: list[str]  # fields that no row read
     compiled: Compiled = field(repr=False)
     doubts: dict[int, str] = field(default_factory=dict, repr=False)
+    lost: bool = False  # whether parts of datatypes are unread, too
 
     @property
     def lineage(self) -> list[Lineage]:
@@ -48,34 +49,54 @@ class Result:
     @property
     def loss(self) -> list[str]:
         """Places of the source that hold something and that no row read."""
-        if not self.compiled.unit.loses:
+        if not self.lost:
             return self.unread
         return self.unread + lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix)[2]
 
 
-class Compiled:
-    """A map as Python; `text` is its source."""
+class Variant:
+    """The Python of a map; one for messages with escape sequences, one (faster) for those without."""
 
-    def __init__(self, made: Map) -> None:
-        self.map = made
-        self.unit = Unit()
-        self.stage: Stage | None = None
+    def __init__(self, made: Map, *, escapes: bool) -> None:
+        self.unit = Unit(escapes=escapes)
         namespace = {**NAMESPACE, **{f"F_{f.name}": f.work for f in REGISTRY.values()}}
         if made.kind == "message":
-            stage = generate_messages.write(self.unit, made)
+            written = generate_messages.write(self.unit, made)
+            name = written.rows
         else:
             generate_messages.specify(self.unit, made)
             name = generate.function(self.unit, made)
         self.text = "\n".join(self.unit.lines)
         namespace |= self.unit.constants
         exec(compile_source(self.text, made.name), namespace)  # noqa: S102 - our own generated source
-        if made.kind == "message":
-            self.stage = generate_messages.bind(stage, namespace)
-            self.rows = namespace[stage.rows] if stage.rows else None
-        else:
-            self.function = namespace[name]
+        self.function: Any = namespace[name] if name else None  # of a message map: the rows of the Bundle itself
+        self.stage = generate_messages.bind(written, namespace) if made.kind == "message" else Stage("")
+
+
+class Compiled:
+    """A map, ready to run."""
+
+    def __init__(self, made: Map) -> None:
+        self.map = made
+        self.plain = Variant(made, escapes=False)
+        self.unit = self.plain.unit
         self.unread = Unread(made, self.unit)
         self.prefix = "Bundle" if made.kind == "message" else "" if made.target == "json" else made.target
+        self._escaped: Variant | None = None
+
+    @property
+    def text(self) -> str:
+        """The Python."""
+        return self.escaped.text
+
+    @property
+    def escaped(self) -> Variant:
+        if self._escaped is None:
+            self._escaped = Variant(self.map, escapes=True)
+        return self._escaped
+
+    def variant(self, text: str) -> Variant:
+        return self.escaped if "\\" in text or NULL in text else self.plain
 
     def run(self, content: Any, context: Context | None = None) -> Result:
         """Maps a message (or segment, text of a datatype, JSON); raises Unmapped when the source has not what the map needs."""
@@ -86,18 +107,21 @@ class Compiled:
         if kind == "segment":
             return self._segment(content, run)
         if kind == "datatype":
-            value = self.function((str(content) + "^" * 30).split("^"), run, run.trace.append)
-            return Result(value, {}, run.trace, [], self, run.doubts)
+            text = str(content)
+            value = self.variant(text).function((text + "^" * 30).split("^"), run, run.trace.append)
+            return self._result(value, {}, [], run)
         run.root = content
-        return Result(
-            self.function(content, run, run.trace.append), {}, run.trace, self.unread.json(content), self, run.doubts
-        )
+        value = self.plain.function(content, run, run.trace.append)
+        return self._result(value, {}, self.unread.json(content), run)
+
+    def _result(self, value: Any, merges: dict[str, dict[str, Any]], unread: list[str], run: Run) -> Result:
+        return Result(value, merges, run.trace, unread, self, run.doubts, run.lost)
 
     def _segment(self, content: Any, run: Run) -> Result:
         name = self.map.source_name
         widths = self.unit.widths
         if isinstance(content, Segment):
-            segment = content
+            segment, text = content, content.text
         else:
             message = _message(content)
             found = message.segment(name)
@@ -105,34 +129,40 @@ class Compiled:
                 raise Unmapped(
                     f"the message has no {name}", where=name, mend=f"'{self.map.name}' maps a {name} segment."
                 )
-            segment = found
-            if len(widths) > 1:
+            segment, text = found, message.text
+            if any(other != name for other in widths):
                 run.segments = {n: [fields(s, widths[n]) for s in message.all(n)] for n in widths}
                 run.scope = {n: all_[0] for n, all_ in run.segments.items() if all_}
         cut = fields(segment, widths.get(name, 0))
         made: dict[str, Any] = {"resourceType": self.map.target} if targets.is_resource(self.map.target) else {}
         run.host = made
-        self.function(cut, run, run.trace.append, made)
+        self._chosen(text, segment.separators).function(cut, run, run.trace.append, made)
         merges = {"": {"deletes": run.deletes, "snapshot": [], "keep": []}} if run.deletes else {}
-        return Result(made, merges, run.trace, self.unread.segment(name, cut), self, run.doubts)
+        return self._result(made, merges, self.unread.segment(name, cut), run)
+
+    def _chosen(self, text: str, separators: Separators) -> Variant:
+        """MSH-2 always holds the escape character; it is no escape sequence there."""
+        usual = separators[:5] == STANDARD[:5]
+        head = text.find(separators.field, 4) if text[:3] == "MSH" else 0
+        return self.plain if usual and text.find("\\", max(head, 0)) < 0 and NULL not in text else self.escaped
 
     def _message(self, message: Message, run: Run) -> Result:
-        assert self.stage is not None
         group = structure.groups(message, self.map.source_name)
         walker = Walker(run, self.unit.widths)
         walker.read(group)
+        variant = self._chosen(message.text, message.separators)
         header = walker.segments["MSH"][0]
         run.key = "|".join([run.context.source.id, header[3], header[4], header[10]] if len(header) > 10 else header)
         run.bundle = []
-        walker.walk(self.stage, group, {})
+        walker.walk(variant.stage, group, {})
         bundle: dict[str, Any] = {"resourceType": "Bundle", "type": self.map.bundle}
-        if self.rows is not None:
+        if variant.function is not None:
             run.scope = {name: found[0] for name, found in walker.segments.items()}
-            self.rows(run, run.trace.append, bundle)
+            variant.function(run, run.trace.append, bundle)
         if self.map.bundle not in ("transaction", "batch"):
             run.bundle = [{k: v for k, v in entry.items() if k != "request"} for entry in run.bundle]
         bundle["entry"] = run.bundle
-        return Result(bundle, run.merges, run.trace, self.unread.message(walker.segments), self, run.doubts)
+        return self._result(bundle, run.merges, self.unread.message(walker.segments), run)
 
 
 def compile(made: Map) -> Compiled:
@@ -195,10 +225,6 @@ def equal(found: list[Any], wanted: Any) -> bool | None:
     return None if not found else len(found) == 1 and found[0] == wanted
 
 
-def codings(table: Table, code: str | None) -> list[dict[str, Any]]:
-    return [coding(row) for row in table.find(code or "")]
-
-
 def nth_field(run: Run, name: str, number: int, field_: int) -> str:
     found = run.segments.get(name, ())
     if number > len(found) or field_ >= len(found[number - 1]):
@@ -212,6 +238,6 @@ NAMESPACE: dict[str, Any] = {
     "BLANKS": BLANKS, "NULL": NULL, "NOTHING": NOTHING, "OPEN": OPEN, "UNESCAPE": runtime.unescape, "VALUES": runtime.values,
     "ONE": one, "REP": runtime.repetition, "SUB": runtime.nth, "NTH": nth_field, "SAME": runtime.same, "AMONG": runtime.among,
     "EQUAL": equal, "WALK": runtime.walk, "FIRST": first, "EITHER": either, "PRESENT": present, "APPLY": apply, "TEXT": text_of,
-    "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "CODINGS": codings, "FAIL": runtime.fail,
+    "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "FAIL": runtime.fail,
     "DOUBT": Doubt, "HOLDS": engine.holds, "FIRST_OF": engine.first, "ALL_OF": engine.everything, "Decimal": Decimal,
 }  # fmt: skip

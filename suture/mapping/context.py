@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 # the namespace of every id a map makes: uuid5(URL, "https://suture.health/maps")
 NAMESPACE = bytes.fromhex("6f1e0d8a3a3c5f7e9b1d2c4a5e6f7081")
@@ -32,6 +33,7 @@ class Source:
     authorities: Mapping[str, str] = field(default_factory=dict)  # assigning authority -> system
     coding_systems: Mapping[str, str] = field(default_factory=dict)  # name of a code system -> URI
     country: str = "US"  # of telephone numbers without a country code
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # names already looked up
 
     @property
     def own(self) -> str:

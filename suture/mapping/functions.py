@@ -306,6 +306,8 @@ def e164(text: str, source: Source, country: str = "") -> str | None:
 
 # --- who numbers, who names
 
+MOST_NAMES = 4096
+
 
 @function(
     "The system of an assigning authority (HD): the source's table, else its universal id, else the source's own; none is the source's own.",
@@ -313,10 +315,24 @@ def e164(text: str, source: Source, country: str = "") -> str | None:
     ("HOSP&2.16.840.1.1&ISO", "urn:oid:2.16.840.1.1"), ("", "urn:suture:source:source"), ("^https://example.org/mrn^URI", "https://example.org/mrn"),
     takes="parts", of_nothing=True,
 )  # fmt: skip
-def system(text: str, source: Source) -> str | Doubt:
+def system(text: str, source: Source) -> Any:
+    return _remembered("system " + text, source, lambda: _system(text, source))
+
+
+def _system(text: str, source: Source) -> str | Doubt:
     parts = [unescape(part).strip() for part in re.split(r"[\^&]", text)] + ["", "", ""]
     found, sure = systems.authority(parts[0], parts[1], parts[2], source)
     return found if sure else Doubt(found, "an assigning authority that the source's table does not know")
+
+
+def _remembered(key: str, source: Source, work: Callable[[], Any]) -> Any:
+    """Names come again and again; a stranger can't fill the memory with them."""
+    found = source.memo.get(key)
+    if found is None:
+        if len(source.memo) > MOST_NAMES:
+            source.memo.clear()
+        found = source.memo[key] = work()
+    return found
 
 
 @function(
@@ -325,7 +341,11 @@ def system(text: str, source: Source) -> str | Doubt:
     ("LN", "http://loinc.org"), ("HL70001", "http://terminology.hl7.org/CodeSystem/v2-0001"), ("L", "urn:suture:source:source:code:L"),
     ("2.16.840.1.113883.6.1", "urn:oid:2.16.840.1.113883.6.1"),
 )  # fmt: skip
-def coding_system(text: str, source: Source) -> str | Doubt:
+def coding_system(text: str, source: Source) -> Any:
+    return _remembered("code " + text, source, lambda: _coding_system(text, source))
+
+
+def _coding_system(text: str, source: Source) -> str | Doubt:
     found, sure = systems.coding_system(text.strip(), source)
     return found if sure else Doubt(found, "a code system's name that nobody knows")
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from suture.mapping import checks, locations, origins, targets
 from suture.mapping.functions import REGISTRY
 from suture.mapping.generate_changes import Changes
-from suture.mapping.generate_expressions import Writer, constant
+from suture.mapping.generate_expressions import Writer, constant, pad
 from suture.mapping.generate_lines import Site, Unit
 from suture.mapping.locations import Location
 from suture.mapping.model import MISSING, Expression, Map, Row
@@ -66,19 +66,24 @@ class Function(Changes):
         elif row.where and isinstance(row.source[0].tree, tree.Location):
             self._picked(row)
         else:
-            raw = self._raw_source(row)
-            self.line(f"x = {raw}")
+            self.line(f"x = {self._raw_source(row)}")
         if self._of_nothing(row):
-            with self.block("if x is None or x == NULL:"):
-                self.line("x = ''")
+            if self.unit.escapes or self.writer.frame.json:
+                self.line("if x is None or x == NULL: x = ''")
             self._changed(row, found, event, "0")
             return
         with self.block(f"if {self._there()}:"):
+            location = self._location(row.source[0]) if len(row.source) == 1 and not row.where else None
+            if location is not None and not self._takes_raw(row):
+                for statement in self.writer.refine(location):
+                    self.line(statement)
             self._changed(row, found, event, "0")
         self._absent(row, found, event)
 
     def _there(self) -> str:
-        return "x is not None and x != ''" if self.writer.frame.json else "x and x != NULL"
+        if self.writer.frame.json:
+            return "x is not None and x != ''"
+        return "x and x != NULL" if self.unit.escapes else "x"
 
     def _part(self, expression: Expression) -> str:
         text = self.value(expression)
@@ -86,17 +91,19 @@ class Function(Changes):
 
     def _raw_source(self, row: Row) -> str:
         """The value, or the field as written where a map or function takes its parts."""
-        takes_raw = bool(row.using or row.rows or self._takes_parts(row))
+        if len(row.source) == 1:
+            location = self._location(row.source[0])
+            return self.writer.raw(location) if location else self.value(row.source[0])
         found = []
         for expression in row.source:
-            if takes_raw and isinstance(expression.tree, tree.Location):
-                location = locations.read(expression.tree.text)
-                found.append(self.writer.raw(location) if location else "''")
-            else:
-                found.append(self.value(expression))
-        if self.writer.frame.json and len(found) > 1:
-            return f"EITHER({', '.join(found)})"
-        return found[0] if len(found) == 1 else "(" + " or ".join(found) + ")"
+            location = self._location(expression) if self._takes_raw(row) else None
+            found.append(self.writer.present(self.writer.raw(location) if location else self.value(expression)))
+        if self.writer.frame.json:
+            return f"EITHER({', '.join(self.value(e) for e in row.source)})"
+        return "(" + " or ".join(found) + ")"
+
+    def _takes_raw(self, row: Row) -> bool:
+        return bool(row.using or row.rows or self._takes_parts(row))
 
     def _picked(self, row: Row) -> None:
         """`from` with `where`: the first repetition that fulfils it."""
@@ -107,7 +114,7 @@ class Function(Changes):
 
     def _item(self, row: Row, location: Location | None) -> str:
         """A repetition: as written where its parts are wanted, else its text."""
-        if location is None or row.using or row.rows or self._takes_parts(row):
+        if location is None or self._takes_raw(row):
             return "q"
         type_ = origins.find(location, self.writer.frame).type
         return self.writer.leaf("q", type_, inside=bool(location.component))
@@ -132,11 +139,11 @@ class Function(Changes):
         type_ = origins.find(location, outer.frame).type
         mark = "&" if location.component else "^"
         with self.block(f"for n, q in enumerate({raw}):"):
-            self.writer = Writer(outer.frame.within(type_), self.reads, {type_: variable, **outer.names})
-            with self.block("if not q or q == NULL:"):
-                self.line("continue")
+            names = {type_: variable, **outer.names}
+            self.writer = Writer(outer.frame.within(type_), self.reads, names, outer.escapes)
+            self.line("if not q or q == NULL: continue" if self.unit.escapes else "if not q: continue")
             if row.where or row.rows:
-                self.line(f"{variable} = (q + {mark * 30!r}).split({mark!r})")
+                self.line(f"{variable} = (q + {pad(mark, type_)}).split({mark!r})")
             yield from self._filtered(row)
         self.writer = outer
 
@@ -160,9 +167,10 @@ class Function(Changes):
         if location is not None and location.of_segment and self._deletable(row, found):
             whole = self.writer.field(location)
             self.writer.read(location)
-            with self.block(f"if {whole} == NULL:"):
-                self._delete(row, found)
-            with self.block(f"elif {whole}:"), self._loop(row, row.each):
+            if self.unit.escapes:
+                with self.block(f"if {whole} == NULL:"):
+                    self._delete(row, found)
+            with self.block(f"{'elif' if self.unit.escapes else 'if'} {whole}:"), self._loop(row, row.each):
                 self.line(f"x = {self._item(row, location)}")
                 self._changed(row, found, event, "n")
             return
@@ -200,7 +208,7 @@ class Function(Changes):
 
     def _absent(self, row: Row, found: tuple[Place, ...], event: int) -> None:
         """What happens when the source is absent or null."""
-        if self._deletable(row, found) and row.source and not row.where:
+        if self.unit.escapes and self._deletable(row, found) and row.source and not row.where:
             with self.block("elif x == NULL:"):
                 self._delete(row, found)
         if row.default is not MISSING:
@@ -222,12 +230,12 @@ class Function(Changes):
         unread = [n for n in range(1, count + 1) if n not in self.reads.parts | ignored]
         if not unread or 0 in self.reads.parts:
             return
-        self.unit.loses = True
         with self.block("if " + " or ".join(f"p[{n - 1}]" for n in unread) + ":"):
             for n in unread:
                 site = self.unit.site(Site("loss", self.id, "", f"{self.map.source_name}.{n}"))
-                with self.block(f"if p[{n - 1}] not in NOTHING:"):
+                with self.block(f"if p[{n - 1}] not in NOTHING:" if self.unit.escapes else f"if p[{n - 1}]:"):
                     self.line(f"t({site})")
+                    self.line("r.lost = True")
 
     def head(self) -> list[str]:
         cut = [f"    {name} = {how}" for name, how in self.reads.splits.items() if name.startswith("s_")]

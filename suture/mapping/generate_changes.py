@@ -8,7 +8,7 @@ from typing import Any
 from suture.mapping import checks, targets
 from suture.mapping.context import Source
 from suture.mapping.functions import REGISTRY
-from suture.mapping.generate_expressions import constant
+from suture.mapping.generate_expressions import constant, pad
 from suture.mapping.generate_lines import Site
 from suture.mapping.generate_writes import Writes
 from suture.mapping.locations import Location
@@ -94,7 +94,7 @@ class Changes(Writes):
         if spawned:
             self.line("t(OPEN)")
         if used.kind == "datatype":
-            self.line(f"y = {function}((x + {mark * 30!r}).split({mark!r}), r, t)")
+            self.line(f"y = {function}((x + {pad(mark, used.source_name)}).split({mark!r}), r, t)")
         else:
             self.line(f"y = {function}(x, r, t)")
         if spawned:
@@ -108,11 +108,13 @@ class Changes(Writes):
 
     def _called(self, row: Row, found: tuple[Place, ...], event: int, repetition: str) -> None:
         json = self.writer.frame.json
-        self.line("y = x" if not json else "y = TEXT(x)")
+        if json:
+            self.line("y = TEXT(x)")
         for number, call in enumerate(row.calls):
             f = REGISTRY[call.name]
             arguments = "".join(f", {a!r}" for a in call.arguments)
-            work = f"y = F_{f.name}(y, r.context.source{arguments})"
+            given = "y" if number or json else "x"
+            work = f"y = F_{f.name}({given}, r.context.source{arguments})"
             self.line(f"if y is not None: {work}" if number or json else work)
             if f.name in ("system", "coding_system"):
                 with self.block("if y.__class__ is DOUBT:"):
@@ -164,12 +166,12 @@ class Changes(Writes):
         if self.writer.frame.json:
             self.line("x = TEXT(x)")
         if row.kind in ("Coding", "CodeableConcept") and not row.column:
-            name = self.unit.constant("T", table)
-            self.line(f"y = CODINGS({name}, x)")
-            if row.kind == "CodeableConcept":
-                self.line("y = {'coding': y} if y else None")
-            else:
-                self.line("y = y[0] if y else None")
+            known = self._codings(table)
+            name = self.unit.constant("D", known)
+            other = f", {name}.get('*')" if "*" in known else ""
+            made = "{'coding': [{**c} for c in y]}" if row.kind == "CodeableConcept" else "{**y[0]}"
+            self.line(f"y = {name}.get(x{other})")
+            self.line(f"if y is not None: y = {made}")
         else:
             column = self._column(table, row)
             name = self.unit.constant("D", column)
@@ -177,6 +179,10 @@ class Changes(Writes):
             self.line(f"y = {name}.get(x{other})")
         with self.block("if y is None:"):
             self._missed(row, event, kept="x")
+
+    def _codings(self, table: Table) -> dict[str, Any]:
+        found: dict[str, Any] = self.unit.specs.setdefault(f"codings {id(table)}", table.codings())
+        return found
 
     def _column(self, table: Table, row: Row) -> dict[str, Any]:
         key = (id(table), row.column or "to", row.kind)

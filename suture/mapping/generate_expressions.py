@@ -12,6 +12,7 @@ from suture.mapping.locations import Location
 from suture.mapping.model import Expression
 from suture.mapping.origins import Frame
 from suture.standards.fhir.fhirpath import tree
+from suture.standards.hl7v2 import tables as v2
 
 WHOLE = ("TX", "FT", "ST", origins.VARIES, "")  # primitives that are read with everything that stands in them
 NAME = re.compile(r"[a-z_][A-Za-z0-9_]*")
@@ -40,6 +41,7 @@ class Writer:
     frame: Frame
     reads: Reads
     names: dict[str, str] = field(default_factory=dict)  # datatype at hand -> variable of its parts
+    escapes: bool = True  # whether the message may hold escape sequences or nulls
 
     # --- texts
 
@@ -78,9 +80,12 @@ class Writer:
         if not location.component:
             return first
         name = f"c_{location.root}_{location.nth}_{location.field}_{location.repetition}"
-        self.reads.splits[name] = f"({first} + {'^' * 30!r}).split('^') if {whole} else BLANKS"
+        self.reads.splits[name] = f"({first} + {self._pad(location)}).split('^') if {whole} else BLANKS"
         text = f"{name}[{location.component - 1}]"
         return f"SUB({text}, '&', {location.subcomponent})" if location.subcomponent else text
+
+    def _pad(self, location: Location) -> str:
+        return pad("^", origins.find(Location(location.root, field=location.field), self.frame).type)
 
     def _part(self, location: Location) -> str:
         variable = self._at_hand(location.root)
@@ -102,18 +107,36 @@ class Writer:
         """The text at a location: its first part where it has several, unescaped; '' when absent."""
         raw = self.raw(location)
         if location.subcomponent:
-            return _unescaped(raw)
+            return self._unescaped(raw)
         return self.leaf(raw, origins.find(location, self.frame).type, inside=bool(location.component))
 
     def leaf(self, raw: str, type_: str, *, inside: bool) -> str:
         """The text in something written: the first part where it has several."""
+        for mark in self.marks(type_, inside=inside):
+            raw = f"(w if '{mark}' not in (w := {raw}) else w.partition('{mark}')[0])"
+        return self._unescaped(raw)
+
+    def marks(self, type_: str, *, inside: bool) -> list[str]:
+        """The separators behind which a text of that type ends."""
         if type_ in WHOLE:
-            return _unescaped(raw)
-        mark = "&" if inside else "^"
-        raw = f"(w if '{mark}' not in (w := {raw}) else w.partition('{mark}')[0])"
-        if not inside and origins.composite(type_) and type_ not in ("CWE", "CE"):
-            raw = f"(w if '&' not in (w := {raw}) else w.partition('&')[0])"
-        return _unescaped(raw)
+            return []
+        if origins.composite(type_):
+            return ["&"] if inside else ["^"] if type_ in ("CWE", "CE") else ["^", "&"]
+        return [] if inside else ["^"]
+
+    def refine(self, location: Location) -> list[str]:
+        """Statements that make `x`, as written, the text at a location."""
+        type_ = origins.find(location, self.frame).type
+        marks = [] if location.subcomponent else self.marks(type_, inside=bool(location.component))
+        made = [f"if '{mark}' in x: x = x.partition('{mark}')[0]" for mark in marks]
+        return made + (["if '\\\\' in x: x = UNESCAPE(x)"] if self.escapes else [])
+
+    def present(self, text: str) -> str:
+        """Python in which HL7's null is nothing."""
+        return f"PRESENT({text})" if self.escapes else text
+
+    def _unescaped(self, raw: str) -> str:
+        return f"(v if '\\\\' not in (v := {raw}) else UNESCAPE(v))" if self.escapes else raw
 
     def all(self, location: Location) -> str:
         """The list of all texts at a location."""
@@ -151,7 +174,7 @@ class Writer:
     def _joined(self, node: tree.Syntax) -> str:
         if self.frame.json and not isinstance(node, tree.Literal):
             raise NotSimple
-        return f"PRESENT({self.value(node)})" if isinstance(node, tree.Location) else self.value(node)
+        return self.present(self.value(node)) if isinstance(node, tree.Location) else self.value(node)
 
     def _call(self, node: tree.Call) -> str:
         if node.name == "iif" and node.source is None and len(node.arguments) == 3:
@@ -242,7 +265,7 @@ class Writer:
                 found = f"SAME({self.all(location)}, {wanted!r})"
                 return (found if operator == "=" else f"(not {found})"), True
             if wanted in ("", '""'):
-                return f"(PRESENT({self.text(location)}) {'==' if operator == '=' else '!='} {wanted!r})", True
+                return f"({self.present(self.text(location))} {'==' if operator == '=' else '!='} {wanted!r})", True
             return f"({self.text(location)} {'==' if operator == '=' else '!='} {wanted!r})", True
         if self.frame.json and wanted and isinstance(left, tree.Member | tree.Index):
             found = f"EQUAL({self.path(left)}, {wanted!r})"
@@ -258,7 +281,7 @@ class Writer:
         location, known = _located(left), "{" + ", ".join(repr(one) for one in wanted) + "}"
         if self.repeats(location):
             return f"AMONG({self.all(location)}, {known})", True
-        return f"(PRESENT({self.text(location)}) in {known})", True
+        return f"({self.present(self.text(location))} in {known})", True
 
     def _length(self, left: tree.Syntax, operator: str, right: tree.Syntax) -> tuple[str, bool]:
         if not isinstance(right, tree.Literal) or not _whole(right):
@@ -269,7 +292,7 @@ class Writer:
         if left.name == "count":
             return f"(len({self.all(location)}) {operator} {right.values[0]})", True
         if left.name == "length" and not self.repeats(location):
-            return f"(0 < len(PRESENT({self.text(location)})) {operator} {right.values[0]})", False
+            return f"(0 < len({self.present(self.text(location))}) {operator} {right.values[0]})", False
         raise NotSimple
 
     def _test(self, node: tree.Call) -> tuple[str, bool]:
@@ -289,6 +312,8 @@ class Writer:
             location = _located(source)
             if self.repeats(location):
                 return f"({'' if wanted else 'not '}{self.all(location)})"
+            if not self.escapes:
+                return self.text(location) if wanted else f"(not {self.text(location)})"
             return f"({self.text(location)} {'not in' if wanted else 'in'} NOTHING)"
         if self.frame.json:
             return f"({'' if wanted else 'not '}{self.path(source)})"
@@ -302,14 +327,15 @@ class Writer:
         wanted = argument.values[0]
         if not isinstance(wanted, str) or not wanted:
             raise NotSimple
-        text = f"PRESENT({self.text(location)})"
+        text = self.present(self.text(location))
         if node.name == "contains":
             return f"({wanted!r} in {text})"
         return f"({text}.{node.name.lower()}({wanted!r}))"
 
 
-def _unescaped(raw: str) -> str:
-    return f"(v if '\\\\' not in (v := {raw}) else UNESCAPE(v))"
+def pad(mark: str, type_: str = "") -> str:
+    """Enough separators that every part of the datatype is there."""
+    return repr(mark * max(len(v2.components(type_)), 5) if v2.components(type_) else mark * 30)
 
 
 def _located(node: tree.Location) -> Location:

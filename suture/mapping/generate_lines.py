@@ -43,7 +43,7 @@ class Unit:
     fields: dict[str, dict[int, set[int] | None]] = field(default_factory=dict)
     specs: dict[str, Any] = field(default_factory=dict)
     fed: dict[str, list[Map]] = field(default_factory=dict)  # segment -> maps that read it
-    loses: bool = False  # whether some datatype map leaves parts unread
+    escapes: bool = True  # whether the message may hold escape sequences or nulls
     counter: int = 0
 
     def fresh(self, stem: str) -> str:
@@ -86,9 +86,10 @@ class Lines:
         self.body: list[str] = []
         self.depth = 1
         self.locals: list[str] = []
+        self.holders: dict[tuple[str, ...], str] = {}
         self.labels: dict[tuple[str, ...], str] = {}
         self.reads = Reads()
-        self.writer = Writer(frame, self.reads)
+        self.writer = Writer(frame, self.reads, escapes=unit.escapes)
         self.written = {row.to[0].name for row in rows}
 
     def line(self, text: str) -> None:
@@ -142,6 +143,8 @@ class Lines:
         )
         if row.set is not MISSING:
             source = row.when.text if row.when else ""
+        if row.reference:
+            source = f"entry {row.reference}"
         return Site("row", self.id, row.id, source, found, bool(row.each), callee=self._callee(row))
 
     def _callee(self, row: Row) -> str:

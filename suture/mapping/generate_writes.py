@@ -39,14 +39,14 @@ class Writes(Lines):
             self.line("o = {**y, **o}")
         else:
             self.line("o.update(y)")
+        for name in self.holders.values():
+            self.line(f"{name} = None")
 
     def _holder(self, holder: str, place: Place, way: tuple[str, ...]) -> str:
-        name = self.unit.fresh("d")
         if not place.many:
-            self.line(f"{name} = {holder}.get({place.key!r})")
-            with self.block(f"if {name} is None:"):
-                self.line(f"{name} = {holder}[{place.key!r}] = {{}}")
-        elif place.step.url and not place.step.new:
+            return self._object(holder, place, way)
+        name = self.unit.fresh("d")
+        if place.step.url and not place.step.new:
             self.line(f"{name} = EXTENSION({holder}, {place.key!r}, {place.step.url!r})")
         elif place.step.new:
             start = f"{{'url': {place.step.url!r}}}" if place.step.url else "{}"
@@ -57,6 +57,24 @@ class Writes(Lines):
             with self.block(f"if {name} is None:"):
                 self.line(f"{name} = {{}}")
                 self.line(f"{holder}.setdefault({place.key!r}, []).append({name})")
+        return name
+
+    def _object(self, holder: str, place: Place, way: tuple[str, ...]) -> str:
+        """The variable of an object on the way; looked for once in a run of the function."""
+        shared = not any(step.endswith("[]") for step in way[:-1])
+        name = self.holders.get(way) if shared else None
+        if name is None:
+            name = self.unit.fresh("d")
+            if shared:
+                self.holders[way] = name
+                self.locals.append(name)
+        if shared:
+            self.line(f"if {name} is None:")
+            self.depth += 1
+        self.line(f"{name} = {holder}.get({place.key!r})")
+        self.line(f"if {name} is None: {name} = {holder}[{place.key!r}] = {{}}")
+        if shared:
+            self.depth -= 1
         return name
 
     def _label(self, way: tuple[str, ...]) -> str:
@@ -79,6 +97,9 @@ class Writes(Lines):
             for other in self._others(found):
                 self.line(f"{holder}.pop({other!r}, None)")
             self.line(f"{holder}[{place.key!r}] = y")
+            for known, name in self.holders.items():
+                if known[: len(way)] == way:
+                    self.line(f"{name} = None")  # it is another object now
         elif place.step.new:
             self.line(f"{holder}.setdefault({place.key!r}, []).append(y)")
         else:

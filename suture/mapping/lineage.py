@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from suture.mapping import locations
 from suture.mapping.generate_lines import Site
-from suture.mapping.runtime import CLOSE, CONTAINED, OPEN, SHIFT, VOID
+from suture.mapping.runtime import CLOSE, CONTAINED, OPEN, REOPEN, SHIFT, VOID
 from suture.mapping.targets import Place
 
 MASK = (1 << SHIFT) - 1
@@ -72,6 +72,10 @@ def tell(
             stack.append(Told([Level("*", HERE, _source(stack[-1]), {})], segment=stack[-1].segment))
         elif event == VOID:
             _void(stack)
+        elif event <= REOPEN:
+            number = REOPEN - event
+            target = f"Bundle.entry[{number}].resource"
+            stack.append(Told([Level("*", target, "", counts.setdefault(number, {}))]))
         else:
             _close(stack, event, counts)
     while len(stack) > 1:
@@ -89,6 +93,7 @@ def _close(stack: list[Told], event: int, counts: dict[int, dict[str, int]]) -> 
     if event == CONTAINED:
         _merge(stack, f"{stack[-2].levels[0].target}.contained")
     else:
+        counts.setdefault(CLOSE - event, stack[-1].levels[0].counts)
         _merge(stack, f"Bundle.entry[{CLOSE - event}].resource")
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from suture.mapping import locations
 from suture.mapping.generate_lines import Unit
-from suture.mapping.model import Map
+from suture.mapping.model import Map, Row
 from suture.mapping.runtime import NOTHING
+from suture.standards.fhir.fhirpath import tree
 from suture.standards.hl7v2 import tables as v2
 
 MOST = 200  # places told of one JSON document
@@ -111,45 +112,58 @@ def _json_paths(made: Map) -> list[Way]:
     return _row_paths(made, made.rows, (), {made.name})
 
 
-def _row_paths(made: Map, rows: list[Any], start: Way, seen: set[str]) -> list[Way]:
+def _row_paths(made: Map, rows: list[Row], start: Way, seen: set[str]) -> list[Way]:
     found: list[Way] = []
     for row in rows:
-        own = [_ways(e.tree, start) for _, e in row.expressions()]
-        flat = [way for ways in own for way in ways]
-        inner = _ways(row.each.tree, start) if row.each else [w for e in row.source for w in _ways(e.tree, start)]
-        if row.rows:
-            for way in inner:
-                found += _row_paths(made, row.rows, way, seen)
-            found += [w for w in flat if w not in inner]
-        elif row.using:
-            for used in (made.uses[name] for name in row.using.maps.values() if name in made.uses):
-                for way in inner:
-                    found += _row_paths(used, used.rows, way, seen | {used.name}) if used.name not in seen else [way]
-            found += [w for w in flat if w not in inner]
-        else:
-            found += flat
+        main = [row.each] if row.each else list(row.source)
+        items = [_path(e.tree, start, found) for e in main]
+        if row.where:
+            for item in items:
+                _all_paths(row.where.tree, item if item is not None else start, found)
+        for expression in [*row.concat, *([row.when] if row.when else [])]:
+            _all_paths(expression.tree, start, found)
+        below = [(made, row.rows)] if row.rows else _below(made, row, seen)
+        for item in items:
+            if item is None:
+                continue
+            if not below:
+                found.append(item)
+            for used, inner in below:
+                found += _row_paths(used, inner, item, seen | {used.name})
     return found
 
 
-def _ways(node: Any, start: Way) -> list[Way]:
-    """The paths an expression walks: a plain chain of names, and whatever else is in it from the start."""
-    names: list[str] = []
-    at = node
-    while type(at).__name__ in ("Member", "Index") or (type(at).__name__ == "Call" and at.source is not None):
-        if type(at).__name__ == "Member":
-            names.insert(0, at.name)
-        at = at.source
-        if at is None:
-            return [(*start, *names), *_arguments(node, start)]
-    if type(at).__name__ == "External" and at.name == "root":
-        return [tuple(names)]
-    if type(at).__name__ == "Special":
-        return [(*start, *names)]
-    return [way for part in node.parts() for way in _ways(part, start)]
+def _below(made: Map, row: Row, seen: set[str]) -> list[tuple[Map, list[Row]]]:
+    names = row.using.maps.values() if row.using else ()
+    return [(made.uses[n], made.uses[n].rows) for n in names if n in made.uses and made.uses[n].name not in seen]
 
 
-def _arguments(node: Any, start: Way) -> list[Way]:
-    return []
+def _path(node: tree.Syntax | None, start: Way, found: list[Way]) -> Way | None:
+    """The way a chain of names walks; conditions inside it go to `found`. None: it is no such chain."""
+    if isinstance(node, tree.Member):
+        before = _path(node.source, start, found) if node.source else start
+        return None if before is None else (*before, node.name)
+    if isinstance(node, tree.Index):
+        return _path(node.source, start, found)
+    if isinstance(node, tree.External) and node.name == "root":
+        return ()
+    if isinstance(node, tree.Special):
+        return start
+    if isinstance(node, tree.Call):
+        before = _path(node.source, start, found) if node.source else start
+        for argument in node.arguments:
+            _all_paths(argument, before if before is not None else start, found)
+        return before
+    if node is not None:
+        for part in node.parts():
+            _all_paths(part, start, found)
+    return None
+
+
+def _all_paths(node: tree.Syntax, start: Way, found: list[Way]) -> None:
+    way = _path(node, start, found)
+    if way is not None:
+        found.append(way)
 
 
 def _walk(value: Any, way: Way, read: list[Way], found: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ NULL = '""'
 NOTHING = ("", NULL)
 SHIFT = 20  # an event is site << SHIFT | repetition
 VOID, OPEN, CONTAINED, CLOSE = -1, -2, -3, -16  # CLOSE - n: the entry became number n of the Bundle
+REOPEN = -(1 << 40)  # REOPEN - n: more is written into entry n
 
 __all__ = ["BLANKS", "NOTHING", "NULL", "unescape"]
 
@@ -55,6 +57,7 @@ class Run:
     host: dict[str, Any] = field(default_factory=dict)  # the resource that contains what has no identity
     deletes: list[dict[str, Any]] = field(default_factory=list)  # of the resource at hand
     later: list[Later] = field(default_factory=list)
+    lost: bool = False  # whether a part of a datatype was left unread
     doubts: dict[int, str] = field(default_factory=dict)  # site of a warning -> what is doubtful
 
     @property
@@ -118,8 +121,14 @@ def _labelled(target: str, made: dict[str, Any]) -> dict[str, Any]:
     return {"reference": target, "display": label} if label else {"reference": target}
 
 
+@lru_cache(1024)
+def _quoted(system: str) -> str:
+    return quote(system, safe=":/.")
+
+
 def _entry(url: str, made: dict[str, Any], spec: Spec, found: tuple[str, str]) -> dict[str, Any]:
-    query = f"identifier={quote(found[0], safe=':/.')}%7C{quote(found[1], safe='')}"
+    value = found[1] if found[1].isascii() and found[1].isalnum() else quote(found[1], safe="")
+    query = f"identifier={_quoted(found[0])}%7C{value}"
     if spec.write == "update":
         return {"fullUrl": url, "resource": made, "request": {"method": "PUT", "url": f"{spec.type}?{query}"}}
     if spec.write == "delete":

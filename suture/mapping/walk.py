@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from suture.mapping.runtime import CLOSE, OPEN, VOID, Run, Spec, identity
+from suture.mapping.runtime import CLOSE, OPEN, REOPEN, VOID, Run, Spec, identity
 from suture.mapping.segments import fields
 from suture.standards.hl7v2.structure import Group
 
@@ -184,11 +184,14 @@ class Walker:
     def _refer(self, start: int, own: Urls, outside: Urls, below: Urls) -> None:
         run = self.run
         t = run.trace.append
+        if start == len(run.later):
+            return
+        places = {id(entry["resource"]): n for n, entry in enumerate(run.bundle or ())}
         for name, event, write, holder, host, many in run.later[start:]:
             urls = own.get(name) or outside.get(name) or below.get(name) or []
-            number = next((n for n, e in enumerate(run.bundle or ()) if e["resource"] is host), -1)
+            number = places.get(id(host), -1)
             for url in dict.fromkeys(urls) if many else urls[:1]:
-                t(OPEN)
+                t(REOPEN - number if number >= 0 else OPEN)
                 t(event)
                 write({"reference": url}, holder)
                 t(CLOSE - number if number >= 0 else VOID)

@@ -74,7 +74,7 @@ class Connection:
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
         self.raw = raw
         self.shared = shared
-        self._execute = raw.execute
+        self._execute: Callable[..., apsw.Cursor] = raw.execute
         self.bodies = Bodies(shared, raw)
 
     def execute(self, sql: str, parameters: Parameters = ()) -> apsw.Cursor:
@@ -82,22 +82,25 @@ class Connection:
         try:
             return self._execute(sql, parameters)
         except apsw.Error as error:
-            raise translated(error, str(self.shared.path)) from error
+            raise self._heard(error) from error
 
     def one(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
         """The first row, or None."""
         try:
             row: tuple[Any, ...] | None = self._execute(sql, parameters).fetchone()
         except apsw.Error as error:
-            raise translated(error, str(self.shared.path)) from error
+            raise self._heard(error) from error
         return row
 
     def all(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         try:
             rows: list[tuple[Any, ...]] = self._execute(sql, parameters).fetchall()
         except apsw.Error as error:
-            raise translated(error, str(self.shared.path)) from error
+            raise self._heard(error) from error
         return rows
+
+    def _heard(self, error: apsw.Error) -> SutureError:
+        return translated(error, str(self.shared.path))
 
     def remember(self, cache: dict[K, V], key: K, value: V, most: int) -> None:
         """Keeps what a row says in a cache of the process; a transaction takes it out again when it is rolled back."""
@@ -124,6 +127,7 @@ class Tx(Connection):
 
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
         super().__init__(raw, shared)
+        self._executemany: Callable[..., apsw.Cursor] = raw.executemany
         self.now = 0
         self.next_rid = 0  # the next free row number of a resource, once this transaction has read it
         self.claimed: tuple[int, bytes | str, int] | None = None  # the resource that is being written
@@ -134,6 +138,14 @@ class Tx(Connection):
     def begin(self, now: int) -> None:
         """What holds for one transaction only starts anew."""
         self.now, self.chain, self.next_rid, self.claimed = now, None, 0, None
+        self._execute, self._executemany = self.raw.execute, self.raw.executemany
+
+    def _heard(self, error: apsw.Error) -> SutureError:
+        """When SQLite has given the transaction up, no later statement may commit on its own, whoever caught the error."""
+        heard = translated(error, str(self.shared.path))
+        if not self.raw.in_transaction:
+            self._execute = self._executemany = _refusing(heard)
+        return heard
 
     def remember(self, cache: dict[K, V], key: K, value: V, most: int) -> None:
         super().remember(cache, key, value, most)
@@ -141,9 +153,9 @@ class Tx(Connection):
 
     def many(self, sql: str, rows: Iterable[Parameters]) -> None:
         try:
-            self.raw.executemany(sql, rows)
+            self._executemany(sql, rows)
         except apsw.Error as error:
-            raise translated(error, str(self.shared.path)) from error
+            raise self._heard(error) from error
 
     @property
     def changes(self) -> int:
@@ -161,6 +173,13 @@ class Tx(Connection):
     def on_rollback(self, call: Callable[[], object]) -> None:
         """Calls `call` when this unit, or its whole group, is undone: caches forget what never was."""
         self._rolled_back.append(call)
+
+
+def _refusing(heard: SutureError) -> Callable[..., apsw.Cursor]:
+    def refuse(*_: Any) -> apsw.Cursor:
+        raise Unavailable(heard.text, where=heard.where, mend=heard.mend)
+
+    return refuse
 
 
 def translated(error: apsw.Error, where: str) -> SutureError:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -186,6 +187,23 @@ async def test_a_statement_that_finds_the_disk_full_loses_its_group_only(faulty:
     results = await asyncio.gather(store.write(add("a")), store.write(large), return_exceptions=True)
     assert [type(r) for r in results] == [Unavailable] * 2
     disk.full = False
+    await asyncio.wait_for(until(lambda: not store.fenced), 10)
+    assert facts(store) == set()
+
+
+async def test_a_unit_that_hides_a_full_disk_commits_nothing_on_its_own(faulty: tuple[Disk, Database]) -> None:
+    disk, store = faulty
+
+    def stubborn(tx: Tx) -> None:
+        for number in range(60):
+            with suppress(Unavailable):
+                tx.execute("INSERT INTO fact VALUES (?, zeroblob(1048576))", (f"large {number}",))
+            if number == 50:
+                disk.full = False
+
+    disk.full = True
+    with pytest.raises(Unavailable):
+        await store.write(stubborn)
     await asyncio.wait_for(until(lambda: not store.fenced), 10)
     assert facts(store) == set()
 

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
+from suture.standards.fhir.words import WORDS
+
 R = TypeVar("R")
 
 
@@ -157,7 +159,7 @@ def _keys(elements: dict[str, Element]) -> dict[str, tuple[Element, str]]:
 
 
 def _invariants(rows: tuple[()] | list[list[str]]) -> tuple[Invariant, ...]:
-    return tuple(Invariant(key, severity, expression, key) for key, severity, expression in rows)
+    return tuple(Invariant(key, severity, expression, WORDS.get(key, key)) for key, severity, expression in rows)
 
 
 def _resource_types() -> frozenset[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import tarfile
+
 import pytest
 
 from scripts import build_r4
@@ -120,3 +123,31 @@ def test_the_committed_tables_are_what_the_script_makes(tmp_path, monkeypatch) -
     for made in tmp_path.iterdir():
         committed = definitions.files("suture.standards.fhir.r4") / made.name
         assert made.read_bytes() == committed.read_bytes(), made.name
+
+
+@pytest.mark.slow
+def test_value_sets_agree_with_the_official_expansions() -> None:
+    """What HL7 enumerates we enumerate; we have more only where codes are abstract or retired."""
+    compared, more = 0, set()
+    with tarfile.open(public.path("fhir/hl7.fhir.r4.expansions-4.0.1.tgz")) as tar:
+        for member in tar:
+            if not member.name.rpartition("/")[2].startswith("ValueSet-"):
+                continue
+            official = json.load(tar.extractfile(member))  # type: ignore[arg-type]
+            ours = value_set(official["url"])
+            if ours is not None:
+                compared += 1
+                codes = set(flat(official["expansion"].get("contains", [])))
+                assert codes <= ours, official["url"]
+                more |= {official["url"]} if codes < ours else set()
+    assert compared > 900
+    assert len(more) == 19
+
+
+def flat(contains: list[dict]) -> list[tuple[str, str]]:
+    found = []
+    for row in contains:
+        if "code" in row and not row.get("abstract"):
+            found.append((row["system"], row["code"]))
+        found += flat(row.get("contains", []))
+    return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from suture.errors import InvalidResource, Issue
-from suture.standards.fhir.validate import check, require
+from suture.standards.fhir.validate import check, require, shapes
 from suture.standards.fhir.validate.explain import Findings, explain_resource
 from suture.standards.fhir.validate.shapes import fine_resource, surely
 from tests.standards.fhir import samples
@@ -214,3 +215,31 @@ def test_issues_are_plain_rows() -> None:
     assert check({"resourceType": "Basic"}) == [
         Issue("error", "required", "Basic needs code.", "Basic.code", "Add 'code'.")
     ]
+
+
+def test_many_threads_may_begin_at_once() -> None:
+    shapes._shapes.clear()
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(check, samples.ALL * 8))
+    assert [issues for issues in results if issues] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 10**6, "/" * 10**6, "http://" + "/" * 10**6, "https://a" + "/Patient" * 10**5, " " * 10**6, "&" + "a" * 10**6, "a b " * 10**5, "#" * 10**6, "0" * 10**6, "A/" * 10**5, '<div xmlns="http://www.w3.org/1999/xhtml">' + "a" * 10**6, '<div xmlns="http://www.w3.org/1999/xhtml">' + " " * 10**6 + "</div>"],
+    ids=lambda t: t[:12],
+)  # fmt: skip
+def test_no_text_keeps_it_busy(text: str) -> None:
+    """Each place is checked in linear time; a pattern that tries every split would not come back."""
+    places = [
+        "id",
+        "birthDate",
+        "gender",
+        "implicitRules",
+        "generalPractitioner.0.reference",
+        "text.div",
+        "name.0.family",
+    ]
+    for place in [*places, "identifier.0.system", "generalPractitioner.0.type", "meta.lastUpdated"]:
+        check(put(samples.PATIENT, place, text))
+    for place in ("content.0.attachment.data", "content.0.attachment.contentType", "content.0.attachment.url"):
+        check(put(samples.DOCUMENT, place, text))

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suture.standards.fhir.definitions import type_definition
@@ -56,6 +56,25 @@ def test_they_equal_their_fhirpath(key: str) -> None:
         assert ours == theirs, resource
         seen.add(ours)
     assert seen == {True, False}
+
+
+def test_an_image_of_the_narrative_may_be_contained() -> None:
+    image = {"resourceType": "Binary", "id": "i", "contentType": "image/png"}
+    resource = {"resourceType": "Basic", "code": {"text": "x"}, "contained": [image]}
+    assert [issue.text[:5] for issue in check(resource)] == ["dom-3"]
+    section = {"text": {"status": "generated", "div": div('<img src="#i" alt="x"/>')}}
+    composition = {
+        "resourceType": "Composition",
+        "contained": [image],
+        "status": "final",
+        "type": {"text": "x"},
+        "date": "2026",
+        "author": [{"display": "x"}],
+        "title": "x",
+        "section": [section],
+    }
+    assert check(composition) == []
+    assert check(resource | {"text": {"status": "generated", "div": div('<img src="#i" alt="x"/>')}}) == []
 
 
 def div(inner: str) -> str:
@@ -117,6 +136,7 @@ def test_what_acts_or_is_broken_does_not(text: Any, says: str) -> None:
     assert wrong[1]
 
 
+@settings(max_examples=1000)
 @given(st.text() | st.text().map(div))
 def test_any_text_is_a_verdict(text: str) -> None:
     assert fine_div(text) == (finding(text) is None)

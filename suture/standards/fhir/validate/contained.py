@@ -28,12 +28,25 @@ def broken_rules(resource: dict[str, Any]) -> Iterator[tuple[str, str]]:
         place, meta = f".contained[{n}]", inner.get("meta", {})
         if "contained" in inner:
             yield "dom-2", place
-        if "id" in inner and f"#{inner['id']}" not in used and "#" not in _local(inner):
+        if "id" in inner and f"#{inner['id']}" not in used and not _tied(resource, inner):
             yield "dom-3", place
         if any(key in meta for key in ("versionId", "_versionId", "lastUpdated", "_lastUpdated")):
             yield "dom-4", place
         if "security" in meta:
             yield "dom-5", place
+
+
+def _tied(resource: dict[str, Any], inner: dict[str, Any]) -> bool:
+    """It points to its container itself, or a narrative shows or links it (which R4's FHIRPath does not see)."""
+    return "#" in _local(inner) or any(f'"#{inner["id"]}"' in div for div in _narratives(resource))
+
+
+def _narratives(value: Any) -> Iterator[str]:
+    for key, inner in value.items() if type(value) is dict else (("", one) for one in value):
+        if key == "div" and type(inner) is str:
+            yield inner
+        elif type(inner) is dict or type(inner) is list:
+            yield from _narratives(inner)
 
 
 def _local(resource: dict[str, Any]) -> set[str]:

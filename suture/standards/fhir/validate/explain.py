@@ -17,16 +17,18 @@ from suture.standards.fhir.validate.contained import broken_rules, contained_ids
 from suture.standards.fhir.validate.formulas import holds
 from suture.standards.fhir.validate.narrative import finding
 from suture.standards.fhir.validate.primitives import FINE, FORMS, MENDS
-from suture.standards.fhir.validate.rules import NATIVE, WORDS
+from suture.standards.fhir.validate.rules import NATIVE
 from suture.standards.fhir.validate.shapes import (
     ELSEWHERE,
+    Kind,
     Shape,
     bound_codes,
-    inner_shape,
+    inner_kind,
     resource_shape,
     shape,
     surely,
 )
+from suture.standards.fhir.words import WORDS
 
 RESTFUL = re.compile(
     r"(?:https?://[^\x00-\x20#?]+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
@@ -170,7 +172,7 @@ def _value(element: Element, kind: str, value: Any, path: str, found: Findings) 
     elif _takes_sibling(kind):
         _primitive(element, kind, value, path, found)
     else:
-        explain(inner_shape(element, kind), value, path, found)
+        explain(shape(inner_kind(element, kind)), value, path, found)
         _bound_concept(element, kind, value, path, found)
     if len(found.issues) == before:
         _own_rules(element, value, path, found)
@@ -266,9 +268,9 @@ def _both(
         if not given:
             found.add(path, "structure", "Both lists hold null at this place.", "Leave it out of both.")
     elif given and isinstance(sibling, dict) and sibling.keys() == {"id"}:
-        explain(shape("Element"), sibling | {"extension": _ONE}, path, found)
+        explain(shape(Kind("Element")), sibling | {"extension": _ONE}, path, found)
     else:
-        explain(shape("Element"), sibling, path, found)
+        explain(shape(Kind("Element")), sibling, path, found)
 
 
 _ONE = [{"url": "urn:x", "valueBoolean": True}]  # stands for the value, which fills an element that has but an id
@@ -312,16 +314,17 @@ def _rules(made: Shape, value: dict[str, Any], path: str, found: Findings) -> No
         if not holds(invariant, made.definition.name, value, found.resource, found.root):
             _fails(invariant, path, found)
     if made.definition.name == "Reference":
-        _reference(made.targets, value, path, found)
+        _reference(made.kind.targets, value, path, found)
     if "contained" in value and found.resource is found.root and made.definition.kind == "resource":
         for key, place in broken_rules(value):
             found.add(path + place, "invariant", f"{key}: {WORDS[key]}")
 
 
 def _fails(invariant: Invariant, path: str, found: Findings) -> None:
-    words = WORDS.get(invariant.key)
-    mend = "" if words else f"Must hold: {invariant.expression}"
-    found.add(path, "invariant", f"{invariant.key}: {words or 'A rule of this element does not hold.'}", mend)
+    told = invariant.text != invariant.key
+    text = invariant.text if told else "A rule of this element does not hold."
+    mend = "" if told else f"Must hold: {invariant.expression}"
+    found.add(path, "invariant", f"{invariant.key}: {text}", mend)
 
 
 def _own_rules(element: Element, value: Any, path: str, found: Findings) -> None:
@@ -357,7 +360,7 @@ def _reference(targets: tuple[str, ...], value: dict[str, Any], path: str, found
         _target(match[1] or match[2], kind, targets, f"{path}.reference", found, relative=":" not in reference)
     elif ":" not in reference:
         text, mend = "A relative reference is Type/id.", "Write Patient/123 or a full URL."
-        found.add(f"{path}.reference", "invalid", text, mend, "error" if "/" in reference else "warning")
+        found.add(f"{path}.reference", "invalid", text, mend, "warning")
 
 
 def _local_reference(reference: str, targets: tuple[str, ...], path: str, found: Findings) -> None:

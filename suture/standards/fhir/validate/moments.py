@@ -13,6 +13,8 @@ DAY = 86_400
 
 def after(first: str, second: str) -> bool:
     """True only when `first` is surely later than `second`, whatever their missing parts are."""
+    if first[19:] == second[19:] and len(first) > 19:  # the same zone: the texts are in order
+        return first[:19] > second[:19]
     if len(first) <= 10 and len(second) <= 10:
         shared = min(len(first), len(second))
         return first[:shared] > second[:shared]

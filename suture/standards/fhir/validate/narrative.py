@@ -9,127 +9,25 @@ from xml.parsers import expat
 
 XHTML = "http://www.w3.org/1999/xhtml"
 # the basic formatting of HTML 4.0 chapters 7-11 (without 4), 15, <a> and images
-ELEMENTS = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "address",
-        "b",
-        "big",
-        "blockquote",
-        "br",
-        "caption",
-        "cite",
-        "code",
-        "col",
-        "colgroup",
-        "dd",
-        "del",
-        "dfn",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "i",
-        "img",
-        "ins",
-        "kbd",
-        "li",
-        "map",
-        "area",
-        "ol",
-        "p",
-        "pre",
-        "q",
-        "samp",
-        "small",
-        "span",
-        "strong",
-        "sub",
-        "sup",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "tt",
-        "ul",
-        "var",
-    ]
-)
-ATTRIBUTES = frozenset(
-    [
-        "abbr",
-        "accesskey",
-        "align",
-        "alt",
-        "axis",
-        "bgcolor",
-        "border",
-        "cellhalign",
-        "cellpadding",
-        "cellspacing",
-        "cellvalign",
-        "char",
-        "charoff",
-        "cite",
-        "class",
-        "colspan",
-        "compact",
-        "coords",
-        "dir",
-        "frame",
-        "headers",
-        "height",
-        "href",
-        "hreflang",
-        "hspace",
-        "id",
-        "lang",
-        "longdesc",
-        "name",
-        "nohref",
-        "noshade",
-        "nowrap",
-        "rel",
-        "rev",
-        "rowspan",
-        "rules",
-        "scope",
-        "shape",
-        "span",
-        "src",
-        "start",
-        "style",
-        "summary",
-        "tabindex",
-        "target",
-        "title",
-        "type",
-        "valign",
-        "value",
-        "vspace",
-        "width",
-        "data-fhir",
-        "usemap",
-        "datetime",
-    ]
-)
+_ELEMENTS = """
+a abbr acronym address b bdo big blockquote br caption cite code col colgroup dd del dfn div dl dt em h1 h2
+h3 h4 h5 h6 hr i img ins kbd li map area ol p pre q s samp small span strike strong sub sup table tbody td tfoot
+th thead tr tt u ul var
+"""
+ELEMENTS = frozenset(_ELEMENTS.split())
+_ATTRIBUTES = """
+abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff
+cite class colspan compact coords dir frame headers height href hreflang hspace id lang longdesc name
+nohref noshade nowrap rel rev rowspan rules scope shape span src start style summary tabindex target
+title type valign value vspace width color datetime ismap usemap
+"""
+ATTRIBUTES = frozenset(_ATTRIBUTES.split())
 ADDRESSES = frozenset({"href", "src", "cite", "longdesc"})
 IGNORED = re.compile(r"[\x00-\x20]")  # browsers skip these in an address
 ACTIVE = re.compile(r"(?:javascript|vbscript|data:(?!image/(?:png|gif|jpe?g|webp)[;,]))", re.I)
 STYLE = re.compile(r"\\|/\*|expression\s*\(|javascript|@import|url\s*\(\s*['\"]?\s*(?!#|data:image/)", re.I)
-SIMPLE = re.compile(rf'<div xmlns="{XHTML}">[^<>&\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]*[^\s<>&\x00-\x1f\ud800-\udfff][^<>&\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]*</div>').fullmatch  # fmt: skip
+_PLAIN = r"<>&\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff"
+SIMPLE = re.compile(rf'<div xmlns="{re.escape(XHTML)}">[ \t\r\n]*+[^\s{_PLAIN}][^{_PLAIN}]*+</div>').fullmatch
 XML_ENTITIES = {"amp", "lt", "gt", "quot", "apos"}
 ENTITY = re.compile(r"&(\w+);", re.ASCII)
 MAX_DEPTH = 200

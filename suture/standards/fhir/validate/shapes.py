@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from suture.errors import SutureError
 from suture.standards.fhir.definitions import (
@@ -20,10 +21,12 @@ from suture.standards.fhir.definitions import (
     type_definition,
     value_set,
 )
+from suture.standards.fhir.validate.contained import contained_ids
 from suture.standards.fhir.validate.formulas import rule as formula
 from suture.standards.fhir.validate.narrative import fine_div
 from suture.standards.fhir.validate.primitives import FINE, FORMS, Fine
 from suture.standards.fhir.validate.rules import NATIVE, Rule, sqt_1
+from suture.standards.fhir.words import WORDS
 
 ELSEWHERE = {"ele-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1", "txt-1", "txt-2"}  # checked by other rows of code
 ID = r"[A-Za-z0-9\-.]{1,64}"
@@ -33,13 +36,25 @@ def _unmade(_: Any) -> bool:
     return False
 
 
+def _never(_: Any) -> bool:
+    return False
+
+
+class Kind(NamedTuple):
+    """Which type, and what its place asks of it."""
+
+    name: str
+    targets: tuple[str, ...] = ()  # of a Reference
+    simple: bool = False  # a SimpleQuantity
+    local: bool = False  # inside a resource that contains others: # references are looked up
+
+
 @dataclass(slots=True)
 class Shape:
     """A type as it is checked: what each key may hold, what must be there, which rules hold over the whole."""
 
+    kind: Kind
     definition: TypeDefinition
-    targets: tuple[str, ...] = ()  # of a Reference
-    simple: bool = False  # a SimpleQuantity
     keys: dict[str, Fine] = field(default_factory=dict)
     required: tuple[Element, ...] = ()
     rules: tuple[tuple[Invariant, Rule], ...] = ()
@@ -47,46 +62,53 @@ class Shape:
     fine: Fine = _unmade
 
 
-def _never(_: Any) -> bool:
-    return False
+Book = dict[Kind, Shape]
+_shapes: Book = {}  # only whole shapes stand here, so that any thread may read it
 
 
-_shapes: dict[tuple[str, tuple[str, ...], bool], Shape] = {}
-
-
-def shape(name: str, targets: tuple[str, ...] = (), simple: bool = False) -> Shape:
+def shape(kind: Kind) -> Shape:
     """The shape of a type; made once, with all that it can hold."""
-    key = (name, targets, simple)
-    if key not in _shapes:
-        definition = type_definition(name)
-        assert definition is not None, name
-        _shapes[key] = made = Shape(definition, targets, simple)
-        _fill(made)
-    return _shapes[key]
+    found = _shapes.get(kind)
+    if found is None:
+        book: Book = {}
+        found = _make(kind, book)
+        _shapes.update(book)
+    return found
 
 
-def inner_shape(element: Element, kind: str) -> Shape:
-    """The shape of what an element holds when it holds a `kind`."""
+def inner_kind(element: Element, kind: str, local: bool = False) -> Kind:
+    """What an element holds when it holds a `kind`."""
     targets = element.targets if kind == "Reference" else ()
-    return shape(kind, targets, kind == "Quantity" and "SimpleQuantity" in element.profiles)
+    return Kind(kind, targets, kind == "Quantity" and "SimpleQuantity" in element.profiles, local)
 
 
-def _fill(made: Shape) -> None:
-    definition = made.definition
+def _make(kind: Kind, book: Book) -> Shape:
+    """The shape from the finished ones, or a new one; what is being made stands in `book`."""
+    if kind in _shapes or kind in book:
+        return _shapes.get(kind) or book[kind]
+    definition = type_definition(kind.name)
+    assert definition is not None, kind.name
+    book[kind] = made = Shape(kind, definition)
     made.required = tuple(e for e in definition.elements.values() if e.min > 0)
-    _sort_rules(made)
+    made.rules, made.later = _sorted_rules(made)
+    _fill_keys(made, book)
+    made.fine = _never if made.later else _compiled(made)
+    return made
+
+
+def _fill_keys(made: Shape, book: Book) -> None:
+    definition = made.definition
     for key, (element, kind) in definition.keys.items():
-        made.keys[key] = _holder(element, _value(made, element, kind))
+        made.keys[key] = _holder(element, _value(made, element, kind, book))
         if _primitive(kind) and not element.many:
             made.keys[f"_{key}"] = _sibling
     if definition.kind == "resource":
         made.keys["resourceType"] = RESOURCE_TYPES.__contains__
         if "contained" in made.keys:
-            made.keys["contained"] = _never
-    made.fine = _never if made.later else _compiled(made)
+            made.keys["contained"] = _fine_contained if made.kind.local else _never
 
 
-def _sort_rules(made: Shape) -> None:
+def _sorted_rules(made: Shape) -> tuple[tuple[tuple[Invariant, Rule], ...], tuple[Invariant, ...]]:
     rules, later = [], []
     for invariant in made.definition.invariants:
         if invariant.severity != "error" or invariant.key in ELSEWHERE:
@@ -96,9 +118,9 @@ def _sort_rules(made: Shape) -> None:
             later.append(invariant)
         else:
             rules.append((invariant, rule))
-    if made.simple:
-        rules.append((Invariant("sqt-1", "error", "comparator.empty()", "sqt-1"), sqt_1))
-    made.rules, made.later = tuple(rules), tuple(later)
+    if made.kind.simple:
+        rules.append((Invariant("sqt-1", "error", "comparator.empty()", WORDS["sqt-1"]), sqt_1))
+    return tuple(rules), tuple(later)
 
 
 def native(definition: TypeDefinition, key: str) -> Rule | None:
@@ -116,8 +138,8 @@ def _primitive(kind: str) -> bool:
 # --- what a key may hold
 
 
-def _value(made: Shape, element: Element, kind: str) -> Fine:
-    fine = _bare(made, element, kind)
+def _value(made: Shape, element: Element, kind: str, book: Book) -> Fine:
+    fine = _bare(made, element, kind, book)
     own = [i for i in element.invariants if i.severity == "error" and i.key not in ELSEWHERE]
     if not own:
         return fine
@@ -127,14 +149,14 @@ def _value(made: Shape, element: Element, kind: str) -> Fine:
     return lambda value: fine(value) and all(rule(value) for rule in rules if rule)
 
 
-def _bare(made: Shape, element: Element, kind: str) -> Fine:
+def _bare(made: Shape, element: Element, kind: str, book: Book) -> Fine:
     if kind == "Resource":
         return fine_resource
     if kind == "xhtml":
         return fine_div
     if _primitive(kind):
         return _primitive_value(made, element, kind)
-    inner = inner_shape(element, kind)
+    inner = _make(inner_kind(element, kind, made.kind.local), book)
     bound = _concept(element, kind)
     if bound is not None:
         return lambda value: inner.fine(value) and bound(value)
@@ -145,9 +167,9 @@ def _bare(made: Shape, element: Element, kind: str) -> Fine:
 
 def _primitive_value(made: Shape, element: Element, kind: str) -> Fine:
     if element.path == "Reference.reference":
-        return _reference(made.targets)
-    if element.path == "Reference.type" and made.targets:
-        return frozenset(made.targets).__contains__
+        return _local_reference(made.kind.targets) if made.kind.local else _reference(made.kind.targets)
+    if element.path == "Reference.type" and made.kind.targets:
+        return frozenset(made.kind.targets).__contains__
     if element.attribute and element.name == "id":
         return FINE["uri"]  # no spaces
     return bound_codes(element) or FINE[kind]
@@ -179,8 +201,22 @@ def _reference(targets: tuple[str, ...]) -> Fine:
     """Surely a reference to one of `targets`: relative, absolute, or a urn."""
     kinds = "|".join(sorted(targets or RESOURCE_TYPES))
     urn = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    pattern = rf"(?:https?://[^\x00-\x20#?]+/)?(?:{kinds})/{ID}(?:/_history/{ID})?|{urn}"
+    pattern = rf"(?:https?://[^\x00-\x20#?]{{1,1000}}/)?(?:{kinds})/{ID}(?:/_history/{ID})?|{urn}"
     return re.compile(pattern).fullmatch
+
+
+def _local_reference(targets: tuple[str, ...]) -> Fine:
+    """The same, or `#id` of a contained resource of one of these types."""
+    outside, allowed = _reference(targets), frozenset(targets or RESOURCE_TYPES)
+
+    def fine_reference(text: str) -> Any:
+        if text[:1] != "#":
+            return outside(text)
+        inside = _INSIDE.get()
+        inside.used.add(text[1:])
+        return inside.types.get(text[1:]) in allowed
+
+    return fine_reference
 
 
 def _holder(element: Element, fine: Fine) -> Fine:
@@ -196,7 +232,7 @@ def _holder(element: Element, fine: Fine) -> Fine:
 
 def _sibling(value: Any) -> Any:
     """The id and extensions of a primitive."""
-    return shape("Element").fine(value)
+    return shape(Kind("Element")).fine(value)
 
 
 # --- whole objects
@@ -274,15 +310,48 @@ def _choosing(made: Shape, rules: list[Rule], needed: tuple[str, ...], choices: 
 # --- resources
 
 
-def resource_shape(value: Any) -> Shape | None:
+def resource_shape(value: Any, local: bool = False) -> Shape | None:
     """The shape of a resource; None when its resourceType is none of R4's."""
     name = value.get("resourceType") if type(value) is dict else None
-    return shape(name) if type(name) is str and name in RESOURCE_TYPES else None
+    return shape(Kind(name, local=local)) if type(name) is str and name in RESOURCE_TYPES else None
 
 
 def fine_resource(value: Any) -> Any:
+    if "contained" in value:
+        return _fine_container(value)
     found = resource_shape(value)
     return found is not None and found.fine(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What the resource that is being checked contains, and what of it was referred to."""
+
+    types: dict[str, str]
+    used: set[str]
+
+
+_INSIDE: ContextVar[_Inside] = ContextVar("inside")
+
+
+def _fine_container(value: dict[str, Any]) -> bool:
+    found = resource_shape(value, local=True)
+    inside = _Inside(contained_ids(value), set())
+    if found is None or len(inside.types) != len(value["contained"]):
+        return False
+    before = _INSIDE.set(inside)
+    try:
+        return bool(found.fine(value)) and inside.used >= inside.types.keys()
+    finally:
+        _INSIDE.reset(before)
+
+
+def _fine_contained(value: Any) -> bool:
+    for inner in value:
+        found = resource_shape(inner, local=True)
+        if found is None or "contained" in inner or "meta" in inner or not found.fine(inner):
+            return False
+    return len(value) > 0
 
 
 def surely(fine: Fine, value: Any) -> bool:

@@ -73,11 +73,11 @@ def test_any_text_compiles_or_names_a_column(text: str) -> None:
             assert error.where.startswith("column ")  # noqa: PT017 - both ways are right, a third is not
 
 
-@given(EXPRESSIONS, RESOURCES)
+@given(EXPRESSIONS, RESOURCES, st.sampled_from(["", "", "Patient", "HumanName", "Extension", "string"]))
 @settings(max_examples=400)
-def test_any_expression_on_any_content_ends(text: str, resource: Any) -> None:
+def test_any_expression_on_any_content_ends(text: str, resource: Any, kind: str) -> None:
     try:
-        expression = compile(text)
+        expression = compile(text, type=kind)
         assert isinstance(expression.evaluate(resource, Environment(steps=20_000)), list)
         assert expression.holds(resource, Environment(steps=20_000)) in (True, False)
         assert isinstance(expression.typed(resource, Environment(steps=20_000)), list)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from suture.standards.fhir.fhirpath import compile
+from suture.standards.fhir.fhirpath.functions import FUNCTIONS
 from tests.standards.fhir.fhirpath import suite
 
 PAGE = Path(__file__).parents[4] / "docs" / "fhirpath.md"
@@ -34,3 +35,8 @@ def test_the_page_tells_the_figures_of_the_suite() -> None:
 def test_broken_texts_are_refused_without_a_type_too(text: str) -> None:
     with pytest.raises(Exception, match="column"):
         compile(text)
+
+
+def test_the_page_lists_every_function() -> None:
+    section = PAGE.read_text(encoding="utf-8").split("## Functions", 1)[1].split("N1 has", 1)[0]
+    assert set(re.findall(r"`(\w+)\(\)`", section)) == set(FUNCTIONS)

@@ -76,7 +76,9 @@ def _interval(measure: Callable[[Moment, Moment, str], int]) -> Callable[..., in
         unit = CALENDAR.get(precision, ("", ""))[0]
         times = isinstance(left, Time)
         if not unit or times != isinstance(right, Time) or (times and unit not in _NANOSECONDS):
-            raise Inapplicable(f"no time between such values can be counted in '{precision[:20]}'")
+            raise Inapplicable(
+                "the time between such values can't be counted in this unit", mend="Use 'year' … 'millisecond'."
+            )
         least = _RANKS[unit] - (3 if times else 0)
         return measure(left, right, unit) if min(left.precision, right.precision) >= least else None
 
