@@ -39,7 +39,7 @@ class Stepper:
 
 
 def run_unit(tx: Tx, unit: Callable[[Tx], T]) -> T:
-    """Runs one unit in its savepoint; undoes it alone when it raises."""
+    """Runs one unit (or a part of one) in a savepoint; undoes it alone when it raises."""
     committed, rolled_back, chain = len(tx._committed), len(tx._rolled_back), tx.chain
     tx.execute("SAVEPOINT unit")
     try:
@@ -75,7 +75,6 @@ class GroupCommit:
         self._waiting: deque[tuple[Unit, asyncio.Future[Any]]] = deque()
         self._scheduled = False
         self._busy = False
-        self._lost: BaseException | None = None  # what SQLite said when it gave a transaction up
         self.fenced = ""  # why nothing is written just now
         self.groups = 0
         self.units = 0
@@ -121,11 +120,35 @@ class GroupCommit:
         if error is not None:
             self._failed(loop, [], error)
             return
-        done = self._run_units(loop)
+        if len(self._waiting) == 1:
+            self._run_alone(loop)
+            return
+        self._end(loop, self._run_units(loop))
+
+    def _end(self, loop: asyncio.AbstractEventLoop, done: list[tuple[asyncio.Future[Any], Any]]) -> None:
         if not self._tx.raw.in_transaction:  # SQLite gave the whole transaction up (disk full, I/O error)
-            self._failed(loop, done, self._lost or apsw.Error())
+            self._failed(loop, done, self._tx.lost or apsw.Error())
             return
         self._in_thread(loop, self._commit, self._finish, done)
+
+    def _run_alone(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One unit needs no savepoint: the transaction is its own."""
+        unit, future = self._waiting.popleft()
+        if future.done():
+            self._in_thread(loop, self._commit, self._finish)
+            return
+        self._tx.begin(self._stepper())
+        try:
+            result = unit(self._tx)
+        except BaseException as error:
+            if not self._tx.raw.in_transaction:
+                self._failed(loop, [(future, None)], self._tx.lost or error)
+                return
+            forget(self._tx)
+            future.set_exception(_settable(error))
+            self._in_thread(loop, self._roll_back, self._finish)
+        else:
+            self._end(loop, [(future, result)])
 
     def _run_units(self, loop: asyncio.AbstractEventLoop) -> list[tuple[asyncio.Future[Any], Any]]:
         tx, waiting = self._tx, self._waiting
@@ -140,16 +163,16 @@ class GroupCommit:
                 done.append((future, run_unit(tx, unit)))
             except BaseException as error:  # the unit's own affair, unless SQLite gave the transaction up
                 if not tx.raw.in_transaction:
-                    self._lost = error
                     done.append((future, None))
                     break
-                future.set_exception(
-                    RuntimeError("a unit raised StopIteration") if isinstance(error, StopIteration) else error
-                )
+                future.set_exception(_settable(error))
         return done
 
     def _commit(self) -> None:
         self._tx.raw.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        self._tx.raw.execute("ROLLBACK")
 
     def _in_thread(
         self,
@@ -206,8 +229,8 @@ class GroupCommit:
         try:
             if self._tx.raw.in_transaction:
                 self._tx.raw.execute("ROLLBACK")
-        except apsw.Error as error:
-            self._lost = error  # the connection is closed before the next try anyway
+        except apsw.Error:
+            return  # the connection is closed before the next try anyway
 
     def _refuse_waiting(self, reason: BaseException) -> None:
         while self._waiting:
@@ -238,6 +261,11 @@ class GroupCommit:
     def close(self) -> None:
         self._thread.shutdown(wait=True)
         self._tx.close()
+
+
+def _settable(error: BaseException) -> BaseException:
+    """A future refuses StopIteration."""
+    return RuntimeError("a unit raised StopIteration") if isinstance(error, StopIteration) else error
 
 
 def _again(reason: BaseException) -> BaseException:

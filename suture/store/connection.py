@@ -129,7 +129,9 @@ class Tx(Connection):
         super().__init__(raw, shared)
         self._executemany: Callable[..., apsw.Cursor] = raw.executemany
         self.now = 0
+        self.next_mid = 0  # the next free journal time, once this transaction has read the last
         self.next_rid = 0  # the next free row number of a resource, once this transaction has read it
+        self.lost: SutureError | None = None  # why SQLite gave this transaction up
         self.claimed: tuple[int, bytes | str, int] | None = None  # the resource that is being written
         self.chain: Any = None  # where the audit trail ends, once this transaction has read it
         self._committed: list[Callable[[], object]] = []
@@ -137,14 +139,15 @@ class Tx(Connection):
 
     def begin(self, now: int) -> None:
         """What holds for one transaction only starts anew."""
-        self.now, self.chain, self.next_rid, self.claimed = now, None, 0, None
-        self._execute, self._executemany = self.raw.execute, self.raw.executemany
+        self.now, self.chain, self.next_mid, self.next_rid, self.claimed = now, None, 0, 0, None
+        self.lost, self._execute, self._executemany = None, self.raw.execute, self.raw.executemany
 
     def _heard(self, error: apsw.Error) -> SutureError:
         """When SQLite has given the transaction up, no later statement may commit on its own, whoever caught the error."""
         heard = translated(error, str(self.shared.path))
         if not self.raw.in_transaction:
-            self._execute = self._executemany = _refusing(heard)
+            self.lost, self._execute = heard, _refusing(heard)
+            self._executemany = self._execute
         return heard
 
     def remember(self, cache: dict[K, V], key: K, value: V, most: int) -> None:

@@ -21,7 +21,7 @@ from suture.errors import Unavailable, Unstartable
 from suture.settings import Settings
 from suture.store import anchor, dictionaries, envelope, migrations
 from suture.store.checkpoints import Checkpoints
-from suture.store.commit import LOCK_TIMEOUT_MS, GroupCommit, Stepper, forget, run_unit
+from suture.store.commit import LOCK_TIMEOUT_MS, GroupCommit, Stepper, forget
 from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated
 from suture.store.shared import Shared
 from suture.store.upkeep import Upkeep
@@ -109,7 +109,9 @@ class Database:
         tx.raw.execute("BEGIN IMMEDIATE")
         try:
             tx.begin(self._stepper())
-            result = run_unit(tx, unit)
+            result = unit(tx)
+            if tx.lost:
+                raise tx.lost
             tx.raw.execute("COMMIT")
         except BaseException:
             if tx.raw.in_transaction:

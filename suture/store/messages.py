@@ -6,10 +6,11 @@ https://www.enterpriseintegrationpatterns.com/patterns/messaging/MessageStore.ht
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import orjson
 
 from suture.errors import NotFound
 from suture.message import Message, MessageState
@@ -65,7 +66,7 @@ def accept(tx: Tx, message: Message, *, sender: str = "", answer: bytes = b"") -
     """
     source, same_as = names.number(tx, message.source), 0
     digest = _digest(message.original) if message.control_id else None
-    if message.control_id:
+    if message.control_id and _known(tx, source, message.control_id):
         twin = _twin(tx, source, message, digest)
         if twin is not None:
             return twin
@@ -77,7 +78,7 @@ def accept(tx: Tx, message: Message, *, sender: str = "", answer: bytes = b"") -
         (
             mid, key_of(message.id), source, names.number(tx, message.kind), names.number(tx, message.type),
             message.control_id or None, names.number(tx, sender), digest, same_as or None,
-            "\x1f".join(patients) or None, json.dumps(message.attributes) if message.attributes else None, answer or None, zd, body,
+            "\x1f".join(patients) or None, orjson.dumps(message.attributes).decode() if message.attributes else None, answer or None, zd, body,
         ),
     )  # fmt: skip
     for patient in patients:
@@ -87,6 +88,10 @@ def accept(tx: Tx, message: Message, *, sender: str = "", answer: bytes = b"") -
 
 def _digest(original: bytes) -> int:
     return int.from_bytes(hashlib.sha256(original).digest()[:8], "big", signed=True)
+
+
+def _known(tx: Tx, source: int, control: str) -> bool:
+    return tx.one("SELECT 1 FROM message WHERE control = ? AND source = ? LIMIT 1", (control, source)) is not None
 
 
 def _twin(tx: Tx, source: int, message: Message, digest: int | None) -> Accepted | None:
@@ -109,8 +114,12 @@ def _namesake(tx: Tx, source: int, control: str, sender: int) -> int:
 
 
 def _next(tx: Tx) -> int:
-    row = tx.one("SELECT max(mid) FROM message")
-    return max(tx.now, ((row and row[0]) or 0) + 1)
+    """The journal time: now, but never the same microsecond twice; read once a transaction."""
+    if not tx.next_mid:
+        row = tx.one("SELECT max(mid) FROM message")
+        tx.next_mid = ((row and row[0]) or 0) + 1
+    tx.next_mid = max(tx.now, tx.next_mid) + 1
+    return tx.next_mid - 1
 
 
 def _id(connection: Connection, mid: int) -> str:
@@ -176,7 +185,7 @@ def _entry(connection: Connection, row: tuple[Any, ...]) -> Entry:
     mid, id, source, kind, type, state, control, same_as, attributes = row
     return Entry(
         mid, id_of(id), names.text(connection, source), names.text(connection, kind), names.text(connection, type),
-        STATE_OF[state], control or "", same_as or 0, json.loads(attributes) if attributes else {},
+        STATE_OF[state], control or "", same_as or 0, orjson.loads(attributes) if attributes else {},
     )  # fmt: skip
 
 

@@ -63,6 +63,17 @@ async def test_a_unit_that_raises_is_undone_alone_and_its_caller_hears_it(store:
     assert isinstance(results[3], Conflict)
 
 
+async def test_a_unit_that_is_alone_is_undone_too_and_the_next_goes_on(store: Database) -> None:
+    def broken(tx: Tx) -> None:
+        add("half")(tx)
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await store.write(broken)
+    await store.write(add("next"))
+    assert facts(store) == {"next"}
+
+
 async def test_what_was_to_follow_a_commit_follows_only_a_commit(store: Database) -> None:
     heard: list[str] = []
 
