@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suture.errors import Issue
-from suture.standards.fhir import json
 from suture.standards.fhir.definitions import RESOURCE_TYPES, Element, TypeDefinition, type_definition
 from suture.standards.fhir.validate import check
 from suture.standards.fhir.validate.explain import Findings, explain_resource
 from suture.standards.fhir.validate.shapes import fine_resource, surely
-from tests import public
 from tests.standards.fhir import samples
 
 
@@ -222,29 +217,3 @@ def test_a_yes_of_the_fast_half_is_final() -> None:
                 yes += 1
                 assert slow(resource) == []
     assert yes > 50
-
-
-@pytest.mark.slow
-def test_a_sample_of_synthea_gives_no_false_alarm() -> None:
-    """Every tenth bundle of the public Synthea set; docs/validation.md says what the whole set gave."""
-    found: dict[tuple[str, str], int] = {}
-    count = 0
-    for bundle in synthea(every=10):
-        for entry in bundle["entry"]:
-            count += 1
-            for issue in check(entry["resource"]):
-                found[issue.code, issue.text] = found.get((issue.code, issue.text), 0) + 1
-    assert count > 10_000
-    assert found == {}
-
-
-def synthea(every: int) -> Iterator[dict[str, Any]]:
-    packed = public.path("smart-synthea-r4-615patients.tar.zst")
-    with (
-        packed.open("rb") as raw,
-        zstandard.ZstdDecompressor().stream_reader(raw) as plain,
-        tarfile.open(fileobj=plain, mode="r|") as tar,
-    ):
-        for number, member in enumerate(m for m in tar if m.name.endswith(".json")):
-            if number % every == 0:
-                yield json.read(tar.extractfile(member).read(), max_size=1 << 30)  # type: ignore[union-attr]

@@ -11,13 +11,13 @@ from difflib import get_close_matches
 from itertools import zip_longest
 from typing import Any
 
-from suture.errors import Issue
+from suture.errors import Issue, SutureError, TooCostly
 from suture.standards.fhir.definitions import RESOURCE_TYPES, Element, Invariant, type_definition, value_set
 from suture.standards.fhir.validate.contained import broken_rules, contained_ids
 from suture.standards.fhir.validate.formulas import holds
 from suture.standards.fhir.validate.narrative import finding
 from suture.standards.fhir.validate.primitives import FINE, FORMS, MENDS
-from suture.standards.fhir.validate.rules import NATIVE
+from suture.standards.fhir.validate.rules import NATIVE, Rule
 from suture.standards.fhir.validate.shapes import (
     ELSEWHERE,
     Kind,
@@ -308,7 +308,7 @@ def _choices(made: Shape, value: dict[str, Any], path: str, found: Findings) -> 
 
 def _rules(made: Shape, value: dict[str, Any], path: str, found: Findings) -> None:
     for invariant, rule in made.rules:
-        if not surely(rule, value):
+        if not _keeps(rule, value):
             _fails(invariant, path, found)
     for invariant in made.later:
         if not holds(invariant, made.definition.name, value, found.resource, found.root):
@@ -318,6 +318,16 @@ def _rules(made: Shape, value: dict[str, Any], path: str, found: Findings) -> No
     if "contained" in value and found.resource is found.root and made.definition.kind == "resource":
         for key, place in broken_rules(value):
             found.add(path + place, "invariant", f"{key}: {WORDS[key]}")
+
+
+def _keeps(rule: Rule, value: Any) -> bool:
+    """A rule that can't be evaluated over a value is broken by it; one that takes too long is not."""
+    try:
+        return bool(rule(value))
+    except TooCostly:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, SutureError):
+        return False
 
 
 def _fails(invariant: Invariant, path: str, found: Findings) -> None:
@@ -334,7 +344,7 @@ def _own_rules(element: Element, value: Any, path: str, found: Findings) -> None
         rule = NATIVE.get((element.path, invariant.key))
         kind = element.types[0] if not element.choice else ""
         if rule is not None:
-            sound = surely(rule, value)
+            sound = _keeps(rule, value)
         else:
             sound = holds(invariant, kind, value, found.resource, found.root)
         if not sound:
