@@ -198,7 +198,10 @@ def translated(error: apsw.Error, where: str) -> SutureError:
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return Unavailable("a page of the database is damaged", where=where, mend="Run: suture verify", after=30)
     if isinstance(error, apsw.InterruptError):
-        return TooCostly("the query ran longer than it may", mend="Narrow it: name a patient, a code or a date.")
+        return TooCostly(
+            "the query ran longer than it may",
+            mend="Narrow it: name a patient, a code or a date; leave out _total, :contains and _sort.",
+        )
     if isinstance(error, apsw.SQLError | apsw.BindingsError | apsw.MisuseError):
         raise error  # a fault of ours, not of the disk: it must be seen as one
     return Unavailable(f"the database could not write ({type(error).__name__})", where=where, after=5)

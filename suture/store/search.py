@@ -5,13 +5,9 @@ https://hl7.org/fhir/R4/search.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import apsw
-
-from suture.errors import InvalidSearch, TooCostly
 from suture.standards.fhir.search_query import Cursor, SearchQuery
 from suture.store import search_plan
 from suture.store.connection import Connection
@@ -21,7 +17,6 @@ from suture.store.search_includes import included as _included
 PAGE = 50
 ESTIMATED = 10_000  # `_total=estimate` counts no further
 BUDGET = 10.0  # seconds
-CHECKED = 20_000  # SQLite steps between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) 
     Includes are fetched by `included`, for the rows that the caller may see.
     """
     count = PAGE if query.count is None else query.count
-    with limited(connection, budget):
+    with connection.budget(budget):
         plan = search_plan.plan(connection, query)
         total = _total(plan, query)
         if count == 0 or query.summary == "count":
@@ -52,7 +47,7 @@ def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) 
 
 def count(connection: Connection, query: SearchQuery, *, most: int | None = None, budget: float = BUDGET) -> int:
     """How many matches there are, or `most` when there are more."""
-    with limited(connection, budget):
+    with connection.budget(budget):
         return search_plan.counted(search_plan.plan(connection, query), most)
 
 
@@ -71,7 +66,7 @@ def included(
     """
     if not query.includes or not rows:
         return []
-    with limited(connection, budget):
+    with connection.budget(budget):
         return _included(connection, query, rows, allows, most)
 
 
@@ -81,20 +76,3 @@ def _total(plan: search_plan.Plan, query: SearchQuery) -> int | None:
     if query.total == "estimate":
         return search_plan.counted(plan, ESTIMATED)
     return None
-
-
-@contextmanager
-def limited(connection: Connection, budget: float) -> Iterator[None]:
-    """Ends statements that take longer than the budget (in seconds) with TooCostly."""
-    clock = connection.shared.clock
-    end = clock.monotonic() + budget
-    connection.raw.set_progress_handler(lambda: clock.monotonic() > end, CHECKED)
-    try:
-        yield
-    except apsw.InterruptError:
-        mend = "Narrow it: by patient, by code, or by a shorter range of dates; leave out _total, :contains and _sort."
-        raise TooCostly("this search takes too long", mend=mend) from None
-    except apsw.SQLError as error:
-        raise InvalidSearch("this combination of parameters is more than one search can hold") from error
-    finally:
-        connection.raw.set_progress_handler(None)

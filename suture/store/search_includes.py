@@ -64,7 +64,7 @@ def _led_to(connection: Connection, include: Include, origin: Sequence[Row], mos
     where = all_of([one_of("R.pid", pids), one_of(f"R.{near}", rids)])
     typed = "" if rt is None else f" AND res.rt = {rt}"
     hint = " INDEXED BY R_rid" if near == "rid" else ""
-    rows = connection.execute(
+    rows = connection.all(
         f"SELECT DISTINCT res.rid FROM R{hint} JOIN res ON res.rid = R.{far} WHERE {where.text} AND res.op <> 3{typed} LIMIT ?",
         (*where.values, most),
     )

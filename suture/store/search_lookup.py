@@ -55,7 +55,7 @@ def urls(connection: Connection, wanted: Iterable[str]) -> tuple[int, ...]:
 
 def urls_below(connection: Connection, start: str) -> tuple[int, ...]:
     """Numbers of URLs that begin so."""
-    rows = connection.execute(
+    rows = connection.all(
         "SELECT tid FROM tok WHERE sys = ? AND code >= ? AND code < ?", (URL_SYSTEM, start, start + "\U0010ffff")
     )
     return tuple(tid for (tid,) in rows)
@@ -77,7 +77,7 @@ def units(connection: Connection, number: Number, before: Sequence[int] = ()) ->
 
 
 def _units(connection: Connection, start: str, head: int, number: Number) -> Iterable[int]:
-    rows = connection.execute(
+    rows = connection.all(
         "SELECT tid, code FROM tok WHERE sys = ? AND code >= ? AND code < ?",
         (PAIR, start, start[:-1] + AFTER_PAIR),
     )
@@ -97,7 +97,7 @@ def rows(connection: Connection, types: Iterable[str], id: str) -> tuple[int, ..
     key = key_of(id)
     numbers = [n for t in types if (n := names.find(connection, t))]
     marks = ",".join("?" * len(numbers))
-    found = connection.execute(
+    found = connection.all(
         f"SELECT rid FROM res WHERE fid = ? AND rt IN ({marks}) UNION ALL SELECT rid FROM dangling WHERE fid = ? AND rt IN ({marks})",
         (key, *numbers, key, *numbers),
     )

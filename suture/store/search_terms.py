@@ -270,9 +270,15 @@ def _composite(scope: Scope, c: Match) -> Term:
     wanted = [v for v in c.values if isinstance(v, Parts)]
     pairs, measured = scope.pids(c.parameter, "token_pairs"), scope.pids(c.parameter, "token_quantities")
     spans = scope.pids(c.parameter, "token_quantities", SPAN)
-    if _has_postings(scope, c.parameter):
-        return either([_pair(scope, v, pairs, measured, spans) for v in wanted])
-    return either([_checked(scope, _narrowed(c, v), _components(scope, c, v)) for v in wanted])
+    posted = _has_postings(scope, c.parameter)
+    return either(
+        [
+            _pair(scope, v, pairs, measured, spans)
+            if posted and all(not isinstance(p, Token) or p.code for p in v.parts)
+            else _checked(scope, _narrowed(c, v), _components(scope, c, v))
+            for v in wanted
+        ]
+    )
 
 
 def _has_postings(scope: Scope, code: str) -> bool:

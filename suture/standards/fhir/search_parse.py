@@ -128,7 +128,7 @@ def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text:
             mend=f"Supported: {', '.join(':' + m for m in ('missing', *MODIFIERS.get(parameter.type, ())))}.",
         )
     reader = _reader(type, parameter, modifier, wanted, reading)
-    values = read.values(text, where, lambda part: reader(part, where))
+    values = read.values(text, parameter.type, where, lambda part: reader(part, where))
     match = Match(parameter.code, parameter.type, values, modifier)
     vocabulary(match, where)  # a value set that can't be enumerated is said now, not when rows are compared
     return match

@@ -23,6 +23,7 @@ from suture.standards.fhir.search_query import (
 )
 
 MOST_VALUES = 500
+MOST_RANGES = 50  # of values that are more than one exact key
 LONGEST_VALUE = 2048
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
@@ -55,15 +56,16 @@ def escaped(text: str) -> str:
     return re.sub(r"([,|$\\])", r"\\\1", text)
 
 
-def values(text: str, where: str, read: Callable[[str], Value]) -> tuple[Value, ...]:
+def values(text: str, kind: str, where: str, read: Callable[[str], Value]) -> tuple[Value, ...]:
     """All values of a comma list, read with `read`; duplicates once, in order."""
+    most = MOST_VALUES if kind in ("token", "reference", "uri") else MOST_RANGES
     if len(text) > LONGEST_VALUE * 16:
         raise InvalidSearch(
             "the value is too long", where=where, mend=f"A value has at most {LONGEST_VALUE} characters."
         )
     parts = pieces(text, ",")
-    if len(parts) > MOST_VALUES:
-        raise InvalidSearch(f"more than {MOST_VALUES} values", where=where, mend="Search in several requests.")
+    if len(parts) > most:
+        raise InvalidSearch(f"more than {most} values", where=where, mend="Search in several requests.")
     return tuple(dict.fromkeys(read(checked(part, where)) for part in parts))
 
 

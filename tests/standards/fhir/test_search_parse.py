@@ -153,7 +153,7 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Location", "near", "1|2|3|km", "not supported"),
         ("Patient", "_include", "Patient:name", "has no such reference parameter"),
         ("Patient", "name", "x" * 3000, "too long"),
-        ("Patient", "name", ",".join("abc" for _ in range(600)), "more than 500 values"),
+        ("Patient", "name", ",".join("abc" for _ in range(600)), "more than 50 values"),
         ("Patient", "name", "a\x00", "no text can have"),
     ],
 )
@@ -187,7 +187,10 @@ def escape(text: str) -> str:
 token_texts = st.one_of(words.map(escape), st.tuples(words, words).map(lambda p: f"{escape(p[0])}|{escape(p[1])}"))
 pairs = st.one_of(
     st.tuples(st.sampled_from(["code", "code:not", "status", "subject:Patient.identifier", "_tag"]), token_texts),
-    st.tuples(st.sampled_from(["subject.name", "subject:Patient.name:exact", "value-string"]), words.map(escape)),
+    st.tuples(
+        st.sampled_from(["subject.name", "subject:Patient.name:exact", "value-string"]),
+        words.map("x{}".format).map(escape),
+    ),
     st.tuples(st.just("date"), st.tuples(prefixes, dates).map("".join)),
     st.tuples(st.just("value-quantity"), st.tuples(prefixes, numbers, st.just("||"), words.map(escape)).map("".join)),
     st.tuples(st.just("subject"), st.lists(ids, min_size=1, max_size=3).map(",".join)),

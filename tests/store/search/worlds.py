@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from suture.standards.fhir import json, search
 from suture.standards.fhir.index import extract
 from suture.store import resources
@@ -27,7 +25,7 @@ class World:
 
         def load(tx: Any) -> list[resources.Row]:
             return [
-                resources.put(tx, m["resourceType"], m["id"], orjson.dumps(m), extract(m, store.base)) for m in members
+                resources.put(tx, m["resourceType"], m["id"], json.write(m), extract(m, store.base)) for m in members
             ]
 
         for row in store.write_now(load):
