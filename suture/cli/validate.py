@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ def validate(
 ) -> None:
     """Checks structure, formats, required codes, references, narrative and the rules of R4. Exit code 1: an error was found."""
     counts: Counter[str] = Counter()
-    found = [one for file in files for one in _file(file, counts)]
+    found = (one for file in files for one in _file(file, counts))
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]))
     else:
@@ -75,17 +75,25 @@ def _issues(file: Path, counts: Counter[str]) -> Iterator[tuple[int, Issue]]:
 def _resources(file: Path) -> Iterator[tuple[int, dict[str, Any] | Invalid]]:
     """Every resource of a file with its line in NDJSON, or the error of reading it."""
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as opened:
+            if file.suffix in {".ndjson", ".jsonl"}:
+                yield from _lines(opened)
+                return
+            raw = opened.read()
     except OSError as error:
         where = error.strerror or "it can't be read"
         yield 0, InvalidSyntax(f"The file can't be read: {where}.", mend="Check its name and your rights.")
         return
-    if file.suffix in {".ndjson", ".jsonl"} or b"}\n{" in raw or b"}\r\n{" in raw:
-        for line, text in enumerate(raw.splitlines(), 1):
-            if text.strip():
-                yield line, _read(text)
+    if b"}\n{" in raw or b"}\r\n{" in raw:
+        yield from _lines(raw.splitlines())
     else:
         yield 0, _read(raw)
+
+
+def _lines(lines: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any] | Invalid]]:
+    for line, text in enumerate(lines, 1):
+        if text.strip():
+            yield line, _read(text.rstrip())
 
 
 def _read(raw: bytes) -> dict[str, Any] | Invalid:
@@ -97,7 +105,7 @@ def _read(raw: bytes) -> dict[str, Any] | Invalid:
         return error
 
 
-def _print(found: list[Found], counts: Counter[str]) -> None:
+def _print(found: Iterable[Found], counts: Counter[str]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for one in found:
         console.print(str(one), style=COLOURS.get(one.severity, ""), markup=False)
