@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from suture.mapping.merge import deep
 from suture.mapping.model import Entry, Feed, Map, Part, Row
 from suture.mapping.origins import Frame, is_z
 from suture.mapping.sheet import Findings, nearest
@@ -112,10 +113,10 @@ def _elements(entry: Entry, findings: Findings) -> None:
                 f"{entry.resource} has no element '{name}'",
                 nearest(name, definition.elements),
             )
-        elif not element.many:
+        elif not element.many and not deep(element.types[0]):
             findings.warn(
                 entry.sheet.value_at("snapshot"),
-                f"{element.path} is no list; a value replaces it anyway",
+                f"{element.path} is neither a list nor put together from parts; a value replaces it anyway",
                 "Take it away.",
             )
     for keep in entry.meeting.keep or ():

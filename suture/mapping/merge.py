@@ -1,6 +1,6 @@
 """How what a map made meets what is stored: absent stays, a value replaces, null deletes, some things are kept (docs/map-language.md).
 
-`plan` is one value of `Result.merges`: {"deletes": [{path, matching}], "snapshot": [element], "keep": [{if, elements}]}.
+`plan` is one value of `Result.merges`: {"deletes": [{path, matching}], "snapshot": [element that comes whole], "keep": [{if, elements}]}.
 """
 
 from __future__ import annotations
@@ -112,11 +112,16 @@ def _over(made: Resource, mapped: Resource, kind: str, snapshot: frozenset[str])
             del made[f"_{key}"]  # it spoke of the old value
         if isinstance(value, list) and isinstance(before, list) and key not in snapshot:
             made[key] = united(before, value, type_)
-        elif isinstance(value, dict) and isinstance(before, dict) and (type_ in DEEP or "." in type_):
+        elif isinstance(value, dict) and isinstance(before, dict) and key not in snapshot and deep(type_):
             made[key] = {**before}
             _over(made[key], value, type_, frozenset())
         else:
             made[key] = value
+
+
+def deep(type_: str) -> bool:
+    """Whether a value of this type is united part by part (periods and backbone elements)."""
+    return type_ in DEEP or "." in type_
 
 
 def _only(made: Resource, key: str, element: Any, keys: Mapping[str, Any]) -> None:

@@ -127,7 +127,7 @@ def visit(stay: Visit, name: str) -> str:
         2: CLASS[stay.state],
         3: stay.place,
         4: "E" if stay.place.startswith("ED") else "R",
-        7: f"{text(*stay.doctor)}^^^^^NPI&2.16.840.1.113883.4.6&ISO^L^^^NPI",
+        7: f"{text(*stay.doctor)}^^^^^^NPI&2.16.840.1.113883.4.6&ISO^L^^^NPI",
         10: "MED",
         14: "7",
         19: f"{stay.number}^^^{HOSPITAL}^VN",
