@@ -61,6 +61,28 @@ TABLE: tuple[Setting, ...] = (
     Setting("mllp.max_connections", "integer", 512, "MLLP connections at once"),
     Setting("mllp.idle_timeout", "duration", "1h", "an MLLP connection silent for so long is closed"),
     Setting("mllp.frame_timeout", "duration", "30s", "how long one frame may take to arrive"),
+    Setting(
+        "mllp.unanswered",
+        "integer",
+        64,
+        "messages of one connection that wait for their acknowledgement; more are not read",
+    ),
+    Setting(
+        "mllp.memory",
+        "size",
+        "256MiB",
+        "messages of all connections that are not acknowledged yet; past it senders try later",
+    ),
+    Setting(
+        "mllp.tls_certificate", "path", "", "PEM file with the certificate chain of the MLLP listeners; empty: no TLS"
+    ),
+    Setting("mllp.tls_key", "path", "", "PEM file with its private key"),
+    Setting(
+        "mllp.tls_client_ca",
+        "path",
+        "",
+        "PEM file of the authority whose client certificates are asked for; empty: none",
+    ),
     Setting("fhir.page_size", "integer", 50, "entries of a search page when _count is not given"),
     Setting("fhir.max_page_size", "integer", 1000, "largest _count"),
     Setting("fhir.max_bundle", "integer", 10000, "most entries of a batch or transaction"),

@@ -16,6 +16,7 @@ from suture.connectors.mllp_frames import Framer
 from suture.connectors.mllp_frames import frame as framed
 from suture.errors import InvalidMessage, SutureError, TooLarge, Unavailable, Unstartable
 from suture.ports import Accept, Receipt
+from suture.settings import Settings
 from suture.standards.hl7v2 import ack
 from suture.standards.hl7v2.ack import Outcome
 from suture.standards.hl7v2.message import Message, parse
@@ -51,6 +52,38 @@ class Figures:
     garbage: int = 0
     too_large: int = 0
     timeouts: int = 0
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that the settings mllp.* name."""
+    return Limits(
+        max_frame=settings["mllp.max_frame"],
+        max_connections=settings["mllp.max_connections"],
+        idle_timeout=settings["mllp.idle_timeout"],
+        frame_timeout=settings["mllp.frame_timeout"],
+        unanswered=settings["mllp.unanswered"],
+        memory=settings["mllp.memory"],
+    )
+
+
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer as mllp.tls_* say, None without a certificate; raises Unstartable for files that cannot be used."""
+    if not settings["mllp.tls_certificate"]:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings["mllp.tls_certificate"], settings["mllp.tls_key"] or None)
+        if settings["mllp.tls_client_ca"]:
+            context.load_verify_locations(settings["mllp.tls_client_ca"])
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise Unstartable(
+            "the TLS certificate of the MLLP listeners cannot be used",
+            where="mllp.tls_certificate",
+            mend="Check mllp.tls_certificate, mllp.tls_key and mllp.tls_client_ca.",
+        ) from error
+    return context
 
 
 class Listener:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from suture.connectors.mllp import Limits, Listener
+from suture import settings
+from suture.connectors.mllp import Limits, Listener, limits_of, tls_of
 from suture.errors import Unavailable, Unstartable
 from suture.ports import Receipt
 from suture.standards.hl7v2.message import Message, parse
@@ -382,13 +383,13 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 async def test_tls_with_a_certificate_of_both_sides(tmp_path: Path) -> None:
     chain, private = certificate(tmp_path)
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(chain))
-    serving.load_cert_chain(chain, private)
-    serving.verify_mode = ssl.CERT_REQUIRED
     calling = ssl.create_default_context(cafile=str(chain))
     calling.load_cert_chain(chain, private)
+    names = {"mllp__tls_certificate": str(chain), "mllp__tls_key": str(private), "mllp__tls_client_ca": str(chain)}
+    configured = settings.read(tmp_path, {}).with_values(**names)
     journal = Journal()
-    listener = Listener(journal, source="mllp:0", host="localhost", port=0, tls=serving)
+    tls, limits = tls_of(configured), limits_of(configured)
+    listener = Listener(journal, source="mllp:0", host="localhost", port=0, tls=tls, limits=limits)
     await listener.start()
     peer = Peer(*await asyncio.open_connection("localhost", listener.port, ssl=calling))
     peer.send(wrap(adt("1"), adt("2")))
@@ -397,5 +398,16 @@ async def test_tls_with_a_certificate_of_both_sides(tmp_path: Path) -> None:
     plain = Peer(*await asyncio.open_connection("localhost", listener.port))
     plain.send(wrap(adt("3")))
     await plain.closed()
+    nameless = ssl.create_default_context(cafile=str(chain))
+    stranger = Peer(*await asyncio.open_connection("localhost", listener.port, ssl=nameless))
+    stranger.send(wrap(adt("4")))
+    await stranger.closed()
     assert len(journal.taken) == 2
     await listener.stop()
+
+
+def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    configured = settings.read(tmp_path, {})
+    assert tls_of(configured) is None
+    with pytest.raises(Unstartable, match="certificate of the MLLP listeners cannot be used"):
+        tls_of(configured.with_values(mllp__tls_certificate=str(tmp_path / "none.pem")))

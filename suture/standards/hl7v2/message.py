@@ -304,6 +304,8 @@ def _split(message: Message, body: str, limits: Limits) -> None:
     lines = BREAK.split(body) if "\n" in body else body.split("\r")
     if len(body) > SMALL:
         _limit(body, message.separators, limits)
+        if len(lines) > limits.fields:
+            raise TooLarge(f"the message has more than {limits.fields} lines", where="MSH")
     keys = [line[:4] for line in lines]
     if not _known(field).issuperset(keys) and not all(_plain(key, field) for key in keys):
         lines, keys = _split_odd(message, lines)
@@ -330,14 +332,16 @@ def _split_odd(message: Message, lines: list[str]) -> tuple[list[str], list[str]
     """Texts and keys with blank lines, blanks and lower case before names, and lines that continue the one before."""
     segments: list[list[str]] = []
     keys: list[str] = []
+    blank = 0  # blank lines count only inside a text
     for line in lines:
         name, text = _odd(line, message._mark)
         if name:
             keys.append(name + message._mark)
             segments.append([text])
         elif text:
-            segments[-1].append(text)
-    loose = sum(len(parts) - 1 for parts in segments)
+            segments[-1] += [""] * blank + [text]
+        blank = blank + 1 if not text else 0
+    loose = sum(1 for parts in segments for part in parts[1:] if part)
     if loose:
         message.notes += (f"{loose} lines are no segment; kept as line breaks of the segment before them",)
     return ["\n".join(parts) for parts in segments], keys

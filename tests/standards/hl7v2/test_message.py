@@ -89,7 +89,7 @@ def test_limits_hold_before_anything_is_split() -> None:
 def test_lines_that_are_no_segment_stay_with_the_one_before() -> None:
     message = parse(b"MSH|^~\\&|A\rOBX|1|FT|||first line\r\nsecond line\r\n\r\nTHE end\r\nNTE|1||x\r\n")
     assert message.names == ["MSH", "OBX", "NTE"]
-    assert message.get("OBX-5") == "first line\nsecond line\nTHE end"
+    assert message.get("OBX-5") == "first line\nsecond line\n\nTHE end"
     assert message.notes == ("2 lines are no segment; kept as line breaks of the segment before them",)
 
 
