@@ -189,10 +189,6 @@ def present(text: str) -> str:
     return "" if text == NULL else text
 
 
-def one(text: str) -> list[str]:
-    return [] if text in NOTHING else [text]
-
-
 def apply(work: Any, text: str, run: Run, *arguments: str) -> Any:
     if text in NOTHING:
         return ""
@@ -236,7 +232,7 @@ _builtin_compile = __builtins__["compile"] if isinstance(__builtins__, Mapping) 
 
 NAMESPACE: dict[str, Any] = {
     "BLANKS": BLANKS, "NULL": NULL, "NOTHING": NOTHING, "OPEN": OPEN, "UNESCAPE": runtime.unescape, "VALUES": runtime.values,
-    "ONE": one, "REP": runtime.repetition, "SUB": runtime.nth, "NTH": nth_field, "SAME": runtime.same, "AMONG": runtime.among,
+    "REP": runtime.repetition, "SUB": runtime.nth, "NTH": nth_field, "SAME": runtime.same, "AMONG": runtime.among,
     "EQUAL": equal, "WALK": runtime.walk, "FIRST": first, "EITHER": either, "PRESENT": present, "APPLY": apply, "TEXT": text_of,
     "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "FAIL": runtime.fail,
     "DOUBT": Doubt, "HOLDS": engine.holds, "FIRST_OF": engine.first, "ALL_OF": engine.everything, "Decimal": Decimal,

@@ -72,13 +72,19 @@ class Function(Changes):
                 self.line("if x is None or x == NULL: x = ''")
             self._changed(row, found, event, "0")
             return
+        self._refined(row)
         with self.block(f"if {self._there()}:"):
-            location = self._location(row.source[0]) if len(row.source) == 1 and not row.where else None
-            if location is not None and not self._takes_raw(row):
-                for statement in self.writer.refine(location):
-                    self.line(statement)
             self._changed(row, found, event, "0")
         self._absent(row, found, event)
+
+    def _refined(self, row: Row) -> None:
+        """From what is written to its text."""
+        location = self._location(row.source[0]) if len(row.source) == 1 and not row.where else None
+        statements = self.writer.refine(location) if location is not None and not self._takes_raw(row) else []
+        if statements:
+            with self.block("if x:"):
+                for statement in statements:
+                    self.line(statement)
 
     def _there(self) -> str:
         if self.writer.frame.json:
@@ -172,7 +178,8 @@ class Function(Changes):
                     self._delete(row, found)
             with self.block(f"{'elif' if self.unit.escapes else 'if'} {whole}:"), self._loop(row, row.each):
                 self.line(f"x = {self._item(row, location)}")
-                self._changed(row, found, event, "n")
+                with self.block(f"if {self._there()}:"):
+                    self._changed(row, found, event, "n")
             return
         with self._loop(row, row.each):
             self.line(f"x = {self._item(row, location)}")

@@ -139,14 +139,15 @@ class Writer:
         return f"(v if '\\\\' not in (v := {raw}) else UNESCAPE(v))" if self.escapes else raw
 
     def all(self, location: Location) -> str:
-        """The list of all texts at a location."""
-        if not location.of_segment or location.repetition:
-            return f"ONE({self.text(location)})"
+        """The list of all texts at a location; one whose first part is empty counts as it is written."""
+        marks = "" if location.subcomponent else "".join(self._marks(location))
+        if not location.of_segment or location.repetition or not self.repeats(location):
+            return f"VALUES({self.raw(location)}, 0, 0, {marks!r})"
         self.read(location)
-        origin = origins.find(location, self.frame)
-        component = location.component or (0 if origin.type in WHOLE else 1)
-        sub = location.subcomponent or (1 if component and origins.composite(origin.type) and location.component else 0)
-        return f"VALUES({self.field(location)}, {component}, {sub})"
+        return f"VALUES({self.field(location)}, {location.component}, {location.subcomponent}, {marks!r})"
+
+    def _marks(self, location: Location) -> list[str]:
+        return self.marks(origins.find(location, self.frame).type, inside=bool(location.component))
 
     def repeats(self, location: Location) -> bool:
         return location.of_segment and origins.find(location, self.frame).repeats
@@ -310,11 +311,14 @@ class Writer:
     def _exists(self, source: tree.Syntax, wanted: bool) -> str:
         if isinstance(source, tree.Location):
             location = _located(source)
-            if self.repeats(location):
+            if self.repeats(location) or (self.escapes and self._marks(location)):
                 return f"({'' if wanted else 'not '}{self.all(location)})"
+            raw = self.raw(location)
+            if self._marks(location):
+                raw = f"{raw}.strip('^&')"
             if not self.escapes:
-                return self.text(location) if wanted else f"(not {self.text(location)})"
-            return f"({self.text(location)} {'not in' if wanted else 'in'} NOTHING)"
+                return raw if wanted else f"(not {raw})"
+            return f"({self._unescaped(raw)} {'not in' if wanted else 'in'} NOTHING)"
         if self.frame.json:
             return f"({'' if wanted else 'not '}{self.path(source)})"
         raise NotSimple

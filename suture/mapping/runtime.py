@@ -169,8 +169,11 @@ def display(made: dict[str, Any]) -> str:
 # --- parts of fields
 
 
-def values(raw: str, component: int = 0, subcomponent: int = 0) -> list[str]:
-    """The texts of all repetitions of a field (or of one part of them), without empty ones."""
+def values(raw: str, component: int, subcomponent: int, marks: str) -> list[str]:
+    """The texts of all repetitions of a field (or of one part of them), without empty ones.
+
+    A text ends at one of the marks; where nothing stands before it, what is written counts as it is.
+    """
     if not raw:
         return []
     found = []
@@ -179,8 +182,15 @@ def values(raw: str, component: int = 0, subcomponent: int = 0) -> list[str]:
             item = nth(item, "^", component)
         if subcomponent:
             item = nth(item, "&", subcomponent)
-        if item and item != NULL:
-            found.append(unescape(item) if "\\" in item else item)
+        text = item
+        for mark in marks:
+            text = text.partition(mark)[0]
+        if not text and item.strip("^&"):
+            text = item
+        if "\\" in text:
+            text = unescape(text)
+        if text and text != NULL:
+            found.append(text)
     return found
 
 

@@ -93,9 +93,7 @@ MISSES = [
 
 @pytest.mark.parametrize(("words", "out", "warnings"), MISSES)
 def test_a_code_that_the_table_has_not(words: str, out: dict[str, Any], warnings: int) -> None:
-    found = run(
-        "{id: a, from: PID-8, to: maritalStatus, translate: m" + words + "}", head="", segment=PID.replace("|F|", "|F|")
-    )
+    found = run("{id: a, from: PID-8, to: maritalStatus, translate: m" + words + "}")
     del found.value["resourceType"]
     assert found.value == out
     assert len(found.warnings) == warnings

@@ -1,0 +1,45 @@
+"""The examples of the shipped maps come out as they are written down, and what comes out is valid FHIR."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from suture.mapping import examples
+from suture.mapping.library import Library
+from suture.standards.fhir.validate import check
+
+LIBRARY = Library()
+EXAMPLES = [
+    pytest.param(name, example, id=f"{name} {example.get('in') or number}")
+    for name in LIBRARY.names()
+    for number, example in enumerate(LIBRARY.require(name).examples)
+]
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_an_example_comes_out_as_written(name: str, example: dict[str, Any]) -> None:
+    assert examples.check(LIBRARY, LIBRARY.compiled(name), example) == []
+
+
+def resources(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, dict) or "resourceType" not in value:
+        return []
+    if value["resourceType"] == "Bundle":
+        return [entry["resource"] for entry in value["entry"]]
+    return [value]
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_what_a_message_map_makes_is_valid(name: str, example: dict[str, Any]) -> None:
+    compiled = LIBRARY.compiled(name)
+    if compiled.map.kind == "segment":
+        pytest.skip("a segment alone need not be a whole resource")
+    value = examples.run(LIBRARY, compiled, example).value
+    wrong = [i for resource in resources(value) for i in check(resource) if i.severity in ("error", "fatal")]
+    assert [(i.expression, i.text) for i in wrong] == []
+
+
+def test_every_shipped_map_compiles_and_reads_without_errors() -> None:
+    assert [name for name in LIBRARY.names() if LIBRARY.compiled(name).text == ""] == []
