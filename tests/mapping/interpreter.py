@@ -161,6 +161,8 @@ class Interpreter:
             ]
         if row.concat:
             x = self.joined(row, here)
+            if not x and row.calls and REGISTRY[row.calls[0].name].of_nothing:
+                return [(self.change(made, row, "", here, None), False)]
         elif row.where and isinstance(row.source[0].tree, tree.Location):
             found = self.items(row, row.source[0], here)
             return [(self.change(made, row, *found[0], row.source[0]), False)] if found else self.absent(row)
