@@ -21,6 +21,7 @@ LONGEST = 200  # characters of an identifier that stand in the index as they are
 LONG = 40 * DAY  # a date range beyond that stands in L too
 SPAN, TYPED = ":span", ":of-type"  # marks of an atom's second set of rows
 NO_PATIENT, SEVERAL_PATIENTS = 0, -1
+TYPES = 200  # more than R4 has
 
 SQL = {
     "T": ("INSERT OR IGNORE INTO T VALUES (?,?,?,?)", "DELETE FROM T WHERE (pid,tid,sd,rid) = (?,?,?,?)"),
@@ -87,19 +88,20 @@ class Batch:
 
 def _rows(tx: Tx, rid: int, rows: Rows) -> Iterator[TableRow]:
     """All table rows of a resource."""
-    pid, sd = _pids(tx, rows.type), sorting_date(rows)
+    pid, sd = _Pids(tx, rows.type), sorting_date(rows)
+    number = pid.numbers
     for atom, system, code in rows.tokens:
-        yield "T", (pid[atom], codes.number(tx, system, code), sd, rid)
+        yield "T", (number[atom], codes.number(tx, system, code), sd, rid)
     for atom, url in rows.urls:
-        yield "T", (pid[atom], codes.number(tx, URL_SYSTEM, url), sd, rid)
+        yield "T", (number[atom], codes.number(tx, URL_SYSTEM, url), sd, rid)
     for atom, type, id in rows.references:
-        yield "R", (pid[atom], target(tx, type, id), sd, rid)
+        yield "R", (number[atom], target(tx, type, id), sd, rid)
     for atom, low, high in rows.dates:
-        yield "D", (pid[atom], low, rid, high - low)
+        yield "D", (number[atom], low, rid, high - low)
         if high - low > LONG:
-            yield "L", (pid[atom], high, rid, low)
+            yield "L", (number[atom], high, rid, low)
     for atom, text in rows.strings:
-        yield "S", (pid[atom], text, rid)
+        yield "S", (number[atom], text, rid)
     for atom, of, code, unit, least, most in rows.quantities:
         yield _measured(pid, atom, codes.number(tx, PAIR, unit_key(of, code, unit)), rid, least, most)
     yield from _names(tx, rid, rows, pid)
@@ -153,21 +155,22 @@ def atom_names(resource_type: str) -> tuple[str, ...]:
 
 
 class _Pids:
-    """The numbers of a type's atoms, interned as they are used."""
+    """The numbers of a type's atoms, all interned when the first of the type is written."""
 
     def __init__(self, tx: Tx, type: str) -> None:
         self._tx = tx
         self._names = atom_names(type)
+        known = tx.shared.pids.get(type)
+        if known is None:
+            known = [names.number(tx, name) for name in self._names]
+            tx.remember(tx.shared.pids, type, known, TYPES)
+        self.numbers = known
 
     def __getitem__(self, atom: int) -> int:
-        return names.number(self._tx, self._names[atom])
+        return self.numbers[atom]
 
     def marked(self, atom: int, mark: str) -> int:
         return names.number(self._tx, self._names[atom] + mark)
-
-
-def _pids(tx: Tx, type: str) -> _Pids:
-    return _Pids(tx, type)
 
 
 # --- the patient compartment

@@ -22,6 +22,7 @@ class Shared:
     texts: dict[int, str] = field(default_factory=dict)  # and back
     codes: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, code) -> tok.tid
     rids: dict[tuple[int, bytes | str], int] = field(default_factory=dict)  # (type, id) -> row number, of late
+    pids: dict[str, list[int]] = field(default_factory=dict)  # resource type -> numbers of its index atoms
     dictionaries: dict[int, bytes] = field(default_factory=dict)  # number -> zstd dictionary
     current: dict[str, int] = field(default_factory=dict)  # kind of body -> dictionary in use
     trained: dict[str, int] = field(default_factory=dict)  # kind of body -> rows there were at the last training

@@ -56,24 +56,33 @@ def _instant(updated: int) -> bytes:
 
 
 def _spans(body: bytes) -> dict[str, Span]:
-    """Where the values of resourceType, id and meta stand; they are nearly always the first three."""
+    """Where the values of resourceType, id and meta stand: id is nearly always the second member, meta the third."""
     try:
         head = _head.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidSyntax("a resource must be one JSON object") from error
     usual = _USUAL.match(body)
-    if (
-        usual is None
-        or bool(usual[2]) != bool(head.id)
-        or (usual.end() != usual.end(2 if usual[2] else 1)) != bool(head.meta)
-    ):
+    if usual is None or bool(usual[2]) != bool(head.id):
         return _walked(body)
     spans = {"resourceType": usual.span(1)}
     if head.id:
         spans["id"] = usual.span(2)
     if head.meta:
-        spans["meta"] = (usual.end(), usual.end() + len(head.meta))
+        start = _meta_at(body, usual)
+        if start < 0:
+            return _walked(body)
+        spans["meta"] = (start, start + len(head.meta))
     return spans
+
+
+def _meta_at(body: bytes, usual: re.Match[bytes]) -> int:
+    """Where the value of meta begins: behind what the usual beginning found, or behind the only key of that name."""
+    if usual.end() != usual.end(2 if usual[2] else 1):
+        return usual.end()
+    if body.count(b'"meta"') != 1 or b"\\u00" in body:  # another one is nested, or the key is written with escapes
+        return -1
+    key = _KEY.match(body, body.index(b'"meta"'))
+    return key.end() if key else -1
 
 
 def _walked(body: bytes) -> dict[str, Span]:
