@@ -181,7 +181,7 @@ class Connection(asyncio.Protocol):
         self._framer = Framer(listener.limits.max_frame)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._attributes: dict[str, Any] = {}
+        self.attributes: dict[str, Any] = {}
         self._waiting: deque[bytes] = deque()  # whole frames not yet handed over
         self._answers: deque[Answer] = deque()  # in the order of their frames
         self._heard = self._begun = self._loop.time()
@@ -204,10 +204,10 @@ class Connection(asyncio.Protocol):
         self.listener.connections.add(self)
         self.listener.figures.connections += 1
         peer = transport.get_extra_info("peername") or ("", 0)
-        self._attributes = {"remote": f"{peer[0]}:{peer[1]}"}
+        self.attributes = {"remote": f"{peer[0]}:{peer[1]}"}
         certificate = transport.get_extra_info("peercert")
         if certificate:
-            self._attributes["certificate"] = _common_name(certificate)
+            self.attributes["certificate"] = _common_name(certificate)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.connections.discard(self)
@@ -374,7 +374,7 @@ class Answer:
         listener = self.connection.listener
         listener.figures.messages += 1
         try:
-            receipt = await listener.accept(listener.source, self.frame, self.connection._attributes)
+            receipt = await listener.accept(listener.source, self.frame, self.connection.attributes)
             self.bytes = self._accepted(receipt)
         except SutureError as error:
             self.bytes = self.refusal(error)

@@ -67,6 +67,7 @@ class Sender:
         self._in_flight = in_flight
         self._slots = asyncio.Semaphore(connections * in_flight)
         self._lines: list[Line] = []
+        self._opening = asyncio.Lock()
         self._failures = 0
         self._not_before = 0.0
 
@@ -87,16 +88,21 @@ class Sender:
         self._lines.clear()
 
     async def _line(self, control_id: str) -> Line:
-        """An open connection with room, or a new one."""
+        """An open connection with room, or a new one; only one is opened at a time."""
+        found = self._with_room(control_id)
+        if found is None:
+            async with self._opening:
+                found = self._with_room(control_id) or await self._open()
+        return found.reserve(control_id)
+
+    def _with_room(self, control_id: str) -> Line | None:
         now = asyncio.get_running_loop().time()
         for line in list(self._lines):
             if line.closed or (not line.pending and now - line.used > self.patience.idle):
                 line.close()
                 self._lines.remove(line)
-        for line in self._lines:
-            if len(line.pending) < self._in_flight and control_id not in line.pending:
-                return line.reserve(control_id)
-        return (await self._open()).reserve(control_id)
+        free = (x for x in self._lines if len(x.pending) < self._in_flight and control_id not in x.pending)
+        return next(free, None)
 
     async def _open(self) -> Line:
         loop = asyncio.get_running_loop()

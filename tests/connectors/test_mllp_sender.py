@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -196,7 +197,9 @@ async def test_one_message_at_a_time_unless_told_otherwise() -> None:
         journal.gate.set()
         assert [a.code for a in await asyncio.gather(*sending)] == ["AA"] * 12
         assert sorted(journal.taken) == sorted(adt(f"m{n}") for n in range(12))
+        assert len(listener.connections) == options.get("connections", 1)
         await sender.close()
+        await asyncio.sleep(0.02)
     await listener.stop()
 
 
@@ -206,6 +209,7 @@ async def test_messages_of_one_connection_keep_their_order() -> None:
     await listener.start()
     sender = Sender("127.0.0.1", listener.port, in_flight=8)
     await asyncio.gather(*(sender.send(adt(f"m{n}")) for n in range(100)))
+    assert listener.figures.connections == 1
     assert journal.taken == [adt(f"m{n}") for n in range(100)]
     await sender.close()
     await listener.stop()
@@ -238,3 +242,56 @@ async def test_tls_is_verified(tmp_path: Path) -> None:
     with pytest.raises(SendUnavailable, match=r"the certificate of localhost:[0-9]+ is not trusted"):
         await doubting.send(adt("1"))
     await listener.stop()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_through_a_line_that_breaks_anywhere_what_is_said_is_true(seed: int) -> None:
+    """Delivered means taken, unavailable means not taken, and only ambiguous may be either."""
+    r = random.Random(seed)
+    journal = Journal()
+    listener = Listener(journal, source="mllp:0", port=0)
+    await listener.start()
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: int) -> None:
+        with contextlib.suppress(ConnectionError):
+            while left > 0 and (data := await reader.read(r.randint(1, 200))):
+                writer.write(data[:left])
+                left -= len(data)
+        writer.transport.abort()
+
+    async def breaking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        sizes = r.randint(1, 2000), r.randint(1, 2000)
+        ends = (pipe(reader, to_writer, sizes[0]), pipe(to_reader, writer, sizes[1]))
+        tasks = [asyncio.create_task(end) for end in ends]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        writer.transport.abort()
+        to_writer.transport.abort()
+        await asyncio.gather(*tasks)
+
+    proxy = await asyncio.start_server(breaking, "127.0.0.1", 0)
+    sender = Sender(
+        "127.0.0.1", proxy.sockets[0].getsockname()[1], connections=2, in_flight=2, patience=Patience(answer=1)
+    )
+    said: dict[str, list[str]] = {"delivered": [], "unavailable": [], "ambiguous": []}
+
+    async def send(control_id: str) -> None:
+        try:
+            await sender.send(adt(control_id, more="x" * r.randint(0, 300)))
+            said["delivered"].append(control_id)
+        except SendAmbiguous:
+            said["ambiguous"].append(control_id)
+        except SendUnavailable:
+            said["unavailable"].append(control_id)
+
+    for start in range(0, 80, 4):
+        await asyncio.gather(*(send(f"m{n}") for n in range(start, start + 4)))
+    await sender.close()
+    await listener.stop()
+    proxy.close()
+    taken = [raw.split(b"|")[9].decode() for raw in journal.taken]
+    assert len(taken) == len(set(taken))
+    assert set(said["delivered"]) <= set(taken)
+    assert not set(said["unavailable"]) & set(taken)
+    assert said["delivered"]
+    assert said["ambiguous"]
