@@ -11,6 +11,8 @@ from typing import Protocol
 from suture import crypto
 from suture.access.people import People
 from suture.clock import SYSTEM, Clock
+from suture.engine import project
+from suture.engine.engine import Engine
 from suture.server import web
 from suture.server.log import Log
 from suture.server.site import Site
@@ -38,12 +40,13 @@ class App:
     people: People
     interactions: Interactions
     log: Log
+    engine: Engine | None = None
     parts: list[Part] = field(default_factory=list)
 
     @property
     def site(self) -> Site:
         """What the web side's handlers may reach."""
-        return Site(self.settings, self.clock, self.database, self.people, self.interactions)
+        return Site(self.settings, self.clock, self.database, self.people, self.interactions, self.engine)
 
     async def start(self) -> None:
         """Starts all parts; when one can't start, those before it are stopped again."""
@@ -77,17 +80,20 @@ def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = F
     """Everything that `suture serve` runs; nothing has started yet."""
     listening = web.bind(settings, insecure=insecure)
     try:
-        return _server(settings, clock, listening)
+        return _server(settings, clock, listening, insecure)
     except BaseException:
         listening.close()
         raise
 
 
-def _server(settings: Settings, clock: Clock, listening: socket.socket) -> App:
+def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure: bool) -> App:
     if not settings["http.base_url"]:
         settings = settings.with_values(http__base_url=web.url_of(settings, listening))
+    flows = project.read(settings.folder)
+    flows.raise_if_wrong()
     app = open_rooms(settings, clock, serving=True)
-    app.parts.append(Web(app.site, app.log, listening))
+    app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure)
+    app.parts += [app.engine, Web(app.site, app.log, listening)]
     return app
 
 

@@ -31,6 +31,9 @@ def load(text: str, file: str = "<text>") -> Any:
         ) from error
     except (YAMLError, ValueError) as error:
         raise InvalidFile([Problem(file, 1, 1, f"not YAML: {error}", "Save the file as UTF-8 YAML.")]) from error
+    except (TypeError, LookupError, AttributeError, RecursionError) as error:  # the reader's own trips over odd keys
+        text = "not YAML that can be used: a key that is a list or table, or nesting without end"
+        raise InvalidFile([Problem(file, 1, 1, text, "Check brackets, braces and '?'.")]) from error
 
 
 def at(node: Any, key: Any = None) -> Place:

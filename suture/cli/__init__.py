@@ -14,7 +14,9 @@ from suture.errors import SutureError
 
 # command -> (module, one line of help). The module offers `app`, a typer.Typer with one command or a group.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("suture.cli.init", "make a project folder that works at once"),
     "check": ("suture.cli.check", "find what is wrong in flows, maps, connections, tests and settings"),
+    "test": ("suture.cli.test", "run the project's flow tests; nothing is sent"),
     "validate": ("suture.cli.validate", "are these files valid FHIR R4? every finding with its place and the mend"),
     "backup": ("suture.cli.backup", "one encrypted file with everything, while the server goes on"),
     "restore": ("suture.cli.restore", "put the database of a backup in place"),
@@ -23,6 +25,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fhirpath": ("suture.cli.fhirpath", "evaluate a FHIRPath on a resource or a message"),
     "serve": ("suture.cli.serve", "serve FHIR R4 over HTTP"),
     "import": ("suture.cli.import_", "store NDJSON files and bundles, fast"),
+    "messages": ("suture.cli.messages", "what came in, and what became of it"),
+    "runs": ("suture.cli.runs", "each message's way through a flow; what waits, what failed"),
+    "deadletters": ("suture.cli.deadletters", "what gave up, and why"),
+    "replay": ("suture.cli.replay", "walk again what failed"),
+    "secret": ("suture.cli.secret", "the encrypted vault of what connections need"),
     "client": ("suture.cli.client", "add, list, revoke programs that call the API with a key"),
     "user": ("suture.cli.user", "add people who sign in, reset their passwords"),
 }

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -190,6 +192,14 @@ def tls_context(connection: Connection) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=connection.with_.get("ca") or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def with_certificate(context: ssl.SSLContext, certificate: Path, key: str) -> None:
+    """Loads the own certificate with a key from the vault; the key's file exists only while it is read."""
+    with NamedTemporaryFile("w", encoding="ascii", prefix="suture-", suffix=".pem") as file:
+        file.write(key)
+        file.flush()
+        context.load_cert_chain(certificate, file.name)
 
 
 def checked_headers(headers: Mapping[str, Any]) -> dict[str, str]:

@@ -15,8 +15,7 @@ from typing import Any
 from suture.engine.plan import Place
 from suture.errors import Invalid, InvalidSyntax, Problems
 from suture.mapping.context import Source
-from suture.mapping.functions import REGISTRY, Doubt
-from suture.mapping.functions import Function as TextFunction
+from suture.mapping.engine import functions
 from suture.standards.fhir import fhirpath
 
 ROOTS = ("message", "original", "settings")
@@ -57,18 +56,7 @@ _QUIET = re.compile(r"'(?:\\.|[^'\\])*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _HEAD = re.compile(r"(?<![.\w%@$`-])([A-Za-z_]\w*)\b(?!\s*\(|-\d)")
 
 
-def _registered(one: TextFunction) -> fhirpath.Function:
-    """A function of maps over texts as a FHIRPath function over each item."""
-
-    def call(items: list[Any], *arguments: list[Any]) -> list[Any]:
-        given = [str(argument[0]) for argument in arguments if argument]
-        made = [one.work(str(item), Source(), *given) for item in items]
-        return [value.value if isinstance(value, Doubt) else value for value in made]
-
-    return fhirpath.Function(call, one.least, one.most, one.help)
-
-
-FUNCTIONS = {name: _registered(one) for name, one in REGISTRY.items()}
+FUNCTIONS = functions(Source())
 
 
 @lru_cache(maxsize=4096)

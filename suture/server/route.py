@@ -78,12 +78,12 @@ class Request:
         """The query's parameters in their order; raises Invalid when it isn't UTF-8 or holds too many."""
         return form(self.query_string)
 
-    async def body(self) -> bytes:
-        """The whole body; raises TooLarge, TooSlow."""
+    async def body(self, most: int = 0) -> bytes:
+        """The whole body, at most `most` bytes (default: http.max_body); raises TooLarge, TooSlow."""
         if self._body is None:
             try:
                 async with asyncio.timeout(self.site.settings["http.read_timeout"]):
-                    self._body = await self._read(self.site.settings["http.max_body"])
+                    self._body = await self._read(most or self.site.settings["http.max_body"])
             except TimeoutError:
                 raise TooSlow("the body did not arrive in time", mend="Send it faster or in parts.") from None
         return self._body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suture.server import fhir, health, sign_in
+from suture.server import fhir, health, hooks, sign_in
 from suture.server.route import Route
 
-TABLE: tuple[Route, ...] = (*health.ROUTES, *fhir.ROUTES, *sign_in.ROUTES)
+TABLE: tuple[Route, ...] = (*health.ROUTES, *fhir.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from suture.access.caller import Caller
 from suture.access.people import People
 from suture.clock import Clock
+from suture.engine.engine import Engine
 from suture.services.interactions import Interactions
 from suture.settings import Settings
 from suture.store import audit
@@ -22,6 +23,7 @@ class Site:
     database: Database
     people: People
     interactions: Interactions
+    engine: Engine | None = None
 
     @property
     def fhir_url(self) -> str:

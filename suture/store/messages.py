@@ -131,6 +131,11 @@ def set_state(tx: Tx, mid: int, state: MessageState) -> None:
     tx.execute("UPDATE message SET state = ? WHERE mid = ?", (STATES[state], mid))
 
 
+def settle(tx: Tx, mid: int, state: MessageState) -> None:
+    """The state after a good end; a message that has failed stays so until it is replayed."""
+    tx.execute("UPDATE message SET state = ? WHERE mid = ? AND state = 1", (STATES[state], mid))
+
+
 def set_answer(tx: Tx, mid: int, answer: bytes) -> None:
     """Keeps the acknowledgement, so that a duplicate gets the same one."""
     tx.execute("UPDATE message SET answer = ? WHERE mid = ?", (answer, mid))

@@ -238,6 +238,33 @@ def history(
     ]
 
 
+def changes(connection: Connection, after: int, types: Iterable[str] = (), count: int = 200) -> list[Row]:
+    """Versions in the order of their commits, after the microsecond `after`; a commit's versions come all or none.
+
+    All versions of one commit share its microsecond, so a page may be longer than `count`.
+    """
+    wanted = [names.find(connection, type) for type in types] or [rt for (rt,) in connection.execute(_TYPES)]
+    ends = [row for rt in wanted for row in connection.all(_STEPS, (rt, after, count, rt, after, count))]
+    if not ends:
+        return []
+    end = sorted(upd for (upd,) in ends)[:count][-1]
+    found = [row for rt in wanted for sql in (_NEW, _WAS) for row in connection.all(sql, (rt, after, end))]
+    return [
+        _row(connection, names.text(connection, rt), id_of(fid), rid, ver, upd, op, zd, body)
+        for upd, rid, ver, rt, fid, op, zd, body in sorted(found, key=_place)
+    ]
+
+
+_STEPS = """
+SELECT upd FROM (SELECT upd FROM res WHERE rt = ? AND upd > ? ORDER BY upd LIMIT ?)
+UNION ALL SELECT upd FROM (SELECT upd FROM hist WHERE rt = ? AND upd > ? ORDER BY upd LIMIT ?)
+"""
+_NEW = "SELECT upd, rid, ver, rt, fid, op, zd, body FROM res WHERE rt = ? AND upd > ? AND upd <= ?"
+_WAS = """
+SELECT h.upd, h.hid >> 24, h.hid & 16777215, h.rt, res.fid, h.op, h.zd, h.body
+FROM hist h JOIN res ON res.rid = h.hid >> 24 WHERE h.rt = ? AND h.upd > ? AND h.upd <= ?
+"""
+
 # every type in use, by skipping from one to the next in the index
 _TYPES = """
 WITH RECURSIVE t(rt) AS (SELECT min(rt) FROM res UNION ALL SELECT (SELECT min(rt) FROM res WHERE rt > t.rt) FROM t WHERE t.rt IS NOT NULL)

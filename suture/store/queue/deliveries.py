@@ -210,6 +210,14 @@ def ambiguous(tx: Tx, did: int, attempt: Attempt | None, *, at: int = 0) -> None
     _require_open(tx)
 
 
+def leave_lane(tx: Tx, did: int) -> None:
+    """Takes an open delivery out of its lane's way; the next of the lane is due."""
+    row = tx.one("SELECT connection, lane FROM delivery WHERE did = ? AND open = 1 AND lane IS NOT NULL", (did,))
+    if row is not None:
+        tx.execute("UPDATE delivery SET lane = NULL WHERE did = ?", (did,))
+        _promote(tx, row[0], row[1])
+
+
 def send_again(tx: Tx, did: int) -> None:
     """Somebody decided: an ambiguous or retrying delivery is due now."""
     tx.execute("UPDATE delivery SET state = 1, next_at = ?, owner = NULL WHERE did = ? AND open = 1", (tx.now, did))

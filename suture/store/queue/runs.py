@@ -130,6 +130,39 @@ def lease(tx: Tx, owner: str, until: int, *, count: int = 64) -> list[Run]:
     return [_run(tx, (*row[:7], 1, *row[8:10], until, holder, *row[12:])) for row in rows]
 
 
+def claim(tx: Tx, run: int, owner: str, until: int) -> Run | None:
+    """Takes one open run: theirs is `owner` until `until`; None when it has ended."""
+    tx.execute(
+        "UPDATE run SET owner = ?, next_at = ?, state = 1 WHERE run = ? AND open = 1",
+        (names.number(tx, owner), until, run),
+    )
+    return get(tx, run) if tx.changes else None
+
+
+def leave_lane(tx: Tx, run: int) -> int:
+    """Takes an open run out of its lane's way; it goes on by itself. Returns the next of its lane, or 0."""
+    row = tx.one("SELECT flow, lane FROM run WHERE run = ? AND open = 1 AND lane IS NOT NULL", (run,))
+    if row is None:
+        return 0
+    tx.execute("UPDATE run SET lane = NULL WHERE run = ?", (run,))
+    return _promote(tx, row[0], row[1])
+
+
+def alone(connection: Connection, mid: int, run: int) -> bool:
+    """Whether no other run of this message is there."""
+    return connection.one("SELECT 1 FROM run WHERE mid = ? AND run <> ? LIMIT 1", (mid, run)) is None
+
+
+def lane_waits(connection: Connection, run: int) -> bool:
+    """Whether another open run stands behind this one."""
+    row = connection.one(
+        "SELECT 1 FROM run a JOIN run b ON b.flow = a.flow AND b.lane = a.lane AND b.open = 1 AND b.run > a.run "
+        "WHERE a.run = ? AND a.open = 1 LIMIT 1",
+        (run,),
+    )
+    return row is not None
+
+
 def extend(tx: Tx, run: int, owner: str, until: int) -> None:
     """Keeps a lease longer; raises Conflict when it was lost."""
     tx.execute("UPDATE run SET next_at = ? WHERE run = ? AND owner = ?", (until, run, names.number(tx, owner)))

@@ -1,0 +1,167 @@
+"""Puts the engine together for one serving process: flows, doors, runner, deliveries, sources; starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from suture.clock import Clock, new_id
+from suture.component import size
+from suture.connectors import http_hook
+from suture.connectors.fhir import FhirSender
+from suture.connectors.mllp import Listener, limits_of, tls_of
+from suture.engine import trouble
+from suture.engine.delivery import Outbox
+from suture.engine.doors import Doors
+from suture.engine.intake import Intake
+from suture.engine.project import Project
+from suture.engine.runner import Runner
+from suture.engine.senders import Senders
+from suture.engine.sources import Changes, Poll
+from suture.engine.versions import Versions
+from suture.engine.walk import Version
+from suture.errors import NotFound, TooLarge
+from suture.ports import Receipt
+from suture.services.interactions import Interactions
+from suture.settings import Settings
+from suture.store import vault
+from suture.store.database import Database
+from suture.store.queue import runs
+
+log = logging.getLogger("suture.engine")
+
+
+class Engine:
+    """`await start()` recovers what an earlier process left, then opens the doors; `await stop()` closes them first."""
+
+    def __init__(
+        self,
+        database: Database,
+        chart: Interactions,
+        project: Project,
+        settings: Settings,
+        clock: Clock,
+        *,
+        insecure: bool = False,
+    ) -> None:
+        project.raise_if_wrong()
+        self.insecure = insecure
+        self.database = database
+        self.project = project
+        self.settings = settings
+        self.clock = clock
+        self.versions = Versions(project)
+        owner = f"{os.getpid()}-{new_id(clock)}"
+        self.runner = Runner(database, chart, self.versions, settings, clock, owner)
+        self.senders = Senders(project, self.secret, settings, clock)
+        self.outbox = Outbox(database, self.runner, self.senders, settings, clock)
+        self.runner.outbox = self.outbox
+        self.accept = Intake(database, self.runner, Doors(self.versions, int(settings["mllp.port"])), clock)
+        self.listeners: list[Listener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def secret(self, name: str, origin: str) -> str:
+        """A secret of the vault, for exactly the origin it is bound to."""
+        return vault.get(self.database.read, name, origin)
+
+    async def start(self) -> None:
+        await self.database.write(self._recover)
+        self._begin(self.runner.poll())
+        self._begin(self.outbox.poll())
+        for listener in self._listeners():
+            await listener.start()
+            self.listeners.append(listener)
+        for version in self.versions.active.values():
+            self._source(version)
+
+    def _recover(self, tx: Any) -> None:
+        self.versions.keep(tx)
+        self.outbox.recover(tx)
+        runs.release_others(tx, self.runner.owner)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_told)
+        self._tasks.append(task)
+
+    def _source(self, version: Version) -> None:
+        door = version.flow.source
+        if door.uses == "fhir.poll":
+            connection = self.project.connections[str(door.with_["connection"])]
+            poll = Poll(
+                version,
+                lambda: FhirSender(self.senders.http_client(connection)),
+                self.accept,
+                self.database,
+                self.clock,
+            )
+            self._begin(poll.run())
+        elif door.uses == "fhir.changed":
+            self._begin(Changes(version, self.accept, self.database).run())
+
+    def _listeners(self) -> list[Listener]:
+        """One listener per port, whatever number of flows share it."""
+        settings = self.settings
+        limits, tls = limits_of(settings), tls_of(settings)
+        return [
+            Listener(
+                self.accept,
+                source=source,
+                host=str(settings["mllp.host"]),
+                port=int(source.partition(":")[2]),
+                charset=flows[0].flow.source.with_.get("charset"),
+                limits=limits,
+                tls=tls,
+                insecure=self.insecure,
+                clock=self.clock,
+            )
+            for source, flows in self.accept.doors.flows.items()
+            if source.startswith("mllp:")
+        ]
+
+    def _hook_door(self, flow: str) -> Mapping[str, Any]:
+        version = self.versions.active.get(flow)
+        if version is None or version.flow.source.uses != "http.listen":
+            raise NotFound(
+                "no webhook here", where="/hooks", mend="The path is /hooks/ and the id of a flow with http.listen."
+            )
+        return version.flow.source.with_
+
+    def hook_size(self, flow: str) -> int:
+        """The largest body a webhook takes; raises NotFound where there is none."""
+        return size(self._hook_door(flow)["max_body"])
+
+    async def hook(self, flow: str, headers: Mapping[str, str], body: bytes) -> Receipt:
+        """A webhook call: proved, then journalled; `headers` have small names. Raises when it is not to be taken."""
+        door = self._hook_door(flow)
+        if len(body) > size(door["max_body"]):
+            raise TooLarge(
+                "the body is larger than max_body", where="body", mend="Send less, or raise max_body of the source."
+            )
+        secret = self.secret(str(door["secret"]).removeprefix("secret:"), hook_origin(flow))
+        http_hook.check(door, headers, body, secret, self.clock.micros() / 1_000_000)
+        event = headers.get(str(door["id_header"]).lower(), "")
+        return await self.accept(f"hooks:{flow}", body, {"event_id": event} if event else {})
+
+    async def stop(self) -> None:
+        """Closes the doors, lets what runs come to a commit, closes the connections."""
+        for listener in self.listeners:
+            await listener.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.runner.stop()
+        await self.outbox.stop()
+
+
+def hook_origin(flow: str) -> str:
+    """What the secret of a webhook is bound to."""
+    return f"hook:{flow}"
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    if found := trouble.of_task(task):
+        log.error("a source or queue of the engine ended unexpectedly: %s", found)

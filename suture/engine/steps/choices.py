@@ -1,0 +1,25 @@
+"""Steps that choose: filter lets a run go on or ends it, branch walks the cases that hold."""
+
+from __future__ import annotations
+
+from suture.engine.plan import Step
+from suture.engine.walk import DONE, FILTERED, Walk, Walking
+
+
+def filter_(walk: Walk, step: Step) -> Walking:
+    yield from ()
+    holds = walk.holds(str(step.with_["when"]))
+    walk.result(step, holds)
+    return DONE if holds else FILTERED
+
+
+def branch(walk: Walk, step: Step) -> Walking:
+    chosen = [i for i, case in enumerate(step.cases) if walk.holds(case.when)]
+    if step.with_["match"] == "first":
+        chosen = chosen[:1]
+    walk.result(step, [i + 1 for i in chosen])
+    ways = [step.cases[i].steps for i in chosen] or [step.otherwise]
+    for steps in ways:
+        if (yield from walk.each(steps)) == FILTERED:
+            return FILTERED
+    return DONE
