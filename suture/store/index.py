@@ -36,9 +36,7 @@ TableRow = tuple[str, tuple[int | float | str, ...]]  # table, its columns
 
 
 class Place(NamedTuple):
-    """What the resource row keeps for search: its patient (LONG = 40 * DAY  # a date range beyond that stands in L too
-    SPAN, TYPED = ":span", ":of-type"  # marks of an atom's second set of rows
-    NO_PATIENT, SEVERAL_PATIENTS) and its sorting date."""
+    """What the resource row keeps for search: its patient (NO_PATIENT, SEVERAL_PATIENTS) and its sorting date."""
 
     pat: int
     sd: int

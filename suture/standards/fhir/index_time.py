@@ -36,19 +36,21 @@ def moment_range(text: str) -> tuple[int, int]:
     if len(text) == 10 and text[4] == "-" and text[7] == "-":
         low = day_of(text)
         return low, low + DAY
-    if len(text) in (25, 29) and text[10] == "T" and text[13] == text[16] == text[-3] == ":":
-        return _zoned(text)
+    size = len(text)
+    if size in (20, 24, 25, 29) and text[10] == "T" and text[13] == text[16] == ":":
+        return _clocked(text, 19 if size in (20, 25) else 23)
     return written_range(text)
 
 
-def _zoned(text: str) -> tuple[int, int]:
-    sign, hours, minutes, seconds = text[-6], int(text[11:13]), int(text[14:16]), int(text[17:19])
-    zone = int(text[-5:-3]) * 60 + int(text[-2:])
-    if sign not in "+-" or hours > 23 or minutes > 59 or seconds > 60 or zone > 14 * 60:
+def _clocked(text: str, zone: int) -> tuple[int, int]:
+    """A time with seconds, maybe milliseconds, and the zone at place `zone`."""
+    hours, minutes, seconds = int(text[11:13]), int(text[14:16]), int(text[17:19])
+    if hours > 23 or minutes > 59 or seconds > 60:
         raise ValueError("no such time")
     low = day_of(text[:10]) + (hours * 3600 + minutes * 60 + seconds) * SECOND
-    low += -zone * 60 * SECOND if sign == "+" else zone * 60 * SECOND
-    if len(text) == 25:
+    if text[zone:] != "Z":
+        low -= _offset(text[zone:])
+    if zone == 19:
         return low, low + SECOND
     if text[19] != ".":
         raise ValueError("no such time")
@@ -95,9 +97,11 @@ def _whole_month_or_year(year: int, month: str | None) -> tuple[int, int]:
 
 
 def _offset(zone: str | None) -> int:
+    """Microseconds that a zone is ahead of UTC."""
     if zone is None or zone == "Z":
         return 0
-    minutes = int(zone[1:3]) * 60 + int(zone[4:6])
-    if minutes > 14 * 60 or int(zone[4:6]) > 59:
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if zone[0] not in "+-" or zone[3] != ":" or hours > 14 or minutes > 59:
         raise ValueError("no such zone")
-    return (-minutes if zone[0] == "-" else minutes) * 60 * SECOND
+    ahead = (hours * 60 + minutes) * 60 * SECOND
+    return -ahead if zone[0] == "-" else ahead
