@@ -11,7 +11,14 @@ from suture.standards.fhir import search_results as results
 from suture.standards.fhir import search_values as read
 from suture.standards.fhir.definitions import RESOURCE_TYPES, SearchParameter, search_parameters
 from suture.standards.fhir.search_query import Branch, Chain, Condition, Has, Match, Missing, SearchQuery, Value
-from suture.standards.fhir.search_tables import MODIFIERS, NOT_SEARCHED, component_parameters, searchable, vocabulary
+from suture.standards.fhir.search_tables import (
+    MODIFIERS,
+    NOT_SEARCHED,
+    component_parameters,
+    followed,
+    searchable,
+    vocabulary,
+)
 
 MOST_PAIRS = 200
 DEEPEST = 4
@@ -167,6 +174,7 @@ def _chain(type: str, head: str, rest: str, text: str, reading: _Reading, depth:
     parameter = _parameter(type, name)
     if parameter.type != "reference":
         raise InvalidSearch(f"{name} is no reference, nothing can follow it", where=shown(f"{head}.{rest}"))
+    _require_followed(type, name, f"{head}.{rest}")
     types = _far_types(parameter, wanted, f"{head}.{rest}")
     branches, unknown = [], None
     for far in types:
@@ -190,6 +198,13 @@ def _far_types(parameter: SearchParameter, wanted: str, key: str) -> tuple[str, 
     return (wanted,) if wanted else targets
 
 
+def _require_followed(type: str, name: str, key: str) -> None:
+    if not followed(type, name):
+        raise InvalidSearch(
+            f"{name} is a canonical URL, chains can't follow it", where=shown(key), mend="Search for the URL."
+        )
+
+
 def _typed(name: str) -> str:
     return f"Write the type: {name}:Patient.…"
 
@@ -202,4 +217,5 @@ def _has(type: str, key: str, text: str, reading: _Reading, depth: int) -> Has:
     parameter = _parameter(far, name)
     if parameter.type != "reference" or (type and parameter.targets and type not in parameter.targets):
         raise InvalidSearch(f"{far}.{name} is no reference to a {type}", where=shown(key))
+    _require_followed(far, name, key)
     return Has(far, name, (_condition(far, rest, text, reading, depth - 1),))

@@ -11,6 +11,8 @@ from suture.standards.fhir.definitions import (
     search_parameters,
     value_set,
 )
+from suture.standards.fhir.index_atoms import leaf_types
+from suture.standards.fhir.index_paths import paths
 from suture.standards.fhir.search_query import Match, Token, Uri
 
 MODIFIERS: dict[str, tuple[str, ...]] = {
@@ -33,6 +35,13 @@ def searchable(type: str) -> dict[str, str]:
         for code, p in parameters.items()
         if p.type != "special" and p.expression and code not in NOT_SEARCHED
     }
+
+
+@cache
+def followed(type: str, code: str) -> bool:
+    """Does the parameter hold References, which chains can follow, or only canonical URLs?"""
+    parameter = search_parameters(type)[code]
+    return any("Reference" in leaf_types(type, path) for path in paths(parameter.expression, type))
 
 
 @cache
