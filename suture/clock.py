@@ -72,3 +72,8 @@ def instant(micros: int) -> str:
     """Microseconds as a FHIR instant in UTC, with milliseconds: `2026-11-25T08:00:00.123Z`."""
     moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros // 1000 % 1000:03d}Z"
+
+
+def stamp(micros: int) -> str:
+    """Microseconds as part of a file's name: `20261125T080000.123456Z`."""
+    return f"{datetime.fromtimestamp(micros // 1_000_000, UTC):%Y%m%dT%H%M%S}.{micros % 1_000_000:06d}Z"

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from suture.clock import SYSTEM, stamp
 from suture.errors import Unstartable
 
 KEY_BYTES = 32
@@ -68,6 +69,24 @@ def create_key_file(path: Path) -> bytes:
         file.flush()
         os.fsync(file.fileno())
     return key
+
+
+def unfinished(path: Path) -> Path:
+    """Where the next key stands until it takes the key file's place."""
+    return path.with_name(path.name + ".new")
+
+
+def exchange_key_file(path: Path) -> Path:
+    """The next key takes the place of the key file; returns where the old one is kept."""
+    old = path.with_name(f"{path.name}.before-{stamp(SYSTEM.micros())}")
+    path.replace(old)
+    unfinished(path).replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return old
 
 
 def read_key_file(path: Path) -> bytes:

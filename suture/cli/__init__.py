@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("suture.cli.backup", "one encrypted file with everything, while the server goes on"),
     "restore": ("suture.cli.restore", "put the database of a backup in place"),
     "verify": ("suture.cli.verify", "is the database whole, and is the audit trail what was written?"),
+    "rotate-key": ("suture.cli.rotate_key", "a new key file, or a new key of the pages themselves"),
     "doctor": ("suture.cli.doctor", "look at key, database, disk, backup and ports; say how to mend"),
     "fhirpath": ("suture.cli.fhirpath", "evaluate a FHIRPath on a resource or a message"),
     "serve": ("suture.cli.serve", "serve FHIR R4 over HTTP"),

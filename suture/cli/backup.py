@@ -10,10 +10,10 @@ import orjson
 import typer
 
 from suture import settings as settings_of
+from suture.cli.store import existing
 from suture.clock import instant
 from suture.store import audit, backup
 from suture.store.audit import AuditRow
-from suture.store.database import Database
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -26,7 +26,7 @@ def make(
 ) -> None:
     """Writes a consistent, encrypted copy of the database; it opens with the key file, on any machine."""
     settings = settings_of.read(project)
-    database = Database.open(settings)
+    database = existing(settings)
     try:
         if file.is_dir():
             file, made = backup.make_in(database, file, settings["backup.keep"])

@@ -55,6 +55,8 @@ def _port(name: str, host: str, port: int) -> Finding:
 
 def _print(findings: list[Finding]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2))
+    for column in ("level", "what", "said"):
+        table.add_column(column, overflow="fold")
     for finding in findings:
         colour = COLOURS[finding.level]
         said = finding.text + (f"\n{finding.mend}" if finding.mend else "")

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from suture import settings as settings_of
+from suture.cli.store import existing
 from suture.store import audit
 from suture.store.audit import AuditRow
-from suture.store.database import Database
 from suture.store.verify import verify as look
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
@@ -28,7 +28,7 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Checks every page's seal, every body, every index row, and the audit trail against its anchor. Exit code 1: not good."""
-    database = Database.open(settings_of.read(project))
+    database = existing(settings_of.read(project))
     console = Console(stderr=True)
     try:
         with console.status("pages") as status:

@@ -20,7 +20,7 @@ from typing import IO
 import apsw
 
 from suture import crypto
-from suture.clock import instant
+from suture.clock import SYSTEM, instant, stamp
 from suture.errors import Conflict, Unavailable, Unstartable
 from suture.settings import Settings
 from suture.store import audit, envelope, migrations
@@ -223,14 +223,21 @@ def _check_schema(beside: Path, opened: envelope.Envelope) -> None:
 
 
 def _exchange(target: Path, beside: Path, found: Backup) -> None:
-    """The old database steps aside under its own name and time; the restored one takes its place."""
-    aside = f".before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-    for old in (target, *(target.with_name(target.name + end) for end in ("-wal", "-shm", ".envelope"))):
-        if old.exists():
-            old.replace(old.with_name(old.name.replace(target.name, target.name + aside, 1)))
+    """The old database steps aside; the restored one takes its place."""
+    step_aside(target)
     envelope.write(envelope.path_of(target), found.envelope.encode())
     beside.replace(target)
     envelope.sync_folder(target.parent)
+
+
+def step_aside(target: Path) -> Path:
+    """Renames a database with all its files to its own name and the time; it still opens under that name."""
+    aside = target.with_name(f"{target.name}.before-{stamp(SYSTEM.micros())}")
+    for ending in ("", "-wal", "-shm", ".envelope"):
+        old = target.with_name(target.name + ending)
+        if old.exists():
+            old.replace(aside.with_name(aside.name + ending))
+    return aside
 
 
 def _say_so(settings: Settings, found: Backup) -> None:

@@ -184,7 +184,7 @@ def path_of(address: str) -> Path:
 def _open_envelope(path: Path, key_file: Path, clock: Clock, notices: list[str]) -> envelope.Envelope:
     beside = envelope.path_of(path)
     if beside.exists():
-        return envelope.read(path, crypto.read_key_file(key_file))
+        return _finish_exchange(path, key_file) or envelope.read(path, crypto.read_key_file(key_file))
     if path.exists() and path.stat().st_size:
         raise _not_ours(path, beside)
     try:
@@ -205,6 +205,19 @@ def _open_envelope(path: Path, key_file: Path, clock: Clock, notices: list[str])
             where=str(error.filename or path.parent),
             mend="Give this user the right to write there, or name another place in SUTURE_DATABASE or SUTURE_KEY_FILE.",
         ) from error
+
+
+def _finish_exchange(path: Path, key_file: Path) -> envelope.Envelope | None:
+    """When `suture rotate-key` was cut off: the envelope may be wrapped by the next key already."""
+    following = crypto.unfinished(key_file)
+    if not following.exists():
+        return None
+    try:
+        opened = envelope.read(path, crypto.read_key_file(following))
+    except Unstartable:
+        return None  # not yet: the present key is still the right one
+    crypto.exchange_key_file(key_file)
+    return opened
 
 
 def _not_ours(path: Path, beside: Path) -> Unstartable:

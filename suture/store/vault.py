@@ -13,6 +13,8 @@ from suture.errors import NotFound
 from suture.store.connection import Connection, Tx
 from suture.store.shared import Shared
 
+PURPOSE = "vault"
+
 
 class Secret(NamedTuple):
     """A secret without its value."""
@@ -24,7 +26,7 @@ class Secret(NamedTuple):
 
 def put(tx: Tx, name: str, value: str, origin: str) -> None:
     """Keeps a secret; it opens only for `origin` (scheme://host:port, or the address of what is no URL)."""
-    sealed = crypto.seal(_key(tx.shared), value.encode(), _context(name, origin))
+    sealed = crypto.seal(_key(tx.shared), value.encode(), context_of(name, origin))
     tx.execute("INSERT OR REPLACE INTO secret VALUES (?, ?, ?, ?)", (name, origin, sealed, tx.now))
 
 
@@ -39,7 +41,7 @@ def get(connection: Connection, name: str, origin: str) -> str:
             where=f"secret:{name}",
             mend="Set it again for this address, if it belongs there.",
         )
-    return crypto.unseal(_key(connection.shared), row[1], _context(name, origin)).decode()
+    return crypto.unseal(_key(connection.shared), row[1], context_of(name, origin)).decode()
 
 
 def listing(connection: Connection) -> list[Secret]:
@@ -53,10 +55,10 @@ def delete(tx: Tx, name: str) -> None:
 
 
 def _key(shared: Shared) -> bytes:
-    return shared.envelope.derive("vault")
+    return shared.envelope.derive(PURPOSE)
 
 
-def _context(name: str, origin: str) -> bytes:
+def context_of(name: str, origin: str) -> bytes:
     return json.dumps(["suture-vault/1", name, origin]).encode()
 
 
