@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rotate-key": ("suture.cli.rotate_key", "a new key file, or a new key of the pages themselves"),
     "doctor": ("suture.cli.doctor", "look at key, database, disk, backup and ports; say how to mend"),
     "fhirpath": ("suture.cli.fhirpath", "evaluate a FHIRPath on a resource or a message"),
+    "convert": ("suture.cli.convert", "turn a message into FHIR and see from where everything came, and what was lost"),
     "serve": ("suture.cli.serve", "serve FHIR R4 over HTTP"),
     "import": ("suture.cli.import_", "store NDJSON files and bundles, fast"),
     "messages": ("suture.cli.messages", "what came in, and what became of it"),
