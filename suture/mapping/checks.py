@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from suture.mapping import check_entries, locations, origins, targets
+from suture.errors import InvalidSyntax
+from suture.mapping import check_entries, engine, locations, origins, targets
 from suture.mapping.functions import REGISTRY
 from suture.mapping.model import MISSING, Call, Expression, Map, Row
 from suture.mapping.origins import Frame, Origin
-from suture.mapping.sheet import Findings, nearest
+from suture.mapping.sheet import Findings, Spot, nearest
 from suture.mapping.targets import Place
 from suture.standards.fhir import definitions
 from suture.standards.fhir.fhirpath import tree
@@ -119,7 +120,18 @@ def _walk(expression: Expression, frame: Frame, findings: Findings) -> Origin:
         elif isinstance(node, tree.Member) and node.source is None and not frame.json:
             mend = "Write a location such as PID-3.1 (a minus has spaces), or a quoted text."
             findings.add(expression.spot, f"'{node.name}' is nothing in a message", mend)
-    return origin if isinstance(expression.tree, tree.Location) else Origin()
+    if isinstance(expression.tree, tree.Location):
+        return origin
+    compiles(expression.text, expression.spot, findings)
+    return Origin()
+
+
+def compiles(text: str, spot: Spot, findings: Findings, kind: str = "") -> None:
+    """Whether the engine knows every function (and, of a typed source, every element)."""
+    try:
+        engine.expression(text, type_=kind)
+    except InvalidSyntax as error:
+        findings.add(spot, f"not an expression: {error.text} ({error.where})", error.mend)
 
 
 def nodes(node: tree.Syntax) -> Iterable[tree.Syntax]:

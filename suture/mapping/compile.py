@@ -18,6 +18,7 @@ from suture.mapping.model import Map
 from suture.mapping.runtime import BLANKS, NOTHING, NULL, OPEN, Run
 from suture.mapping.segments import fields
 from suture.mapping.walk import Stage, Walker
+from suture.standards.fhir.fhirpath import regex
 from suture.standards.hl7v2 import message as v2_message
 from suture.standards.hl7v2 import structure
 from suture.standards.hl7v2.escapes import STANDARD, Separators
@@ -217,6 +218,10 @@ def either(*found: Any) -> Any:
     return next((value for value in found if value is not None and value != ""), None)
 
 
+def matches(text: str, pattern: str) -> bool:
+    return bool(text) and regex.search(text, pattern)
+
+
 def equal(found: list[Any], wanted: Any) -> bool | None:
     return None if not found else len(found) == 1 and found[0] == wanted
 
@@ -234,6 +239,6 @@ NAMESPACE: dict[str, Any] = {
     "BLANKS": BLANKS, "NULL": NULL, "NOTHING": NOTHING, "OPEN": OPEN, "UNESCAPE": runtime.unescape, "VALUES": runtime.values,
     "REP": runtime.repetition, "SUB": runtime.nth, "NTH": nth_field, "SAME": runtime.same, "AMONG": runtime.among,
     "EQUAL": equal, "WALK": runtime.walk, "FIRST": first, "EITHER": either, "PRESENT": present, "APPLY": apply, "TEXT": text_of,
-    "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "FAIL": runtime.fail,
+    "MATCHES": matches, "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "FAIL": runtime.fail,
     "DOUBT": Doubt, "HOLDS": engine.holds, "FIRST_OF": engine.first, "ALL_OF": engine.everything, "Decimal": Decimal,
 }  # fmt: skip

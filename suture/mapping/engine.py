@@ -16,20 +16,21 @@ from suture.standards.fhir.fhirpath import Environment, Expression
 
 BUILT_IN = frozenset({"upper", "lower", "trim", "split", "first"})  # FHIRPath's own stay FHIRPath's
 MOST_SOURCES = 64
+NOBODY = Source()
 
 Functions = Mapping[str, fhirpath.Function]
-_known: dict[int, tuple[Source, Functions]] = {}
+_known: dict[int, tuple[Source, Functions, dict[str, Expression]]] = {}
 
 
-def functions(source: Source) -> Functions:
-    """The registered functions as FHIRPath functions of one source."""
+def _of(source: Source) -> tuple[Source, Functions, dict[str, Expression]]:
+    """The registered functions as FHIRPath functions of one source, and the expressions it has met."""
     found = _known.get(id(source))
     if found is None or found[0] is not source:
         if len(_known) >= MOST_SOURCES:
             _known.clear()
         made = {f.name: _function(f, source) for f in REGISTRY.values() if f.name not in BUILT_IN}
-        found = _known[id(source)] = (source, made)
-    return found[1]
+        found = _known[id(source)] = (source, made, {})
+    return found
 
 
 def _function(f: Function, source: Source) -> fhirpath.Function:
@@ -41,9 +42,14 @@ def _function(f: Function, source: Source) -> fhirpath.Function:
     return fhirpath.Function(call, f.least, f.most, f.help)
 
 
-def expression(text: str, source: Source) -> Expression:
-    """The expression, ready to run for a source."""
-    return fhirpath.compile(text, locations=True, components=ROOTS, functions=functions(source))
+def expression(text: str, source: Source = NOBODY, type_: str = "") -> Expression:
+    """The expression, ready to run for a source; raises InvalidSyntax naming the column."""
+    _, functions, met = _of(source)
+    found = met.get(text + type_)
+    if found is None:
+        found = fhirpath.compile(text, type=type_, locations=True, components=ROOTS, functions=functions)
+        met[text + type_] = found
+    return found
 
 
 def _environment(run: Run, found: Mapping[str, list[str]]) -> Environment:

@@ -304,7 +304,7 @@ class Writer:
             return f"(not {inner})", True
         if node.name in ("exists", "empty") and node.source is not None and not node.arguments:
             return self._exists(node.source, node.name == "exists"), True
-        if node.name in ("startsWith", "endsWith", "contains") and isinstance(node.source, tree.Location):
+        if node.name in ("startsWith", "endsWith", "contains", "matches") and isinstance(node.source, tree.Location):
             return self._contains(node, node.source), False
         raise NotSimple
 
@@ -332,6 +332,8 @@ class Writer:
         if not isinstance(wanted, str) or not wanted:
             raise NotSimple
         text = self.present(self.text(location))
+        if node.name == "matches":
+            return f"MATCHES({text}, {wanted!r})"
         if node.name == "contains":
             return f"({wanted!r} in {text})"
         return f"({text}.{node.name.lower()}({wanted!r}))"

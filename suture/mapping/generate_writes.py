@@ -45,10 +45,10 @@ class Writes(Lines):
     def _holder(self, holder: str, place: Place, way: tuple[str, ...]) -> str:
         if not place.many:
             return self._object(holder, place, way)
-        name = self.unit.fresh("d")
         if place.step.url and not place.step.new:
-            self.line(f"{name} = EXTENSION({holder}, {place.key!r}, {place.step.url!r})")
-        elif place.step.new:
+            return self._once(way, f"EXTENSION({holder}, {place.key!r}, {place.step.url!r})")
+        name = self.unit.fresh("d")
+        if place.step.new:
             start = f"{{'url': {place.step.url!r}}}" if place.step.url else "{}"
             self.line(f"{name} = {start}")
             self.line(f"{holder}.setdefault({place.key!r}, []).append({name})")
@@ -60,21 +60,21 @@ class Writes(Lines):
         return name
 
     def _object(self, holder: str, place: Place, way: tuple[str, ...]) -> str:
-        """The variable of an object on the way; looked for once in a run of the function."""
-        shared = not any(step.endswith("[]") for step in way[:-1])
-        name = self.holders.get(way) if shared else None
-        if name is None:
-            name = self.unit.fresh("d")
-            if shared:
-                self.holders[way] = name
-                self.locals.append(name)
-        if shared:
-            self.line(f"if {name} is None:")
-            self.depth += 1
-        self.line(f"{name} = {holder}.get({place.key!r})")
+        name = self._once(way, f"{holder}.get({place.key!r})")
         self.line(f"if {name} is None: {name} = {holder}[{place.key!r}] = {{}}")
-        if shared:
-            self.depth -= 1
+        return name
+
+    def _once(self, way: tuple[str, ...], how: str) -> str:
+        """The variable of something on the way; looked for once in a run of the function."""
+        if any(step.endswith("[]") for step in way[:-1]):
+            name = self.unit.fresh("d")
+            self.line(f"{name} = {how}")
+            return name
+        if way not in self.holders:
+            self.holders[way] = self.unit.fresh("d")
+            self.locals.append(self.holders[way])
+        name = self.holders[way]
+        self.line(f"if {name} is None: {name} = {how}")
         return name
 
     def _label(self, way: tuple[str, ...]) -> str:

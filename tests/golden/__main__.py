@@ -1,5 +1,7 @@
 """`python -m tests.golden` writes the `out` file of every example of the shipped maps that has none; `--all` writes all anew.
 
+It also writes the tables of functions and maps in docs/.
+
 Look at the difference before you commit it: what is written here is what the tests then hold fast.
 """
 
@@ -10,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from suture.mapping import examples
+from suture.mapping import examples, reference
 from suture.mapping.library import Library
 from suture.standards.fhir import json as fhir_json
 
@@ -51,5 +53,21 @@ def main(everything: bool) -> None:
                 print(f"{name}: {file.relative_to(FOLDER)}")
 
 
+def docs() -> None:
+    """The tables in docs/."""
+    for file, name, table in pages():
+        file.write_text(reference.put(file.read_text(encoding="utf-8"), name, table), encoding="utf-8")
+
+
+def pages() -> list[tuple[Path, str, str]]:
+    """Page, name of its table, the table."""
+    root = FOLDER.parents[1] / "docs"
+    return [
+        (root / "map-language.md", "functions", reference.functions()),
+        (root / "maps.md", "maps", reference.maps(Library())),
+    ]
+
+
 if __name__ == "__main__":
     main("--all" in sys.argv)
+    docs()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from suture.mapping import examples
+from suture.mapping import examples, reference
 from suture.mapping.library import Library
 from suture.standards.fhir.validate import check
+from tests.golden.__main__ import pages
 
 LIBRARY = Library()
 EXAMPLES = [
@@ -43,3 +45,9 @@ def test_what_a_message_map_makes_is_valid(name: str, example: dict[str, Any]) -
 
 def test_every_shipped_map_compiles_and_reads_without_errors() -> None:
     assert [name for name in LIBRARY.names() if LIBRARY.compiled(name).text == ""] == []
+
+
+@pytest.mark.parametrize(("file", "name", "table"), pages(), ids=lambda v: v.name if isinstance(v, Path) else "")
+def test_the_tables_of_the_docs_are_what_the_code_holds(file: Path, name: str, table: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert reference.put(text, name, table) == text, "run: python -m tests.golden"
