@@ -33,6 +33,11 @@ def _of(source: Source) -> tuple[Source, Functions, dict[str, Expression]]:
     return found
 
 
+def functions(source: Source) -> Functions:
+    """The registered functions as FHIRPath functions of one source."""
+    return _of(source)[1]
+
+
 def _function(f: Function, source: Source) -> fhirpath.Function:
     def call(items: list[Any], *arguments: list[Any]) -> Any:
         given = [number_text(a[0]) if a else "" for a in arguments]
@@ -44,10 +49,10 @@ def _function(f: Function, source: Source) -> fhirpath.Function:
 
 def expression(text: str, source: Source = NOBODY, type_: str = "") -> Expression:
     """The expression, ready to run for a source; raises InvalidSyntax naming the column."""
-    _, functions, met = _of(source)
+    _, registered, met = _of(source)
     found = met.get(text + type_)
     if found is None:
-        found = fhirpath.compile(text, type=type_, locations=True, components=ROOTS, functions=functions)
+        found = fhirpath.compile(text, type=type_, locations=True, components=ROOTS, functions=registered)
         met[text + type_] = found
     return found
 
