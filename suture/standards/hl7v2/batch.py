@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from suture.errors import InvalidMessage
 from suture.standards.hl7v2.charset import STARTS, WIDE
 
-# a segment begins at the start, after a line break, or after the bytes that frame a message
+# a segment begins at the start, after a line break, a NUL, or the bytes that frame a message
 HEAD = re.compile(
-    rb"(?:^|(?<=[\r\n\x0b\x1c]))[ \t]*(?:\xef\xbb\xbf)?(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])", re.IGNORECASE
+    rb"(?:^|(?<=[\r\n\x0b\x1c\x00]))[ \t]{0,8}(?:\xef\xbb\xbf)?(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])", re.IGNORECASE
 )
+BEFORE = re.compile(rb"(?:[\r\n\x0b\x1c\x00 \t]|\xef\xbb\xbf)*")
 EDGES = b"\r\n\x0b\x1c\x00 \t"
 
 
@@ -29,8 +30,10 @@ def split(raw: bytes) -> Batch:
     if raw[:2] in WIDE or raw[:4] in STARTS:
         found.messages.append(raw)  # UTF-16: one message, read by parse
         return found
+    first = BEFORE.match(raw)
+    raw = raw[first.end() :] if first else raw
     heads = list(HEAD.finditer(raw))
-    if not heads or raw[: heads[0].start()].strip(EDGES + b"\xef\xbb\xbf"):
+    if not heads or heads[0].start():
         raise InvalidMessage(
             "no HL7 v2 message at the start of the file", where="MSH", mend="The first segment must be MSH, FHS or BHS."
         )

@@ -59,3 +59,18 @@ def test_any_file_is_split_or_refused(raw: bytes) -> None:
         return
     assert found.messages
     assert all(message[:3].upper() == b"MSH" for message in found.messages)
+
+
+@given(
+    st.text(alphabet="\r\n\x00\x0b\ufeff \t", max_size=8), st.text(alphabet="\r\n|^MSHFTB\x0b\x1c\x00 1", max_size=60)
+)
+def test_what_is_a_message_is_also_a_file_of_one(before: str, after: str) -> None:
+    raw = (before + "MSH|^~\\&|A" + after).encode()
+    try:
+        message = parse(raw)
+    except InvalidMessage:
+        return
+    found = split(raw).messages
+    assert len(found) >= 1
+    if not {"BTS", "FTS", "BHS", "FHS"} & set(message.names):
+        assert [parse(one).names for one in found] == [message.names]
