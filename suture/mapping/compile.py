@@ -199,10 +199,15 @@ def apply(work: Any, text: str, run: Run, *arguments: str) -> Any:
 
 def join(joiner: str, *parts: Any) -> str:
     """What is not empty, joined; quoted texts (tuples) alone are nothing."""
-    if not any(part and part != NULL for part in parts if not isinstance(part, tuple)):
-        return ""
-    texts = [part[0] if isinstance(part, tuple) else number_text(part) for part in parts if part and part != NULL]
-    return joiner.join(texts)
+    texts: list[str] = []
+    there = False
+    for part in parts:
+        if part.__class__ is tuple:
+            texts.append(part[0])
+        elif part and part != NULL:
+            there = True
+            texts.append(number_text(part))
+    return joiner.join(text for text in texts if text) if there else ""
 
 
 def text_of(value: Any) -> str | None:

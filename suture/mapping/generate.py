@@ -215,7 +215,8 @@ class Function(Changes):
 
     def _absent(self, row: Row, found: tuple[Place, ...], event: int) -> None:
         """What happens when the source is absent or null."""
-        if self.unit.escapes and self._deletable(row, found) and row.source and not row.where:
+        deletes = self.unit.escapes and row.default is MISSING and not row.where and bool(row.source)
+        if deletes and self._deletable(row, found):
             with self.block("elif x == NULL:"):
                 self._delete(row, found)
         if row.default is not MISSING:
