@@ -43,6 +43,7 @@ async def _until_told(running: App) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, told.set)
     await running.start()
+    Console(highlight=False).print("Ready       Ctrl-C stops it", soft_wrap=True)
     gc.collect()
     gc.freeze()  # what start-up made stays; the collector need not walk it again
     await told.wait()

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from suture.access import people
+from suture.server.web import Web
 from tests.server.people import patient
 from tests.server.running import Running
 
@@ -38,8 +39,8 @@ async def test_the_first_start_creates_the_administrator(server: Running) -> Non
 
 async def test_a_cookie_is_secure_behind_tls(server: Running) -> None:
     people.add_user(server.app.database, "ada", "", PASSWORD, ["reader"])
-    parts = server.app.parts
-    parts[0]._site.settings = server.app.settings.with_values(http__base_url="https://ehr.example")  # type: ignore[attr-defined]
+    web = next(part for part in server.app.parts if isinstance(part, Web))
+    web._site.settings = server.app.settings.with_values(http__base_url="https://ehr.example")
     async with browser(server) as http:
         answer = await http.post("/sign-in", data={"login": "ada", "password": PASSWORD})
     assert answer.headers["set-cookie"].endswith("; Secure")

@@ -1,0 +1,189 @@
+"""`suture import`: everything good is stored, everything broken is named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from suture.cli import main
+from suture.clock import SYSTEM
+from suture.store import audit, resources
+from suture.store.database import Database
+from tests.server.people import encounter, observation, patient, practitioner
+from tests.stores import settings
+
+URN = "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a"
+
+
+class Project:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.capsys = capsys
+        monkeypatch.setenv("SUTURE_DATABASE", f"sqlite:{folder / 'data' / 'suture.db'}")
+        monkeypatch.setenv("SUTURE_KEY_FILE", str(folder / "key"))
+
+    def write(self, name: str, *found: Any) -> Path:
+        """NDJSON lines, or one document when the name says .json; bytes stay as they are."""
+        lines = [f if isinstance(f, bytes) else json.dumps(f).encode() for f in found]
+        raw = b"\n".join(lines)
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+        return file
+
+    def run(self, *paths: Path, code: int = 0) -> dict[str, Any]:
+        self.capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main(["import", *map(str, paths), "--project", str(self.folder), "--json", "--workers", "1"])
+        assert (stopped.value.code or 0) == code
+        return dict(json.loads(self.capsys.readouterr().out))
+
+    def open(self) -> Database:
+        return Database.open(settings(self.folder), SYSTEM)
+
+    def stored(self, type: str, id: str) -> dict[str, Any]:
+        database = self.open()
+        row = resources.read(database.read, type, id)
+        database.close()
+        assert row is not None, (type, id)
+        return dict(json.loads(row.body))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Project:
+    return Project(tmp_path, monkeypatch, capsys)
+
+
+def test_lines_are_stored_and_broken_ones_are_named(project: Project) -> None:
+    file = project.write(
+        "in.ndjson",
+        patient("p1"),
+        b"",
+        b"{broken",
+        observation("o1", "p1"),
+        patient("p2", gender="odd"),
+        {"resourceType": "Nothing", "id": "x"},
+        b'{"resourceType":"Patient","id":"p3","birthDate":"1980-01-01","multipleBirthInteger":72.50}',
+        patient("p1", "Later"),
+    )
+    found = project.run(file, code=1)
+    assert {k: found[k] for k in ("stored", "created", "updated", "repeated", "failed")} == {
+        "stored": 3, "created": 2, "updated": 1, "repeated": 1, "failed": 4
+    }  # fmt: skip
+    assert [(f["line"], f["file"]) for f in found["faults"]] == [(n, str(file)) for n in (3, 5, 6, 7)]
+    assert found["faults"][2]["text"] == "resourceType: R4 has no such resource type"
+    assert found["types"] == {"Patient": 2, "Observation": 1}
+    assert project.stored("Patient", "p1")["name"][0]["family"] == "Later"
+
+
+def test_the_same_again_changes_nothing(project: Project) -> None:
+    file = project.write("in.ndjson.gz", patient("p1"), observation("o1", "p1"))
+    assert project.run(file)["created"] == 2
+    again = project.run(file)
+    assert (again["created"], again["unchanged"]) == (0, 2)
+    database = project.open()
+    rows = [e.row for e in audit.find(database.read, what="import")]
+    assert audit.verify(database.read) is None
+    database.close()
+    assert [(r.who, r.detail) for r in rows] == [("system", "0 resources"), ("system", "2 resources")]
+
+
+def test_a_bundle_is_taken_apart_and_its_references_meet(project: Project) -> None:
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {"fullUrl": URN, "resource": {k: v for k, v in patient("x").items() if k != "id"}},
+            {"fullUrl": "urn:uuid:" + "0" * 8, "resource": observation("o1", "x", subject={"reference": URN})},
+            {"fullUrl": "https://elsewhere.example/fhir/Encounter/e1", "resource": encounter("e1", "x")},
+            {
+                "resource": observation(
+                    "o2", "x", encounter={"reference": "https://elsewhere.example/fhir/Encounter/e1"}
+                )
+            },
+            {"request": {"method": "DELETE", "url": "Patient/p9"}},
+        ],
+    }
+    found = project.run(project.write("b.json", bundle), code=1)
+    assert found["stored"] == 4
+    assert [f["text"] for f in found["faults"]] == ["Bundle.entry[4] has no resource"]
+    assert project.stored("Patient", URN.removeprefix("urn:uuid:"))["gender"] == "female"
+    assert project.stored("Observation", "o1")["subject"]["reference"] == f"Patient/{URN.removeprefix('urn:uuid:')}"
+    assert project.stored("Observation", "o2")["encounter"]["reference"] == "Encounter/e1"
+
+
+def test_conditional_references_find_what_came_before(project: Project) -> None:
+    doctor = {**practitioner("d1"), "identifier": [{"system": "urn:npi", "value": "1"}]}
+    old = project.write("0.ndjson", {**practitioner("d0"), "identifier": [{"system": "urn:npi", "value": "0"}]})
+    project.run(old)
+    body = observation(
+        "o1",
+        "p1",
+        performer=[{"reference": f"Practitioner?identifier=urn:npi|{n}"} for n in range(3)],
+    )
+    found = project.run(project.write("1.ndjson", doctor, body))
+    assert (found["stored"], found["failed"], found["unresolved"]) == (2, 0, 1)
+    assert [p["reference"] for p in project.stored("Observation", "o1")["performer"]] == [
+        "Practitioner/d0", "Practitioner/d1", "Practitioner?identifier=urn:npi|2"
+    ]  # fmt: skip
+
+
+def test_a_resource_without_an_id_gets_the_same_one_each_time(project: Project) -> None:
+    file = project.write("in.ndjson", {"resourceType": "Patient", "gender": "male"})
+    assert project.run(file)["created"] == 1
+    assert project.run(file)["unchanged"] == 1
+
+
+def test_folders_are_walked_and_other_files_left_alone(project: Project) -> None:
+    project.write("in/b/two.json", patient("p2"))
+    project.write("in/one.ndjson", patient("p1"))
+    project.write("in/readme.txt", b"not for us")
+    assert project.run(project.folder / "in")["stored"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "text"),
+    [
+        ("cut.ndjson.gz", gzip.compress(b"{}" * 100)[:20], "the file can't be read (EOFError)"),
+        ("no.json.gz", b"no gzip", "the file can't be read (BadGzipFile)"),
+        ("empty.json", b"", "line 1, column 1: The document ends in the middle."),
+        ("list.json", b"[]", "line 1, column 1: The document is not a JSON object."),
+        ("bundle.json", b'{"resourceType":"Bundle","entry":{}}', "Bundle.entry must be a list"),
+        ("odd.json", b'{"resourceType":{}}', "resourceType: R4 has no such resource type"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(project: Project, name: str, raw: bytes, text: str) -> None:
+    file = project.folder / name
+    file.write_bytes(raw)
+    found = project.run(file, code=1)
+    assert found["faults"] == [{"file": str(file), "line": 1, "text": text}]
+    assert found["failed"] == 1
+
+
+def test_what_is_not_there_is_said(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["import", str(project.folder / "none"), "--project", str(project.folder)])
+    assert caught.value.code == 1
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_the_summary_for_people_names_the_first_faults(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    file = project.write("in.ndjson", *[b"{"] * 30, patient("p1"))
+    with pytest.raises(SystemExit):
+        main(["import", str(file), "--project", str(project.folder), "--workers", "1"])
+    said = capsys.readouterr()
+    assert f"{file}:1: line 1, column 2: The document ends in the middle." in said.err
+    assert "… and 10 more" in said.err
+    assert "1 stored" in said.out
+    assert "30 failed" in said.out
+
+
+def test_no_value_of_a_patient_stands_in_what_is_said(project: Project) -> None:
+    found = project.run(
+        project.write("in.ndjson", patient("p1", "Zyxwvut", birthDate="Zyxwvut", gender="Zyxwvut")), code=1
+    )
+    assert "Zyxwvut" not in json.dumps(found)

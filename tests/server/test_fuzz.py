@@ -1,0 +1,170 @@
+"""Whatever is sent, the answer is never a 5xx."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from suture.access import people
+from suture.app import App, open_rooms
+from suture.server.http import Shell
+from suture.server.routes import TABLE
+from tests.server.people import observation, patient
+from tests.stores import settings as project_settings
+
+TYPES = ("Patient", "Observation", "Encounter", "Bundle", "Nothing")
+NAMES = (
+    "name", "_id", "birthdate", "identifier", "code", "subject", "subject.name", "subject:Patient.name", "date", "value-quantity",
+    "_sort", "_count", "_include", "_revinclude", "_has:Observation:patient:code", "_elements", "_summary", "_total", "_cursor",
+    "_lastUpdated", "combo-code-value-quantity", "_format", "_type", "near", "_filter", "_text", "code:text", "code:in", "name:exact",
+)  # fmt: skip
+VALUES = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "",
+            ",",
+            "|",
+            "$",
+            "\\",
+            "a|b|c",
+            "ge2020",
+            "2020-13-45",
+            "eq",
+            "1e999",
+            "-",
+            "Patient/p1",
+            "Observation:subject",
+            "Patient:*",
+            "true",
+            "count",
+        ]
+    ),
+)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=10)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.sampled_from(
+                ["resourceType", "id", "meta", "status", "code", "subject", "reference", "entry", "request", "method", "url",
+                 "resource", "type", "name", "fullUrl", "extension", "valueQuantity", "contained", "text", "div", "_birthDate", "birthDate"]
+            ),
+            inner, max_size=5,
+        ),
+    ),
+    max_leaves=15,
+)  # fmt: skip
+
+
+class Fuzzed:
+    """The application without a socket, so that thousands of requests are quick."""
+
+    def __init__(self, app: App, key: str) -> None:
+        self.app = app
+        self.runner = asyncio.Runner()
+        transport = httpx.ASGITransport(Shell(app.site, TABLE, app.log), raise_app_exceptions=True)  # type: ignore[arg-type]
+        self.http = httpx.AsyncClient(
+            transport=transport, base_url="http://suture", headers={"Authorization": f"Bearer {key}"}
+        )
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        answer = self.runner.run(self.http.request(method, path, **more))
+        assert answer.status_code < 500, (method, path, more, answer.text)
+        return answer
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
+    folder: Path = tmp_path_factory.mktemp("fuzz")
+    app = open_rooms(project_settings(folder, http__base_url="http://suture"))
+    _, key = people.add_client(app.database, "fuzz", "system/*.cruds", "", 0)
+    found = Fuzzed(app, key)
+    found.ask("PUT", "/fhir/Patient/p1", json=patient("p1"))
+    found.ask("PUT", "/fhir/Observation/o1", json=observation("o1", "p1"))
+    yield found
+    found.runner.close()
+    app.database.close()
+
+
+many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@many
+@given(st.sampled_from(TYPES), st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=4), st.booleans())
+def test_searches(fuzzed: Fuzzed, kind: str, pairs: list[tuple[str, str]], lenient: bool) -> None:
+    headers = {"Prefer": "handling=lenient"} if lenient else {}
+    params = httpx.QueryParams([(n, v.encode("utf-8", "replace").decode()) for n, v in pairs])
+    fuzzed.ask("GET", f"/fhir/{kind}", params=params, headers=headers)
+
+
+@many
+@given(
+    JSON,
+    st.sampled_from(
+        [
+            "POST /fhir",
+            "POST /fhir/Patient",
+            "PUT /fhir/Patient/x",
+            "PUT /fhir/Observation?code=x",
+            "POST /fhir/Observation",
+        ]
+    ),
+)
+def test_bodies(fuzzed: Fuzzed, body: Any, target: str) -> None:
+    method, path = target.split(" ")
+    raw = json.dumps(body).encode()
+    fuzzed.ask(method, path, content=raw, headers={"Content-Type": "application/fhir+json"})
+
+
+@many
+@given(st.dictionaries(st.sampled_from(sorted(observation("o", "p"))), JSON, max_size=3))
+def test_resources_with_odd_parts(fuzzed: Fuzzed, changes: dict[str, Any]) -> None:
+    raw = json.dumps({**observation("x", "p1"), **changes}).encode()
+    fuzzed.ask("POST", "/fhir/Observation", content=raw, headers={"Content-Type": "application/json"})
+
+
+@many
+@given(
+    st.sampled_from(["batch", "transaction"]),
+    st.lists(JSON, max_size=3),
+    st.lists(st.tuples(st.sampled_from(["GET", "PUT", "POST", "DELETE", "PATCH"]), st.text(max_size=15)), max_size=3),
+)
+def test_bundles(fuzzed: Fuzzed, kind: str, junk: list[Any], requests: list[tuple[str, str]]) -> None:
+    entries = junk + [{"request": {"method": m, "url": u}, "resource": patient("p1")} for m, u in requests]
+    raw = json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
+    fuzzed.ask("POST", "/fhir", content=raw, headers={"Content-Type": "application/json"})
+
+
+@many
+@given(st.binary(max_size=60), st.sampled_from(["application/json", "application/fhir+xml"]))
+def test_bytes(fuzzed: Fuzzed, raw: bytes, kind: str) -> None:
+    fuzzed.ask("POST", "/fhir/Patient", content=raw, headers={"Content-Type": kind})
+
+
+@many
+@given(
+    st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS", "BREW"]),
+    st.lists(st.text(st.characters(codec="utf-8"), max_size=10), max_size=5),
+)
+def test_paths(fuzzed: Fuzzed, method: str, parts: list[str]) -> None:
+    path = "/".join(quote(p, safe="") for p in parts)
+    fuzzed.ask(method, f"/fhir/{path}")
+
+
+@many
+@given(st.dictionaries(st.sampled_from(["If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since", "Prefer", "Accept", "Content-Type", "Authorization", "Cookie"]), st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)))  # fmt: skip
+def test_headers(fuzzed: Fuzzed, headers: dict[str, str]) -> None:
+    sent = {name: value.strip() for name, value in headers.items()}
+    fuzzed.ask("GET", "/fhir/Patient/p1", headers=sent)
+    fuzzed.ask("PUT", "/fhir/Patient/p1", json=patient("p1"), headers=sent)
+    fuzzed.ask("POST", "/fhir/Patient", json=patient("p1"), headers=sent)
