@@ -189,22 +189,40 @@ def _open_envelope(path: Path, key_file: Path, clock: Clock, notices: list[str])
         raise _not_ours(path, beside)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if key_file.exists():
-            key = crypto.read_key_file(key_file)
-        else:
-            key = crypto.create_key_file(key_file)
-            notices.append(
-                f"Created the key file {key_file} (mode 600). Without it nobody can read the database, a backup "
-                "included: keep a copy of it in a safe place, apart from the backups."
-            )
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))  # the WAL takes its mode over
-        return envelope.create(path, key, new_id(clock))
+        with _alone(path.parent):
+            if beside.exists():  # another process was first
+                return envelope.read(path, crypto.read_key_file(key_file))
+            return _create(path, key_file, clock, notices)
     except OSError as error:
         raise Unstartable(
             f"the folder cannot be written ({error.strerror})",
             where=str(error.filename or path.parent),
             mend="Give this user the right to write there, or name another place in SUTURE_DATABASE or SUTURE_KEY_FILE.",
         ) from error
+
+
+def _create(path: Path, key_file: Path, clock: Clock, notices: list[str]) -> envelope.Envelope:
+    if key_file.exists():
+        key = crypto.read_key_file(key_file)
+    else:
+        key = crypto.create_key_file(key_file)
+        notices.append(
+            f"Created the key file {key_file} (mode 600). Without it nobody can read the database, a backup "
+            "included: keep a copy of it in a safe place, apart from the backups."
+        )
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))  # the WAL takes its mode over
+    return envelope.create(path, key, new_id(clock))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two first starts at once must not make two keys."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _finish_exchange(path: Path, key_file: Path) -> envelope.Envelope | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,24 @@ def test_the_first_start_makes_a_key_and_says_so_aloud(tmp_path: Path) -> None:
     assert "Created the key file" in first.notices[0]
     assert second.notices == []
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+FIRST_START = """
+import sys
+from pathlib import Path
+from tests.stores import database
+store = database(Path(sys.argv[1]))
+store.write_now(lambda tx: tx.execute("INSERT INTO fact VALUES (?, 1)", (sys.argv[2],)).fetchall())
+store.close()
+"""
+
+
+def test_several_first_starts_at_once_make_one_database(tmp_path: Path) -> None:
+    children = [subprocess.Popen([sys.executable, "-c", FIRST_START, str(tmp_path), f"c{n}"]) for n in range(4)]
+    assert [child.wait() for child in children] == [0] * 4
+    store = database(tmp_path)
+    assert store.read.one("SELECT count(*) FROM fact WHERE name LIKE 'c%'") == (4,)
+    store.close()
 
 
 def test_nothing_of_the_file_can_be_read_without_the_key(tmp_path: Path) -> None:
