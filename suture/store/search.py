@@ -15,7 +15,7 @@ from suture.store.resources import Row, read_rids
 from suture.store.search_includes import included as _included
 
 PAGE = 50
-ESTIMATED = 10_000  # `_total=estimate` counts no further
+COUNTED: dict[str, int | None] = {"accurate": None, "estimate": 10_000}  # how far `_total` counts
 BUDGET = 10.0  # seconds
 
 
@@ -35,12 +35,12 @@ def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) 
     """
     count = PAGE if query.count is None else query.count
     with connection.budget(budget):
-        plan = search_plan.plan(connection, query)
-        total = _total(plan, query)
         if count == 0 or query.summary == "count":
-            return Page([], None, search_plan.counted(plan, None) if total is None else total)
+            return Page([], None, _counted(connection, query, None))
+        plan = search_plan.plan(connection, query)
         found = search_plan.found(plan, query.cursor, count + 1)
         rows = read_rids(connection, [row[0] for row in found[:count]])
+        total = _counted(connection, query, COUNTED[query.total]) if query.total in COUNTED else None
     following = search_plan.cursor_at(found[count - 1]) if len(found) > count else None
     return Page(rows, following, total)
 
@@ -48,7 +48,7 @@ def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) 
 def count(connection: Connection, query: SearchQuery, *, most: int | None = None, budget: float = BUDGET) -> int:
     """How many matches there are, or `most` when there are more."""
     with connection.budget(budget):
-        return search_plan.counted(search_plan.plan(connection, query), most)
+        return _counted(connection, query, most)
 
 
 def included(
@@ -70,9 +70,5 @@ def included(
         return _included(connection, query, rows, allows, most)
 
 
-def _total(plan: search_plan.Plan, query: SearchQuery) -> int | None:
-    if query.total == "accurate":
-        return search_plan.counted(plan, None)
-    if query.total == "estimate":
-        return search_plan.counted(plan, ESTIMATED)
-    return None
+def _counted(connection: Connection, query: SearchQuery, most: int | None) -> int:
+    return search_plan.counted(search_plan.plan(connection, query, whole=True), most)

@@ -20,9 +20,11 @@ from suture.standards.fhir.search_query import (
 from suture.store import names
 from suture.store import search_lookup as lookup
 from suture.store.index import SEVERAL_PATIENTS, atom_names
-from suture.store.search_joins import both
-from suture.store.search_sql import ALWAYS, NEVER, At, Sql, Term, all_of, any_of, either, one_of
+from suture.store.search_joins import both, length
+from suture.store.search_sql import ALWAYS, NEVER, At, Probe, Sql, Term, all_of, any_of, either, one_of
 from suture.store.search_terms import Scope, match, missing, postings
+
+FEW = 2_000  # targets of a chain that are gathered, rather than looked at one by one
 
 
 def term(scope: Scope, condition: Condition) -> Term:
@@ -48,14 +50,27 @@ def _branch(scope: Scope, code: str, branch: Branch) -> Term:
     if not pids or not rt or inner is NEVER:
         return NEVER
     c, t = _aliases(scope)
-    pid = one_of(f"{c}.pid", pids)
+    pid = one_of("pid", pids)
 
     def probe(at: At) -> Sql:
         tests = all_of([Sql(f"{c}.rid = {at.rid}"), pid, _alive(t, rt), inner.probe(At(f"{t}.rid", f"{t}.sd", t))])
         text = f"SELECT 1 FROM R {c} INDEXED BY R_rid CROSS JOIN res {t} ON {t}.rid = {c}.tgt WHERE {tests.text}"
         return Sql(f"EXISTS ({text})", tests.values)
 
-    return Term(probe, None if inner.scan is None else _leading_to(c, pid, inner.scan))
+    if inner.scan is None:
+        return Term(probe)
+    few = length(scope.connection, inner.scan, FEW) < FEW
+    return Term(_among(pid, inner.scan) if few else probe, _leading_to(c, pid, inner.scan))
+
+
+def _among(pid: Sql, scan: Sql) -> Probe:
+    """Leads the row to one of a few, which are gathered once?"""
+
+    def probe(at: At) -> Sql:
+        text = f"EXISTS (SELECT 1 FROM R INDEXED BY R_rid WHERE rid = {at.rid} AND {pid.text} AND +tgt IN ({scan.text}))"
+        return Sql(text, (*pid.values, *scan.values))
+
+    return probe
 
 
 def _leading_to(c: str, pid: Sql, scan: Sql) -> Sql:

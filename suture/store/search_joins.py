@@ -7,23 +7,33 @@ from collections.abc import Sequence
 from suture.store.connection import Connection
 from suture.store.search_sql import NEVER, At, Sql, Term, all_of
 
-STEPS = (250, 5_000, 100_000)  # how far lists are counted to find the rarest
+STEPS = (250, 5_000)  # how far lists are counted, before they are counted as far as it matters
+FAR = 100_000
 
 
-def rarest(connection: Connection, terms: Sequence[Term]) -> tuple[Term | None, int]:
-    """The term with the shortest list, and its length as far as it was counted; dated lists win a tie."""
-    listed = sorted((t for t in terms if t.scan is not None), key=lambda t: not t.lists)
-    if len(listed) < 2:
-        return (listed[0] if listed else None), STEPS[-1]
-    for most in STEPS:
-        sizes = [_size(connection, t.scan, most) for t in listed if t.scan is not None]
-        if min(sizes) < most:
+def rarest(connection: Connection, terms: Sequence[Term], most: int = FAR) -> tuple[Term | None, int]:
+    """The term with the shortest list, and its length; when all are longer than `most`, one of them and `most`."""
+    listed = sorted((t for t in terms if t.scan is not None), key=lambda t: not t.lists)  # dated lists win a tie
+    if not listed:
+        return None, 0
+    for step in (*(s for s in STEPS if s < most), most):
+        best, size = _shortest(connection, listed, step)
+        if size < step:
             break
-    place = sizes.index(min(sizes))
-    return listed[place], sizes[place]
+    return best, size
 
 
-def _size(connection: Connection, scan: Sql, most: int) -> int:
+def _shortest(connection: Connection, listed: Sequence[Term], most: int) -> tuple[Term, int]:
+    best, size = listed[0], most
+    for term in listed:
+        assert term.scan is not None
+        found = length(connection, term.scan, size)
+        if found < size:
+            best, size = term, found
+    return best, size
+
+
+def length(connection: Connection, scan: Sql, most: int) -> int:
     row = connection.one(f"SELECT count(*) FROM (SELECT 1 FROM ({scan.text}) LIMIT ?)", (*scan.values, most))
     return int(row[0]) if row else 0
 
@@ -34,7 +44,7 @@ def both(connection: Connection, terms: Sequence[Term]) -> Term:
         return terms[0]
     if NEVER in terms:
         return NEVER
-    driver, _ = rarest(connection, terms)
+    driver = rarest(connection, terms)[0]
     others = [t for t in terms if t is not driver]
     lows, highs = [t.low for t in terms if t.low is not None], [t.high for t in terms if t.high is not None]
     return Term(

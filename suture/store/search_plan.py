@@ -18,7 +18,7 @@ from suture.store.search_sql import NEVER, TRUE, At, Sql, Term, all_of, any_of, 
 from suture.store.search_terms import Scope
 
 MOST_MERGED = 40  # dated lists that are merged; more are gathered and sorted
-SHORT = 2_000  # a list of this length is gathered and sorted without asking further
+SHORT, LONG = 5_000, 30_000  # a longer list is not gathered and sorted if there is a list, or a type, in order
 
 Found = tuple[Any, ...]  # row number, then the sort keys
 
@@ -38,19 +38,35 @@ class Plan:
         return len(self.keys) == 1 and self.keys[0].date
 
 
-def plan(connection: Connection, query: SearchQuery) -> Plan:
+def plan(connection: Connection, query: SearchQuery, *, whole: bool = False) -> Plan:
+    """How the query is run; `whole`: all its rows are wanted, in any order."""
     scope = Scope(connection, (query.type,) if query.type else query.types or ALL_TYPES)
     found = terms(scope, query.conditions)
     if query.rules is not None:
         found.append(_ruled(scope, query.rules))
     keys = sort_keys(scope, query.sort or _default_sort(query.type))
-    driver, size = rarest(connection, found)
-    if driver is not None and not query.sort and size >= SHORT:
-        driver = (
-            next((t for t in found if t.lists and len(t.lists) <= MOST_MERGED), driver) if not driver.lists else driver
-        )
-    others = tuple(t for t in found if t is not driver)
-    return Plan(scope, driver, others, keys, empty=NEVER in found or not scope.rts())
+    empty = NEVER in found or not scope.rts()
+    driver = None if empty else _leading(connection, found, keys, whole)
+    return Plan(scope, driver, tuple(t for t in found if t is not driver), keys, empty)
+
+
+def _leading(connection: Connection, found: Sequence[Term], keys: Sequence[Key], whole: bool) -> Term | None:
+    """The shortest list; but if rows can be read in the order of the result, no long list is gathered and sorted."""
+    if whole or not all(k.column for k in keys):
+        return rarest(connection, found)[0]
+    dated = [t for t in found if t.lists and len(t.lists) <= MOST_MERGED] if keys[0].date else []
+    if len(dated) == len([t for t in found if t.scan is not None]) == 1:
+        return dated[0]
+    most = SHORT if dated else LONG
+    driver, size = rarest(connection, found, most)
+    if driver is not None and (_bounds(driver) or size >= most):
+        return rarest(connection, dated, most)[0]  # none: the rows of the type themselves
+    return driver
+
+
+def _bounds(term: Term) -> bool:
+    """Is it about the sorting date? Then a walk by date is bounded by it, and no other list of dates is needed."""
+    return term.low is not None or term.high is not None
 
 
 def _default_sort(type: str) -> tuple[Sort, ...]:
