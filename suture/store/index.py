@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -52,7 +52,7 @@ def write(tx: Tx, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
 
 def lost(tx: Tx, rid: int, rows: Rows) -> tuple[list[str], int]:
     """For a check: the tables that lack a row of this resource, and how many rows it should have."""
-    wanted = set(_rows(tx, rid, rows))
+    wanted = set(_rows(tx, rid, rows, sorting_date(rows)))
     looks = {table: delete.replace("DELETE", "SELECT 1") for table, (_, delete) in SQL.items()}
     return [table for table, row in wanted if tx.one(looks[table], row) is None], len(wanted)
 
@@ -66,13 +66,18 @@ class Batch:
         self._removed: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
 
     def add(self, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
-        before = set() if old is None else set(_rows(self._tx, rid, old))
-        after = set() if new is None else set(_rows(self._tx, rid, new))
-        for table, row in after - before if before else after:
-            self._added[table].append(row)
-        for table, row in before - after:
-            self._removed[table].append(row)
-        return Place(NO_PATIENT, 0) if new is None else Place(_patient(self._tx, rid, new), sorting_date(new))
+        """The rows of one resource; where they equal the old ones nothing is written."""
+        sd = 0 if new is None else sorting_date(new)
+        after: Iterable[TableRow] = () if new is None else _rows(self._tx, rid, new, sd)
+        if old is not None:
+            before, after = set(_rows(self._tx, rid, old, sorting_date(old))), set(after)
+            for table, row in before - after:
+                self._removed[table].append(row)
+            after = after - before
+        added = self._added
+        for table, row in after:
+            added[table].append(row)
+        return Place(NO_PATIENT if new is None else _patient(self._tx, rid, new), sd)
 
     def flush(self) -> None:
         for table, (insert, delete) in SQL.items():
@@ -84,9 +89,9 @@ class Batch:
                 self._added[table] = []
 
 
-def _rows(tx: Tx, rid: int, rows: Rows) -> Iterator[TableRow]:
-    """All table rows of a resource."""
-    pid, sd = _Pids(tx, rows.type), sorting_date(rows)
+def _rows(tx: Tx, rid: int, rows: Rows, sd: int) -> Iterator[TableRow]:
+    """All table rows of a resource; a row may come twice."""
+    pid = _Pids(tx, rows.type)
     number = pid.numbers
     for atom, system, code in rows.tokens:
         yield "T", (number[atom], codes.number(tx, system, code), sd, rid)
@@ -102,8 +107,10 @@ def _rows(tx: Tx, rid: int, rows: Rows) -> Iterator[TableRow]:
         yield "S", (number[atom], text, rid)
     for atom, of, code, unit, least, most in rows.quantities:
         yield _measured(pid, atom, codes.number(tx, PAIR, unit_key(of, code, unit)), rid, least, most)
-    yield from _names(tx, rid, rows, pid)
-    yield from _composites(tx, rid, rows, pid, sd)
+    if rows.words or rows.identifiers:
+        yield from _names(tx, rid, rows, pid)
+    if rows.token_pairs or rows.token_quantities:
+        yield from _composites(tx, rid, rows, pid, sd)
 
 
 def _names(tx: Tx, rid: int, rows: Rows, pid: _Pids) -> Iterator[TableRow]:
@@ -175,9 +182,9 @@ class _Pids:
 
 
 def _patient(tx: Tx, rid: int, rows: Rows) -> int:
-    found = {target(tx, "Patient", id) for id in patients(rows)}
+    found = patients(rows)
     if rows.type == "Patient":
-        found.add(rid)
+        return SEVERAL_PATIENTS if any(target(tx, "Patient", id) != rid for id in found) else rid
     if len(found) > 1:
         return SEVERAL_PATIENTS
-    return found.pop() if found else NO_PATIENT
+    return target(tx, "Patient", found.pop()) if found else NO_PATIENT

@@ -67,7 +67,9 @@ def _among(pid: Sql, scan: Sql) -> Probe:
     """Leads the row to one of a few, which are gathered once?"""
 
     def probe(at: At) -> Sql:
-        text = f"EXISTS (SELECT 1 FROM R INDEXED BY R_rid WHERE rid = {at.rid} AND {pid.text} AND +tgt IN ({scan.text}))"
+        text = (
+            f"EXISTS (SELECT 1 FROM R INDEXED BY R_rid WHERE rid = {at.rid} AND {pid.text} AND +tgt IN ({scan.text}))"
+        )
         return Sql(text, (*pid.values, *scan.values))
 
     return probe

@@ -9,6 +9,7 @@ from suture.store.search_sql import NEVER, At, Sql, Term, all_of
 
 STEPS = (250, 5_000)  # how far lists are counted, before they are counted as far as it matters
 FAR = 100_000
+ENOUGH = 100  # a list so short leads at once
 
 
 def rarest(connection: Connection, terms: Sequence[Term], most: int = FAR) -> tuple[Term | None, int]:
@@ -26,7 +27,8 @@ def rarest(connection: Connection, terms: Sequence[Term], most: int = FAR) -> tu
 def _shortest(connection: Connection, listed: Sequence[Term], most: int) -> tuple[Term, int]:
     best, size = listed[0], most
     for term in listed:
-        assert term.scan is not None
+        if size <= ENOUGH or term.scan is None:
+            break
         found = length(connection, term.scan, size)
         if found < size:
             best, size = term, found

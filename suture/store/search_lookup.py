@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from suture.standards.fhir import index
 from suture.standards.fhir.index_atoms import OTHER, plan
@@ -19,13 +20,18 @@ def parameters(
     connection: Connection, types: Iterable[str], code: str, rows: str, mark: str = "", target: str = ""
 ) -> tuple[int, ...]:
     """Numbers of the atoms of a parameter that can have rows in a list of `Rows`; `target`: that can lead to the type."""
-    found = (
-        names.find(connection, atom_names(type)[number] + mark)
+    found = (names.find(connection, name) for name in _names(tuple(types), code, rows, mark, target))
+    return tuple(n for n in dict.fromkeys(found) if n)
+
+
+@lru_cache(4096)
+def _names(types: tuple[str, ...], code: str, rows: str, mark: str, target: str) -> tuple[str, ...]:
+    return tuple(
+        atom_names(type)[number] + mark
         for type in types
         for number in index.atoms(type, code)
         if rows in index.lists(type)[number] and (not target or _leads(type, number, target))
     )
-    return tuple(n for n in dict.fromkeys(found) if n)
 
 
 def _leads(type: str, number: int, target: str) -> bool:

@@ -18,4 +18,4 @@ def compartment_atoms(resource_type: str) -> frozenset[int]:
 def patients(rows: Rows) -> set[str]:
     """The ids of the patients in whose compartment the resource is, by its references."""
     wanted = compartment_atoms(rows.type)
-    return {id for atom, type, id in rows.references if type == "Patient" and atom in wanted}
+    return {id for atom, type, id in rows.references if type == "Patient" and atom in wanted} if wanted else set()
