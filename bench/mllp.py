@@ -1,6 +1,6 @@
 """MLLP acknowledgements per second with 1, 10 and 50 senders, beside python-hl7's server: `python -m bench.mllp`.
 
-`durable` journals every message with fsync before its acknowledgement (group commit); `bare` accepts at once, which is
+`durable` is the engine of `suture serve`: every message is journalled with fsync before its acknowledgement; `bare` accepts at once, which is
 what the connector alone costs. python-hl7 parses, acknowledges and keeps nothing. The senders run in a process of their
 own, each waits for its answer before the next message. The machine's fsync rate of the same minute stands beside.
 """
@@ -22,16 +22,19 @@ import hl7.mllp
 import uvloop
 
 from suture import settings
-from suture.clock import SYSTEM, new_id
+from suture.app import open_rooms
+from suture.clock import new_id
 from suture.connectors.mllp import Listener
-from suture.message import Message
+from suture.engine import project
+from suture.engine.engine import Engine
 from suture.ports import Receipt
 from suture.sandbox import traffic
-from suture.standards.hl7v2 import ack
-from suture.standards.hl7v2.message import parse
-from suture.store import messages
-from suture.store.database import Database
 
+FLOW = """suture: flow/1
+id: door
+source: {uses: mllp.listen, with: {messages: [ZZZ^Z01]}}
+steps: [{id: none, uses: filter, with: {when: "PV1-2 = 'I'"}}]
+"""
 SECONDS = 2.0
 ROW = "{:<12} {:>8} {:>12} {:>12} {:>8} {:>8} {:>10} {:>16}"
 PEER: dict[int, float] = {}  # CPU seconds of python-hl7 by senders
@@ -41,32 +44,29 @@ async def bare(source: str, original: bytes, attributes: Mapping[str, Any]) -> R
     return Receipt(new_id())
 
 
-def durable(folder: str) -> Any:
-    """What the runner does at the door: parse, journal with the answer, commit, fsync."""
-    database = Database.open(settings.read(Path(folder), {"SUTURE_KEY_FILE": f"{folder}/key"}))
-
-    async def accept(source: str, original: bytes, attributes: Mapping[str, Any]) -> Receipt:
-        message = parse(original)
-        known = Message(
-            new_id(), source, "hl7v2", original, 0, message.control_id, message.type, (message.get("PID-3.1"),)
-        )
-        answer = ack.build(message, "AA", now=SYSTEM.now(), control_id=known.id)
-        sender = message.get("MSH-3")
-        found = await database.write(lambda tx: messages.accept(tx, known, sender=sender, answer=answer))
-        return Receipt(found.id, found.duplicate, found.answer)
-
-    return accept
-
-
 def serve(kind: str, pipe: Pipe, folder: str) -> None:
-    uvloop.run({"bare": ours, "durable": ours, "python-hl7": theirs}[kind](kind, pipe, folder))
+    uvloop.run({"bare": connector, "durable": product, "python-hl7": theirs}[kind](kind, pipe, folder))
 
 
-async def ours(kind: str, pipe: Pipe, folder: str) -> None:
-    listener = Listener(bare if kind == "bare" else durable(folder), source="mllp:0", port=0)
+async def connector(kind: str, pipe: Pipe, folder: str) -> None:
+    listener = Listener(bare, source="mllp:0", port=0)
     await listener.start()
     await report(pipe, listener.port)
     await listener.stop()
+
+
+async def product(kind: str, pipe: Pipe, folder: str) -> None:
+    """The engine as `suture serve` runs it; the flow claims none of these messages, so that only the door is measured."""
+    flows = Path(folder) / "flows"
+    flows.mkdir()
+    (flows / "door.yaml").write_text(FLOW)
+    configured = settings.read(Path(folder), {"SUTURE_KEY_FILE": f"{folder}/key"}).with_values(mllp__port=0)
+    rooms = open_rooms(configured)
+    engine = Engine(rooms.database, rooms.interactions, project.read(Path(folder)), configured, rooms.clock)
+    await engine.start()
+    await report(pipe, engine.listeners[0].port)
+    await engine.stop()
+    rooms.database.close()
 
 
 async def theirs(kind: str, pipe: Pipe, folder: str) -> None:

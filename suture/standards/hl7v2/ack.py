@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from suture.errors import InvalidMessage, SutureError
 from suture.standards.hl7v2.escapes import STANDARD, Separators, escape
 from suture.standards.hl7v2.message import Message, Segment, parse
 from suture.standards.hl7v2.place import FORM
 
+NOTHING = [""] * 19  # a header of which nothing is known
 MOST_TEXT = 200  # characters of an error text, so that an answer stays small
 MESSAGE_ERROR = {  # HL7 table 0357
     "0": "Message accepted",
@@ -53,7 +55,8 @@ def code(message: Message | None, outcome: Outcome) -> str:
     """
     if message is None:
         return f"A{outcome.value}"
-    accept, application = message.get("MSH-15"), message.get("MSH-16")
+    header = message.header
+    accept, application = header.get(15), header.get(16)
     if not accept and not application:
         return "" if is_ack(message) else f"A{outcome.value}"
     if outcome in WANTED.get(accept, WANTED["AL"] if accept else WANTED["NE"]):
@@ -67,7 +70,7 @@ def code(message: Message | None, outcome: Outcome) -> str:
 
 def is_ack(message: Message) -> bool:
     """Whether it only acknowledges another one (answers to queries carry MSA too, but are data)."""
-    return message.get("MSH-9.1") in {"ACK", "MCF"}
+    return message.header.get(9, 1) in {"ACK", "MCF"}
 
 
 def build(
@@ -80,7 +83,7 @@ def build(
     error: SutureError | None = None,
 ) -> bytes:
     """The acknowledgement of a message (None: not even its header could be read) as bytes in its own charset."""
-    header = message.segment("MSH") if message else None
+    header = message.header if message else None
     separators = message.separators if message else STANDARD
     segments = [_msh(header, separators, now, control_id), _msa(header, separators, code, text or _text(error))]
     if error is not None and code[-1:] != Outcome.ACCEPT.value:
@@ -107,25 +110,20 @@ def outcome_of(error: SutureError) -> Outcome:
 
 def _msh(header: Segment | None, separators: Separators, now: datetime, control_id: str) -> str:
     """MSH with sender and receiver changed places; the sender's own way of writing version and charset."""
+    its = [*header.fields, *NOTHING] if header else NOTHING
+    if header and "\n" in header.text:
+        its = [field.partition("\n")[0] for field in its]  # line breaks that strayed into the header
+    version = its[12] or "2.5.1"
+    fields = ["MSH", separators.encoding, its[5], its[6], its[3], its[4], _stamp(now), ""]
+    fields += [_type(header, separators, version), control_id, its[11] or "P", version]
+    if its[18]:
+        fields += ["", "", "", "", "", its[18]]
+    return separators.field.join(fields)
 
-    def its(number: int) -> str:
-        return _written(header, number)
 
-    version = its(12) or "2.5.1"
-    fields = [
-        "MSH",
-        separators.encoding,
-        *(its(5), its(6), its(3), its(4)),
-        now.strftime("%Y%m%d%H%M%S") + now.strftime("%z")[:5],
-        "",
-        _type(header, separators, version),
-        control_id,
-        its(11) or "P",
-        version,
-        *("", "", "", "", ""),
-        its(18),
-    ]
-    return separators.field.join(fields).rstrip(separators.field)
+def _stamp(now: datetime) -> str:
+    date = f"{now.year:04d}{now.month:02d}{now.day:02d}{now.hour:02d}{now.minute:02d}{now.second:02d}"
+    return date + ("+0000" if now.tzinfo is UTC else now.strftime("%z")[:5])
 
 
 def _written(header: Segment | None, number: int) -> str:
@@ -138,6 +136,8 @@ def _type(header: Segment | None, separators: Separators, version: str) -> str:
     parts = ["ACK"]
     event = header.get(9, 2) if header else ""
     number = _number(version)
+    if event.isalnum() and separators.component == "^" and number >= (2, 4):
+        return f"ACK^{event}^ACK"
     if separators.component and event and number >= (2, 3):
         parts.append(escape(event, separators))
         if number >= (2, 4):
@@ -147,8 +147,8 @@ def _type(header: Segment | None, separators: Separators, version: str) -> str:
 
 def _msa(header: Segment | None, separators: Separators, code: str, text: str) -> str:
     acknowledged = _written(header, 10)
-    fields = ["MSA", code, acknowledged, escape(text[:MOST_TEXT], separators)]
-    return separators.field.join(fields).rstrip(separators.field)
+    fields = ["MSA", code, acknowledged, escape(text[:MOST_TEXT], separators)] if text else ["MSA", code, acknowledged]
+    return separators.field.join(fields)
 
 
 def _err(header: Segment | None, separators: Separators, error: SutureError) -> str:
@@ -180,6 +180,7 @@ def _text(error: SutureError | None) -> str:
     return f"{error.where}: {error.text}" if error and error.where else error.text if error else ""
 
 
+@lru_cache(64)
 def _number(version: str) -> tuple[int, ...]:
     found = [int(part) for part in version.split("^")[0].split(".")[:2] if part.isascii() and part.isdigit()]
     return tuple(found) if len(found) == 2 else (2, 5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ BREAK = re.compile(r"\r\n|\r|\n")
 NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 RESTART = re.compile(r"\x0b[ \r\n]{0,4}MSH", re.IGNORECASE)
 FULL_HEAD = 10  # MSH, the field separator, five encoding characters and what ends them
+FEW = 100  # segments that are searched faster than indexed
 SMALL = 65_536  # a shorter message cannot pass the limits that count its parts
 # met every day; any other name is recognised by its form
 KNOWN = frozenset(
@@ -202,7 +202,11 @@ class Message:
     def values(self, where: str) -> list[str]:
         """The texts at a place, over all repetitions and all segments of the name that it does not narrow."""
         at = read_place(where)
-        segments = self.all(at.segment) if not at.nth else [s for s in [self.segment(at.segment, at.nth)] if s]
+        if at.nth:
+            one = self.segment(at.segment, at.nth)
+            segments = [one] if one else []
+        else:
+            segments = self.all(at.segment)
         if not at.field:
             return [segment.text for segment in segments]
         return [text for segment in segments for text in _values(segment, at)]
@@ -240,6 +244,9 @@ class Message:
         return self.header.get(12, 1)
 
     def _where(self, name: str) -> list[int]:
+        if len(self._keys) < FEW:
+            wanted = name + self._mark
+            return [position for position, key in enumerate(self._keys) if key == wanted]
         if self._positions is None:
             self._positions = {}
             for position, key in enumerate(self._keys):
@@ -257,12 +264,14 @@ class Message:
         return f"<Message {self.type} {len(self._keys)} segments>"
 
 
-def _values(segment: Segment, at: Place) -> Iterator[str]:
-    count = len(segment.repetitions(at.field))
-    for repetition in [at.repetition] if at.repetition else range(1, count + 1):
-        text = segment.get(at.field, at.component, at.subcomponent, repetition)
-        if text:
-            yield text
+def _values(segment: Segment, at: Place) -> list[str]:
+    repetitions = segment.repetitions(at.field)
+    if at.repetition:
+        repetitions = repetitions[at.repetition - 1 : at.repetition]
+    if at.field < 3 and segment.name in HEADERS:
+        return repetitions
+    found = (part(text, at.component, at.subcomponent, segment.separators) for text in repetitions)
+    return [text for text in found if text]
 
 
 def parse(raw: bytes | str, *, charset: str | None = None, limits: Limits = LIMITS) -> Message:
