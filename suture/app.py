@@ -68,30 +68,30 @@ class App:
         self.database.close()
 
 
-def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = False) -> App:
+def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = False, log: Log | None = None) -> App:
     """The rooms without a running part: what commands work with."""
     database = Database.open(settings, clock, serving=serving)
     people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
-    return App(settings, clock, database, people, interactions, Log(clock))
+    return App(settings, clock, database, people, interactions, log or Log(clock))
 
 
-def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False) -> App:
+def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False, log: Log | None = None) -> App:
     """Everything that `suture serve` runs; nothing has started yet."""
     listening = web.bind(settings, insecure=insecure)
     try:
-        return _server(settings, clock, listening, insecure)
+        return _server(settings, clock, listening, insecure, log)
     except BaseException:
         listening.close()
         raise
 
 
-def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure: bool) -> App:
+def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure: bool, log: Log | None) -> App:
     if not settings["http.base_url"]:
         settings = settings.with_values(http__base_url=web.url_of(settings, listening))
     flows = project.read(settings.folder)
     flows.raise_if_wrong()
-    app = open_rooms(settings, clock, serving=True)
+    app = open_rooms(settings, clock, serving=True, log=log)
     app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure)
     app.parts += [app.engine, Web(app.site, app.log, listening)]
     return app

@@ -30,6 +30,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "map": (str,),
     "list": (list,),
     "object": (dict,),
+    "value": (str, dict),  # an expression, or a structure whose texts are templates
     "any": (object,),
 }
 

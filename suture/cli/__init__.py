@@ -14,6 +14,7 @@ from suture.errors import SutureError
 
 # command -> (module, one line of help). The module offers `app`, a typer.Typer with one command or a group.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("suture.cli.demo", "three flows live on this machine: HL7 v2 in, an EHR, results out"),
     "init": ("suture.cli.init", "make a project folder that works at once"),
     "check": ("suture.cli.check", "find what is wrong in flows, maps, connections, tests and settings"),
     "test": ("suture.cli.test", "run the project's flow tests; nothing is sent"),

@@ -145,8 +145,9 @@ STEPS: dict[str, Component] = {
                 ),
                 Field(
                     "from",
-                    "expression",
-                    "what is mapped; default: the original for HL7 v2 maps, else the current content",
+                    "value",
+                    "what is mapped: an expression, or a structure whose texts are templates, to map several things at once; "
+                    "default: the original for HL7 v2 maps, else the current content",
                 ),
             ),
             "{id: chart, uses: map, with: {map: hl7v2/ADT_A01}}",

@@ -181,9 +181,9 @@ class _Reader:
         self, found: Component, kind: str, name: str, value: Any, written: Mapping[str, Any], scope: Scope
     ) -> None:
         at = yaml.value_at(written, name)
-        if kind == "expression":
+        if kind == "expression" or (kind == "value" and isinstance(value, str)):
             scope.expression(str(value), at)
-        elif kind in {"template", "object", "any", "list"}:
+        elif kind in {"template", "object", "any", "list", "value"}:
             for text in texts(value):
                 scope.template(text, at)
         elif kind == "connection":

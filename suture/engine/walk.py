@@ -142,10 +142,12 @@ class Walk:
     def holds(self, text: str) -> bool:
         return bool(expressions.compiled(text, self.roots).holds(focus(self.content), self.environment()))
 
-    def chosen(self, text: str | None, otherwise: Any) -> Any:
-        """The one value an optional expression chooses."""
+    def chosen(self, text: str | dict[str, Any] | None, otherwise: Any) -> Any:
+        """The one value an optional expression chooses, or the structure its templates make."""
         if not text:
             return otherwise
+        if isinstance(text, dict):
+            return self.render(text, f"{self.at.id if self.at else ''}: from")
         found = self.evaluate(text)
         if len(found) != 1:
             raise TooCostly(

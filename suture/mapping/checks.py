@@ -63,6 +63,9 @@ def rows(made: Map, of: list[Row], frame: Frame, kind: str, findings: Findings) 
 
 
 def _row(made: Map, row: Row, frame: Frame, kind: str, findings: Findings) -> None:
+    if row.fail:
+        _expressions(row, frame, findings)
+        return
     places = targets.resolve(row.to, kind, row.sheet.value_at("to"), findings)
     if not places and row.to[0].name != "$this":
         _expressions(row, frame, findings)
@@ -339,6 +342,7 @@ def required(of: list[Row], kind: str, made: Map, findings: Findings, also: Iter
     definition = definitions.type_definition(kind) if kind else None
     if definition is None or definition.kind == "primitive":
         return
+    of = [row for row in of if not row.fail]
     if any(row.to[0].name == "$this" for row in of):
         return
     written = {definition.keys[row.to[0].name][0].name for row in of if row.to[0].name in definition.keys} | set(also)

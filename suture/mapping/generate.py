@@ -36,6 +36,10 @@ class Function(Changes):
         if row.when:
             self.line(f"if {self.condition(row.when)}:")
             self.depth += 1
+        if row.fail:
+            self.line(f"REFUSE({row.fail!r}, {self.map.name + ':' + row.id!r})")
+            self.depth = before
+            return
         found = targets.resolve(row.to, self.kind, row.spot, Findings())
         event = self.unit.site(self._site(row, found))
         if row.set is not MISSING:
@@ -215,8 +219,7 @@ class Function(Changes):
 
     def _absent(self, row: Row, found: tuple[Place, ...], event: int) -> None:
         """What happens when the source is absent or null."""
-        deletes = self.unit.escapes and row.default is MISSING and not row.where and bool(row.source)
-        if deletes and self._deletable(row, found):
+        if self.unit.escapes and self._deletable(row, found) and row.source and not row.where:
             with self.block("elif x == NULL:"):
                 self._delete(row, found)
         if row.default is not MISSING:

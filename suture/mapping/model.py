@@ -50,7 +50,7 @@ class Using:
 
 @dataclass(slots=True)
 class Row:
-    """One row. Exactly one of each, source, set, concat, reference is there."""
+    """One row. Exactly one of each, source, set, concat, reference, fail is there."""
 
     id: str
     sheet: Sheet
@@ -61,6 +61,7 @@ class Row:
     concat: tuple[Expression, ...] = ()
     joiner: str = " "
     reference: str = ""
+    fail: str = ""  # why the whole map gives up when `when` holds
     where: Expression | None = None
     when: Expression | None = None
     using: Using | None = None

@@ -17,7 +17,7 @@ from suture.standards.hl7v2 import tables as v2
 ID = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 CALL = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:\((.*)\))?", re.DOTALL)
 ARGUMENT = re.compile(r"\s*'([^']*)'\s*(?:,|$)|\s*([^',\s][^',]*?)\s*(?:,|$)")
-SOURCES = ("from", "each", "set", "concat", "reference")
+SOURCES = ("from", "each", "set", "concat", "reference", "fail")
 CHANGES = ("using", "rows", "as", "translate")
 MISSES = ("drop", "keep", "fail")
 DEEPEST = 8
@@ -26,7 +26,7 @@ DEEPEST = 8
 KEYS: dict[str, tuple[type, ...]] = {
     "id": (str,), "from": (str, list), "each": (str,), "where": (str,), "when": (str,), "set": (object,), "concat": (list,),
     "with": (str,), "reference": (str,), "to": (str,), "using": (str, dict), "by": (str,), "rows": (list,), "as": (str, list),
-    "translate": (str,), "on_miss": (str, dict), "default": (object,), "fill": (dict,), "once": (bool,), "note": (str,),
+    "translate": (str,), "on_miss": (str, dict), "default": (object,), "fill": (dict,), "once": (bool,), "note": (str,), "fail": (str,),
 }  # fmt: skip
 KINDS = {str: "text", list: "a list", dict: "a mapping", bool: "true or false", object: "anything"}
 # where a list does not say which of its parts are locations, every datatype and segment is looked for
@@ -107,6 +107,9 @@ def _id(sheet: Sheet, findings: Findings) -> str:
 
 
 def _path(sheet: Sheet, findings: Findings) -> paths.Path:
+    if "fail" in sheet:
+        _only_a_condition(sheet, findings)
+        return paths.THIS
     if "to" not in sheet:
         findings.add(sheet.spot, "the row has no target", "Write to: with the element, such as birthDate.")
         return paths.THIS
@@ -115,6 +118,14 @@ def _path(sheet: Sheet, findings: Findings) -> paths.Path:
     except InvalidSyntax as error:
         findings.add(sheet.value_at("to"), error.text, error.mend)
         return paths.THIS
+
+
+def _only_a_condition(sheet: Sheet, findings: Findings) -> None:
+    if "when" not in sheet:
+        findings.add(sheet.at("fail"), "'fail' without 'when' would fail always", "Say when: with the condition.")
+    for key in sheet:
+        if key not in ("id", "when", "fail", "note"):
+            findings.add(sheet.at(key), f"'{key}' has no use beside 'fail'", "Take it away.")
 
 
 def _one(sheet: Sheet, key: str, findings: Findings) -> Expression | None:
@@ -144,6 +155,7 @@ def _sources(row: Row, findings: Findings) -> None:
     row.concat = _many(sheet, "concat", findings)
     row.joiner = str(sheet.get("with", " "))
     row.reference = str(sheet.get("reference", ""))
+    row.fail = str(sheet.get("fail", ""))
     row.where = _one(sheet, "where", findings)
     row.when = _one(sheet, "when", findings)
     if "set" in sheet:

@@ -147,7 +147,7 @@ def chart(p: Person, seed: int) -> list[Resource]:
     resources = [patient(p), coverage(p)]
     for visit in range(r.randint(1, 3)):
         resources += _visit(p, visit, TODAY - timedelta(days=r.randint(1, 900)), r)
-    return resources
+    return list({f"{one['resourceType']}/{one['id']}": one for one in resources}.values())
 
 
 _PROBLEMS = (

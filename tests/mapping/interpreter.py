@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from suture.errors import Unmapped
 from suture.mapping import engine, locations, origins, targets
 from suture.mapping.context import Context
 from suture.mapping.functions import REGISTRY, Doubt, number_text
@@ -143,6 +144,8 @@ class Interpreter:
         for row in rows:
             if row.when and not self.holds(row.when, here):
                 continue
+            if row.fail:
+                raise Unmapped(row.fail, where=f"{made.name}:{row.id}")
             for value, null in self.sources(made, row, here, kind):
                 if null:
                     continue

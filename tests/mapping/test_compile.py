@@ -106,6 +106,15 @@ def test_a_miss_that_fails_names_the_place_and_no_value() -> None:
     assert "'F'" not in str(error.value)
 
 
+def test_a_row_that_fails_says_why_and_only_when_its_condition_holds() -> None:
+    assert value("{id: nobody, when: PID-3.empty(), fail: PID-3 names no patient}\n{id: a, set: true, to: active}") == {
+        "active": True
+    }
+    with pytest.raises(Unmapped, match="PID-3 names no patient") as error:
+        run("{id: nobody, when: PID-40.empty(), fail: PID-3 names no patient}")
+    assert error.value.where.endswith(":nobody")
+
+
 def test_a_value_that_can_not_be_read_is_warned_of() -> None:
     found = run("{id: dob, from: PID-7, to: birthDate}", PID.replace("19800131", "yesterday"))
     assert "birthDate" not in found.value

@@ -19,3 +19,4 @@ def test_every_reference_points_at_a_resource_of_the_chart() -> None:
     text = json.dumps(resources)
     named = {part.split('"')[0] for part in text.split('"reference": "')[1:]}
     assert named <= known
+    assert len(known) == len(resources)
