@@ -68,7 +68,7 @@ async def _answer(
     caller = policy.flow_caller("rehearsal")
     try:
         if isinstance(request, LocalWrite):
-            return await database.write(chart.transaction_unit(caller, request.bundle))
+            return await database.write(request.unit(chart, caller))
         if isinstance(request, LocalSearch):
             return found_in(await chart.search(caller, request.type, request.pairs))
     except SutureError as error:

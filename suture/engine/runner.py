@@ -231,7 +231,7 @@ class Runner:
         return lambda tx: self.advance_in(tx, going, ask, write)
 
     def _transaction(self, going: Going, ask: LocalWrite) -> Callable[[Tx], dict[str, Any]]:
-        return self.chart.transaction_unit(policy.flow_caller(going.run.flow), ask.bundle)
+        return ask.unit(self.chart, policy.flow_caller(going.run.flow))
 
     # --- inside a unit
 

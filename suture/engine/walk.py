@@ -9,12 +9,16 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from suture.access.caller import Caller
 from suture.engine import expressions
 from suture.engine.plan import Flow, Step
 from suture.engine.subject import Subject, focus
 from suture.errors import SutureError, TooCostly
 from suture.mapping.compile import Compiled, Result
+from suture.mapping.merge import NO_PLAN, merge
+from suture.services.interactions import Interactions
 from suture.standards.fhir.fhirpath import Environment
+from suture.store.connection import Tx
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,11 +32,19 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class LocalWrite:
-    """A transaction for the own chart; `merges` is what the map knows beside the Bundle."""
+    """A transaction for the own chart; `merges` is what maps know beside the Bundle (None: no map made it)."""
 
     step: Step
     bundle: dict[str, Any]
-    merges: Mapping[str, Any]
+    merges: Mapping[str, Any] | None = None
+
+    def merge(self, stored: dict[str, Any] | None, coming: dict[str, Any], url: str) -> dict[str, Any] | None:
+        """What a mapped resource makes of the stored one: absent stays, a value replaces, null deletes."""
+        return merge(stored, coming, (self.merges or {}).get(url, NO_PLAN))
+
+    def unit(self, chart: Interactions, caller: Caller) -> Callable[[Tx], dict[str, Any]]:
+        """The transaction, checked now, to be run inside any unit."""
+        return chart.transaction_unit(caller, self.bundle, None if self.merges is None else self.merge)
 
 
 @dataclass(frozen=True, slots=True)

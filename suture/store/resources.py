@@ -70,6 +70,12 @@ def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
     return [rows[rid] for rid in rids if rid in rows]
 
 
+def version_of(connection: Connection, rid: int) -> int:
+    """The current version of a row; 0 when it is not there or deleted."""
+    row = connection.one(f"SELECT ver FROM res WHERE rid = ? AND op <> {DELETE}", (rid,))
+    return row[0] if row else 0
+
+
 def vread(connection: Connection, type: str, id: str, version: int) -> Row | None:
     """One version, current or old."""
     current = read(connection, type, id)

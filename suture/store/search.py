@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from suture.standards.fhir.search_query import Cursor, SearchQuery
-from suture.store import search_plan
+from suture.store import search_lookup, search_plan
 from suture.store.connection import Connection
+from suture.store.index import bounded
 from suture.store.resources import Row, read_rids
 from suture.store.search_includes import included as _included
 
@@ -43,6 +44,21 @@ def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) 
         total = _counted(connection, query, COUNTED[query.total]) if query.total in COUNTED else None
     following = search_plan.cursor_at(found[count - 1]) if len(found) > count else None
     return Page(rows, following, total)
+
+
+def by_identifier(connection: Connection, type: str, system: str, value: str) -> list[int]:
+    """Row numbers of the resources with this identifier, at most two: the one search that every mapped message makes."""
+    pids = search_lookup.parameters(connection, (type,), "identifier", "identifiers")
+    tids = search_lookup.systems(connection, (system,))
+    rows = [
+        rid
+        for pid in pids
+        for tid in tids
+        for (rid,) in connection.execute(
+            "SELECT rid FROM I WHERE pid = ? AND val = ? AND tid = ? LIMIT 2", (pid, bounded(value), tid)
+        )
+    ]
+    return list(dict.fromkeys(rows))[:2]
 
 
 def count(connection: Connection, query: SearchQuery, *, most: int | None = None, budget: float = BUDGET) -> int:

@@ -36,7 +36,7 @@ def write(walk: Walk, step: Step) -> Walking:
             "the content is no FHIR resource", where=step.id, mend="Map it first, or name a resource under from:."
         )
     connection = str(step.with_["connection"])
-    merges = dict(walk.merges)
+    merges = dict(walk.merges) if walk.mapped else None
     if connection == LOCAL:
         request: Request = LocalWrite(step, transaction(content), merges)
     else:

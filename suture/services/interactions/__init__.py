@@ -22,6 +22,7 @@ from suture.services.interactions.batch import batch
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.find import Criteria, one
+from suture.services.interactions.plan import Merge
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
 from suture.settings import Settings
@@ -108,11 +109,14 @@ class Interactions:
             access.interaction = "batch"
             return Answer(await batch(chart, caller, content, preferences))
 
-    def transaction_unit(self, caller: Caller, content: dict[str, Any]) -> Callable[[Tx], dict[str, Any]]:
+    def transaction_unit(
+        self, caller: Caller, content: dict[str, Any], merge: Merge | None = None
+    ) -> Callable[[Tx], dict[str, Any]]:
         """A transaction planned and checked now, whose unit runs inside any Tx: a flow's write commits with its run.
 
-        Its audit row is part of the unit. Returns the transaction-response.
+        Its audit row is part of the unit. Returns the transaction-response. `merge`: how a conditional update meets what
+        is stored.
         """
         access = self._chart.access(caller, "transaction")
-        run = transaction.unit(self._chart, caller, content, access)
+        run = transaction.unit(self._chart, caller, content, access, merge)
         return lambda tx: transaction.response(run(tx))

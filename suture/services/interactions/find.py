@@ -14,9 +14,11 @@ from suture.access.caller import Caller
 from suture.errors import InvalidSearch, PreconditionFailed
 from suture.services.interactions.chart import Chart
 from suture.standards.fhir import search
+from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.store import search as store_search
 from suture.store.connection import Connection
-from suture.store.resources import Row
+from suture.store.index import LONGEST
+from suture.store.resources import Row, read_rids, version_of
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -24,9 +26,13 @@ Pairs = Sequence[tuple[str, str]]
 class Criteria:
     """A search that should find one resource, narrowed to what the caller may search."""
 
-    __slots__ = ("query", "type")
+    __slots__ = ("identifier", "query", "type")
 
     def __init__(self, chart: Chart, caller: Caller, type: str, pairs: Pairs) -> None:
+        self.type = type
+        self.identifier = _identifier(caller, type, pairs)
+        if self.identifier:
+            return
         query = search.parse(type, pairs, base_url=chart.fhir_url)
         if not query.conditions or query.includes or query.sort:
             raise InvalidSearch(
@@ -34,7 +40,6 @@ class Criteria:
                 where=type,
                 mend="Write identifier=system|value.",
             )
-        self.type = type
         self.query = replace(policy.narrow(caller, query), count=2)
 
     @staticmethod
@@ -44,11 +49,39 @@ class Criteria:
         return Criteria(chart, caller, type, parse_qsl(query, keep_blank_values=True, max_num_fields=50))
 
 
+def _identifier(caller: Caller, type: str, pairs: Pairs) -> tuple[str, str] | None:
+    """System and value, when the condition is `identifier=system|value` and nothing narrows the caller's search."""
+    if len(pairs) != 1 or pairs[0][0] != "identifier" or type not in RESOURCE_TYPES:
+        return None
+    system, bar, value = pairs[0][1].partition("|")
+    if not (system and bar and value) or len(value) > LONGEST or any(mark in pairs[0][1] for mark in ",\\$"):
+        return None
+    return (system, value) if policy.require(caller, "search-type", type) is policy.Reach.EVERYTHING else None
+
+
 def one(connection: Connection, criteria: Criteria) -> Row | None:
     """The one resource, or None; raises PreconditionFailed when there are several."""
-    found = store_search.find(connection, criteria.query).rows
+    found = _rows(connection, criteria)
     if len(found) > 1:
         raise PreconditionFailed(
             "the condition finds more than one resource", where=criteria.type, mend="Name an identifier that is unique."
         )
     return found[0] if found else None
+
+
+def _rows(connection: Connection, criteria: Criteria) -> list[Row]:
+    if criteria.identifier is None:
+        return store_search.find(connection, criteria.query).rows
+    found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
+    return read_rids(connection, found) if found else []
+
+
+def same(connection: Connection, criteria: Criteria, before: Row | None, *, version: bool) -> bool:
+    """Whether a condition still finds what it found before (in the same version, if that matters)."""
+    if criteria.identifier is None:
+        now = one(connection, criteria)
+        return (now and now.rid) == (before and before.rid) and (not version or now == before)
+    found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
+    if before is None or found != [before.rid]:
+        return before is None and not found
+    return not version or version_of(connection, before.rid) == before.version

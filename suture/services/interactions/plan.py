@@ -6,8 +6,9 @@ the plan made anew there. https://hl7.org/fhir/R4/http.html#trules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 import suture.services.interactions.incoming as incoming
@@ -18,13 +19,16 @@ from suture.clock import new_id
 from suture.errors import Invalid, PreconditionFailed
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.entries import Entry, Pairs, placed
-from suture.services.interactions.find import Criteria, one
+from suture.services.interactions.find import Criteria, one, same
 from suture.services.interactions.incoming import Incoming
 from suture.services.interactions.rules import version_of
 from suture.services.interactions.write import require_own
 from suture.standards.fhir import json
 from suture.store.connection import Connection
+from suture.store.resources import Row
 
+# (stored, coming, fullUrl) -> what is stored next; None: it stays as it is
+Merge = Callable[[dict[str, Any] | None, dict[str, Any], str], dict[str, Any] | None]
 _INTERACTIONS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 
 
@@ -46,24 +50,26 @@ class Lookups:
     chart: Chart
     caller: Caller
     connection: Connection
-    known: dict[tuple[str, Pairs], tuple[Criteria, str | None]] = field(default_factory=dict)
+    merge: Merge | None = None
+    known: dict[tuple[str, Pairs], tuple[Criteria, Row | None]] = field(default_factory=dict)
 
-    def find(self, type: str, pairs: Pairs) -> str | None:
-        """The id of the one that is found, or None; raises PreconditionFailed for several."""
+    def row(self, type: str, pairs: Pairs) -> Row | None:
+        """The one that is found, or None; raises PreconditionFailed for several."""
         key = (type, pairs)
         if key not in self.known:
             criteria = Criteria(self.chart, self.caller, type, pairs)
-            self.known[key] = (criteria, _id(self.connection, criteria))
+            self.known[key] = (criteria, one(self.connection, criteria))
         return self.known[key][1]
 
+    def find(self, type: str, pairs: Pairs) -> str | None:
+        """Its id, or None."""
+        found = self.row(type, pairs)
+        return found.id if found else None
+
     def hold(self, connection: Connection) -> bool:
-        """Whether every condition still has the answer it had."""
-        return all(_id(connection, criteria) == id for criteria, id in self.known.values())
-
-
-def _id(connection: Connection, criteria: Criteria) -> str | None:
-    found = one(connection, criteria)
-    return found.id if found else None
+        """Whether every condition still has the answer it had; what is merged must be the same version, too."""
+        merging = self.merge is not None
+        return all(same(connection, criteria, row, version=merging) for criteria, row in self.known.values())
 
 
 @dataclass(slots=True)
@@ -74,9 +80,14 @@ class Plan:
     lookups: Lookups
 
 
-def make(chart: Chart, caller: Caller, entries: Sequence[Entry], connection: Connection) -> Plan:
-    """Plans a transaction; raises the first error with the entry it belongs to."""
-    lookups = Lookups(chart, caller, connection)
+def make(
+    chart: Chart, caller: Caller, entries: Sequence[Entry], connection: Connection, merge: Merge | None = None
+) -> Plan:
+    """Plans a transaction; raises the first error with the entry it belongs to.
+
+    `merge` makes what a conditional update stores from what is stored and what comes; without it what comes replaces.
+    """
+    lookups = Lookups(chart, caller, connection, merge)
     given: dict[tuple[str, Pairs], str] = {}
     steps = [placed(entry, lambda e=entry: _target(chart, caller, e, lookups, given)) for entry in entries]  # type: ignore[misc]
     _require_distinct(steps)
@@ -161,8 +172,17 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str
         raise Invalid("the resource's id is not the id of the url", where="resource.id")
     found = {**addresses, **_conditional(entry, lookups)}
     resource = references.rewritten(entry.resource, references.resolver(found)) if found else entry.resource
+    if lookups.merge is not None and entry.method == "PUT" and not entry.id:
+        resource = _merged(lookups.merge, lookups.row(entry.type, entry.pairs), resource, entry.full_url)
     step.incoming = incoming.prepared(resource, json.write(resource), f"{lookups.chart.fhir_url}/")
     require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
+
+
+def _merged(merge: Merge, row: Row | None, resource: dict[str, Any], url: str) -> dict[str, Any]:
+    if row is None:
+        return merge(None, resource, url) or resource
+    stored = json.read(row.body)
+    return merge(stored, resource, url) or stored
 
 
 def _conditional(entry: Entry, lookups: Lookups) -> dict[str, str]:

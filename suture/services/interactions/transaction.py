@@ -17,7 +17,7 @@ from suture.errors import Invalid
 from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.entries import Entry
 from suture.services.interactions.look import look
-from suture.services.interactions.plan import Plan, Step
+from suture.services.interactions.plan import Merge, Plan, Step
 from suture.services.interactions.rules import Preferences
 from suture.store.connection import Tx
 from suture.store.resources import Row
@@ -44,15 +44,17 @@ async def transaction(
     return bundle.responses("transaction-response", [_written(chart, d, preferences) for d in done])
 
 
-def unit(chart: Chart, caller: Caller, content: dict[str, Any], access: Access) -> Callable[[Tx], list[Done]]:
+def unit(
+    chart: Chart, caller: Caller, content: dict[str, Any], access: Access, merge: Merge | None = None
+) -> Callable[[Tx], list[Done]]:
     """The transaction, planned and checked now, to be run inside any Tx; its audit row commits with it."""
     if content.get("type") != "transaction":
         raise Invalid("not a transaction", where="Bundle.type", mend='Write "type": "transaction".')
     read = entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url)
-    planned = plan.make(chart, caller, read, chart.database.read)
+    planned = plan.make(chart, caller, read, chart.database.read, merge)
 
     def run(tx: Tx) -> list[Done]:
-        current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx)
+        current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx, merge)
         done = _perform(chart, caller, current, tx)
         access.detail = _detail(read, done)
         access.append(tx)
