@@ -49,6 +49,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("http.max_body", "size", "64MiB", "largest request body"),
     Setting("http.max_head", "size", "32KiB", "largest head (request line and headers)"),
     Setting("http.max_connections", "integer", 1024, "HTTP connections at once; more are turned away with 503"),
+    Setting("http.gzip", "boolean", True, "compress answers to programs that accept gzip"),
+    Setting(
+        "http.cors_origins", "string", "", "web origins whose pages may call /fhir, separated by commas; * for all"
+    ),
     Setting("http.head_timeout", "duration", "10s", "how long the head of a request may take to arrive"),
     Setting("http.idle_timeout", "duration", "60s", "a kept-alive connection silent for so long is closed"),
     Setting("http.stop_timeout", "duration", "20s", "how long requests that run may take to finish when stopping"),
@@ -89,6 +93,9 @@ TABLE: tuple[Setting, ...] = (
     Setting("fhir.max_depth", "integer", 100, "deepest nesting of a JSON body"),
     Setting("fhir.cursor_life", "duration", "24h", "how long the next link of a page works"),
     Setting("fhir.max_includes", "integer", 1000, "most included resources of one page"),
+    Setting(
+        "search.quick", "duration", "50ms", "a query that runs longer begins anew in a thread, so that others go on"
+    ),
     Setting(
         "search.budget", "duration", "10s", "a query that runs longer is ended with an outcome that says what to narrow"
     ),

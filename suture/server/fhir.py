@@ -5,10 +5,11 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
+import asyncio
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Any
 
-from suture.errors import Issue
+from suture.errors import Issue, NotFound
 from suture.server import formats
 from suture.server.route import FHIR_XML, XML, Headers, Request, Response, Route, form
 from suture.services.interactions import Answer, Conditions, Outcome, Preferences
@@ -150,7 +151,7 @@ async def _sent(request: Request) -> bytes | dict[str, Any]:
     """The resource that was sent: JSON as its bytes, XML read into what JSON would have been."""
     kind = formats.sent(request.header(b"content-type"))
     body = await request.body()
-    return xml.read(body) if kind == FHIR_XML else body
+    return await asyncio.to_thread(xml.read, body) if kind == FHIR_XML else body
 
 
 def _shown(body: bytes, kind: bytes, status: int = 200, headers: Headers | None = None) -> Response:
@@ -210,8 +211,14 @@ def _written(request: Request, done: Outcome, kind: bytes) -> Response:
     return _shown(body, kind, done.status, headers)
 
 
+async def well_known(request: Request) -> Response:
+    """What is not there is not pretended."""
+    raise NotFound("nothing at this address")
+
+
 ROUTES = [
     Route("GET", "/fhir/metadata", metadata, access="anonymous"),
+    Route("GET", "/fhir/.well-known/{rest...}", well_known, access="anonymous"),
     Route("POST", "/fhir", bundle, scope="each entry's own"),
     Route("GET", "/fhir", search, scope="s of every type asked for"),
     Route("POST", "/fhir/_search", search_form, scope="s of every type asked for"),

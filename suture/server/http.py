@@ -11,6 +11,7 @@ from typing import Any
 
 from suture.access.caller import Caller
 from suture.server import answers
+from suture.server.extras import allow_origin, compress, preflight
 from suture.server.log import Log
 from suture.server.route import Request, Response, Route
 from suture.server.router import Router
@@ -46,6 +47,8 @@ class Shell:
         started = self._site.clock.monotonic()
         request = self._request(scope, receive)
         route, response = await self._answer(request, scope)
+        allow_origin(request, response)
+        compress(request, response)
         await _send(request, response, send)
         self._log.write(
             "http",
@@ -75,6 +78,8 @@ class Shell:
 
     async def _answer(self, request: Request, scope: Mapping[str, Any]) -> tuple[Route | None, Response]:
         route: Route | None = None
+        if request.method == "OPTIONS" and (response := preflight(request)):
+            return None, response
         try:
             raw_path = scope.get("raw_path") or scope["path"].encode()
             route, request.params = self._router.find(request.method, raw_path.decode("latin-1"))

@@ -167,6 +167,36 @@ async def test_a_large_body_comes_in_whole(server: Running) -> None:
     assert len((await server.http.get("/fhir/Patient/big")).json()["text"]["div"]) == 900_048
 
 
+async def test_programs_may_have_answers_compressed(server: Running) -> None:
+    plain = await server.http.get("/fhir/metadata", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    for n in range(9):
+        await server.put(patient(f"p{n}"))
+    packed = await server.http.get("/fhir/Patient", headers={"Accept-Encoding": "gzip"})
+    whole = await server.http.get("/fhir/Patient", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(whole.content) / 2
+    assert packed.json() == whole.json()
+    small = await server.http.get("/fhir/Patient/p1", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in small.headers
+
+
+async def test_pages_of_listed_origins_may_call(tmp_path: Path) -> None:
+    listed, other = {"Origin": "https://app.example"}, {"Origin": "https://evil.example"}
+    asks = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,if-match"}
+    async with serving(tmp_path, http__cors_origins="https://app.example, https://b.example") as server:
+        good = await server.http.options("/fhir/Patient/p1", headers={**listed, **asks})
+        assert good.status_code == 204
+        assert good.headers["access-control-allow-origin"] == "https://app.example"
+        assert good.headers["access-control-allow-headers"] == "authorization,if-match"
+        assert (await server.http.options("/fhir/Patient/p1", headers={**other, **asks})).status_code == 405
+        assert (await server.http.options("/sign-in", headers={**listed, **asks})).status_code == 405
+        read = await server.http.get("/fhir/Patient", headers=listed)
+        assert read.headers["access-control-allow-origin"] == "https://app.example"
+        assert "access-control-allow-credentials" not in read.headers
+        assert "access-control-allow-origin" not in (await server.http.get("/fhir/Patient", headers=other)).headers
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "example.org"])
 def test_an_address_others_reach_needs_tls(tmp_path: Path, host: str) -> None:
     with pytest.raises(Unstartable, match="can be reached by other machines and there is no TLS certificate"):

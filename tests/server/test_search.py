@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from tests.server.people import encounter, observation, patient, practitioner
-from tests.server.running import Running
+from tests.server.running import Running, outcome_of, serving
 
 
 async def bundle_of(server: Running, path: str) -> dict[str, Any]:
@@ -109,3 +110,39 @@ async def test_injected_sql_finds_nothing_and_breaks_nothing(server: Running) ->
             assert answer.status_code in (200, 400), answer.text
             assert "entry" not in answer.json() or json.dumps(answer.json()).count("p1") == 0
     assert (await server.http.get("/fhir/Patient/p1")).status_code == 200
+
+
+async def test_a_long_search_runs_beside_the_others_and_ends_by_its_budget(tmp_path: Path) -> None:
+    async with serving(tmp_path, search__quick=0.0, fhir__max_includes=10) as server:
+        entries = [
+            {"resource": observation(f"o{n}", "p1"), "request": {"method": "PUT", "url": f"Observation/o{n}"}}
+            for n in range(3000)
+        ]
+        made = await server.http.post("/fhir", json={"resourceType": "Bundle", "type": "transaction", "entry": entries})
+        assert (made.status_code, len(made.json()["entry"])) == (200, 3000)
+        path = "/fhir/Observation?value-string:contains=7&_sort=value-string&_total=accurate&_count=1"
+        assert (await bundle_of(server, path))["total"] == 3000
+        server.app.interactions._chart.settings = server.app.settings.with_values(search__quick=0.0, search__budget=0.0)
+        answer = await server.http.get(path)
+        assert outcome_of(answer) == (422, "too-costly", "the query ran longer than it may")
+        assert [row.outcome for row in server.trail()[-2:]] == [200, 422]
+
+
+async def test_more_includes_than_a_page_may_hold(tmp_path: Path) -> None:
+    async with serving(tmp_path, fhir__max_includes=3) as server:
+        await server.put(patient("p1"))
+        for n in range(5):
+            await server.put(observation(f"o{n}", "p1"))
+        answer = await server.http.get("/fhir/Patient?_revinclude=Observation:patient")
+        assert outcome_of(answer)[:2] == (422, "too-costly")
+
+
+async def test_a_large_transaction_is_one_commit_all_the_same(server: Running) -> None:
+    entries = [{"resource": patient(f"p{n}"), "request": {"method": "PUT", "url": f"Patient/p{n}"}} for n in range(400)]
+    entries[399]["request"]["ifMatch"] = 'W/"3"'
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    assert (await server.http.post("/fhir", json=bundle)).status_code == 412
+    assert (await server.http.get("/fhir/Patient?_summary=count")).json()["total"] == 0
+    del entries[399]["request"]["ifMatch"]
+    assert (await server.http.post("/fhir", json=bundle)).status_code == 200
+    assert (await server.http.get("/fhir/Patient?_summary=count")).json()["total"] == 400

@@ -5,6 +5,7 @@ Policy, validation and the audit row can't be passed by. https://hl7.org/fhir/R4
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,9 @@ from suture.store.database import Database
 from suture.store.resources import Row
 
 __all__ = ["Answer", "Conditions", "Interactions", "Outcome", "Preferences"]
+
+
+LARGE = 1 << 20  # bytes
 
 
 class Interactions:
@@ -97,7 +101,7 @@ class Interactions:
         """A batch or a transaction, as Bundle.type says."""
         chart = self._chart
         async with chart.access(caller, "bundle") as access:
-            content = json.read(body, max_depth=chart.settings["fhir.max_depth"]) if isinstance(body, bytes) else body
+            content = await _read(body, chart.settings["fhir.max_depth"]) if isinstance(body, bytes) else body
             kind = content.get("type") if content.get("resourceType") == "Bundle" else None
             if kind == "transaction":
                 access.interaction = "transaction"
@@ -120,3 +124,10 @@ class Interactions:
         access = self._chart.access(caller, "transaction")
         run = transaction.unit(self._chart, caller, content, access, merge)
         return lambda tx: transaction.response(run(tx))
+
+
+async def _read(body: bytes, max_depth: int) -> dict[str, Any]:
+    """A large body is read in a thread, so that others go on."""
+    if len(body) <= LARGE:
+        return json.read(body, max_depth=max_depth)
+    return await asyncio.to_thread(json.read, body, max_depth=max_depth)

@@ -8,6 +8,7 @@ from typing import Any
 
 import suture.services.interactions.bundle as bundle
 import suture.services.interactions.entries as entries
+import suture.services.interactions.search as search
 import suture.services.interactions.write as write
 from suture.access.caller import Caller
 from suture.errors import Invalid, SutureError
@@ -87,6 +88,8 @@ async def _one(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | N
 
 async def _look(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | None, bytes]:
     """A GET with an audit frame of its own."""
+    if len(entry.path) <= 1 and (entry.type or not entry.path):
+        return 200, None, (await search.search(chart, caller, entry.type, entry.pairs)).body
     async with chart.access(caller, _interaction(entry), entry.type, entry.id, names_of(entry.pairs)):
         return look(chart, caller, entry, chart.database.read)
 
@@ -96,4 +99,4 @@ def _interaction(entry: Entry) -> str:
         return "history-instance" if entry.id else "history-type" if entry.type else "history-system"
     if entry.id:
         return "vread" if len(entry.path) > 2 else "read"
-    return "search-type" if entry.type else "search-system"
+    return "unknown"

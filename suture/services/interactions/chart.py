@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import TypeVar
 
 from suture.access.caller import Caller
 from suture.clock import Clock
@@ -13,9 +15,13 @@ from suture.errors import SutureError, Unavailable
 from suture.services.interactions.cursor import Cursors
 from suture.settings import Settings
 from suture.store import audit
-from suture.store.connection import Tx
+from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.resources import Row
+
+SLOW_AT_ONCE = 2  # long searches in threads
+MOST_WAITING = 32  # more are turned away
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -26,6 +32,26 @@ class Chart:
     clock: Clock
     settings: Settings
     cursors: Cursors
+    lane: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOW_AT_ONCE))
+    waiting: int = 0  # for the lane
+
+    async def slowly(self, work: Callable[[Connection], T]) -> T:
+        """Runs what takes long in a thread, on a reading connection of its own; raises Unavailable when many wait."""
+        if self.waiting >= MOST_WAITING:
+            raise Unavailable("many long searches are running", mend="Try again in a while, or narrow it.", after=5)
+        self.waiting += 1
+        try:
+            async with self.lane:
+                return await asyncio.to_thread(self._apart, work)
+        finally:
+            self.waiting -= 1
+
+    def _apart(self, work: Callable[[Connection], T]) -> T:
+        connection = self.database.reader()
+        try:
+            return work(connection)
+        finally:
+            connection.close()
 
     @property
     def fhir_url(self) -> str:

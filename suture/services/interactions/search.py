@@ -11,7 +11,7 @@ import suture.services.interactions.guard as guard
 import suture.services.interactions.subset as subset
 from suture.access import policy
 from suture.access.caller import Caller
-from suture.errors import InvalidSearch, Issue
+from suture.errors import InvalidSearch, Issue, TooCostly
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart, names_of
 from suture.services.interactions.cursor import PARAMETER, Place
@@ -31,23 +31,33 @@ async def search(chart: Chart, caller: Caller, type: str, pairs: Pairs, *, lenie
     if type:
         require_type(type)
     async with chart.access(caller, "search-type" if type else "search-system", type, query=names_of(pairs)):
-        return page(chart, chart.database.read, caller, type, pairs, lenient)
+        try:
+            return page(chart, chart.database.read, caller, type, pairs, lenient, chart.settings["search.quick"])
+        except TooCostly:
+            budget = chart.settings["search.budget"]
+            return await chart.slowly(lambda connection: page(chart, connection, caller, type, pairs, lenient, budget))
 
 
 def page(
-    chart: Chart, connection: Connection, caller: Caller, type: str, pairs: Pairs, lenient: bool = False
+    chart: Chart,
+    connection: Connection,
+    caller: Caller,
+    type: str,
+    pairs: Pairs,
+    lenient: bool = False,
+    budget: float = 1.0,
 ) -> Answer:
-    """The part of a search below its audit frame."""
+    """The part of a search below its audit frame; raises TooCostly past `budget` seconds."""
     pairs, query = _query(chart, caller, type, pairs, lenient)
-    settings, shown = chart.settings, subset.cutter(query.summary, query.elements)
+    shown = subset.cutter(query.summary, query.elements)
 
     def allowed(row: Row) -> bool:
         return guard.allowed(connection, caller, "search-type", row)
 
-    found = store_search.find(connection, query, budget=settings["search.budget"])
+    found = store_search.find(connection, query, budget=budget)
     rows = [row for row in found.rows if allowed(row)]
     included = store_search.included(
-        connection, query, rows, allowed, most=settings["fhir.max_includes"], budget=settings["search.budget"]
+        connection, query, rows, allowed, most=chart.settings["fhir.max_includes"], budget=budget
     )
     entries = [(row, shown(row.body, row.type), "match") for row in rows]
     entries += [(row, shown(row.body, row.type), "include") for row in included]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,10 @@ from suture.services.interactions.entries import Entry
 from suture.services.interactions.look import look
 from suture.services.interactions.plan import Merge, Plan, Step
 from suture.services.interactions.rules import Preferences
-from suture.store.connection import Tx
+from suture.store.connection import Connection, Tx
 from suture.store.resources import Row
 
+LARGE = 300  # entries; a transaction with more would hold the loop up
 # the order FHIR prescribes
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
 
@@ -38,20 +40,28 @@ class Done:
 async def transaction(
     chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences, access: Access
 ) -> bytes:
-    """Runs a transaction and returns its transaction-response."""
-    run = unit(chart, caller, content, access)
-    done = await chart.database.write(run)
+    """Runs a transaction and returns its transaction-response; a large one works in a thread, so that others go on."""
+    if len(content.get("entry") or ()) <= LARGE:
+        done = await chart.database.write(unit(chart, caller, content, access))
+    else:
+        run = await chart.slowly(lambda connection: unit(chart, caller, content, access, None, connection))
+        done = await asyncio.to_thread(chart.database.write_now, run)
     return bundle.responses("transaction-response", [_written(chart, d, preferences) for d in done])
 
 
 def unit(
-    chart: Chart, caller: Caller, content: dict[str, Any], access: Access, merge: Merge | None = None
+    chart: Chart,
+    caller: Caller,
+    content: dict[str, Any],
+    access: Access,
+    merge: Merge | None = None,
+    connection: Connection | None = None,
 ) -> Callable[[Tx], list[Done]]:
     """The transaction, planned and checked now, to be run inside any Tx; its audit row commits with it."""
     if content.get("type") != "transaction":
         raise Invalid("not a transaction", where="Bundle.type", mend='Write "type": "transaction".')
     read = entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url)
-    planned = plan.make(chart, caller, read, chart.database.read, merge)
+    planned = plan.make(chart, caller, read, connection or chart.database.read, merge)
 
     def run(tx: Tx) -> list[Done]:
         current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx, merge)

@@ -5,8 +5,10 @@ Each write is checked and indexed before the transaction; inside it stand only t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import suture.services.interactions.guard as guard
@@ -25,6 +27,7 @@ from suture.store.resources import Row
 
 Pairs = Sequence[tuple[str, str]]
 Body = bytes | dict[str, Any]
+LARGE = 1 << 20  # bytes
 NO_CONDITIONS = Conditions()
 
 
@@ -42,7 +45,7 @@ async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_ex
     async with chart.access(caller, "create", type) as access:
         policy.require(caller, "create", type)
         criteria = Criteria.read(chart, caller, type, if_none_exist) if if_none_exist else None
-        incoming, id = _accept(chart, body, type), new_id(chart.clock)
+        incoming, id = await _accept(chart, body, type), new_id(chart.clock)
         require_own(caller, "create", incoming, id)
         return await _write(chart, access, lambda tx: creating(tx, incoming, id, criteria))
 
@@ -66,7 +69,7 @@ async def update(
         policy.require(caller, "update", type)
         require_id(id)
         version = conditions.version
-        incoming = _accept(chart, body, type, id)
+        incoming = await _accept(chart, body, type, id)
         return await _write(chart, access, lambda tx: updating(tx, caller, incoming, id, version, conditions.only_new))
 
 
@@ -101,7 +104,7 @@ async def update_where(
         policy.require(caller, "update", type)
         criteria = Criteria(chart, caller, type, pairs)
         version = conditions.version
-        incoming = _accept(chart, body, type)
+        incoming = await _accept(chart, body, type)
         fresh = new_id(chart.clock)
         return await _write(chart, access, lambda tx: _updating_where(tx, caller, incoming, criteria, fresh, version))
 
@@ -167,8 +170,10 @@ def require_own(caller: Caller, interaction: str, incoming: Incoming, id: str) -
         )
 
 
-def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming:
-    return accept(body, type, id, base=f"{chart.fhir_url}/", max_depth=chart.settings["fhir.max_depth"])
+async def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming:
+    """Reads, checks and indexes; a large body in a thread, so that others go on."""
+    work = partial(accept, body, type, id, base=f"{chart.fhir_url}/", max_depth=chart.settings["fhir.max_depth"])
+    return await asyncio.to_thread(work) if isinstance(body, bytes) and len(body) > LARGE else work()
 
 
 async def _write(chart: Chart, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome:

@@ -1,0 +1,53 @@
+"""What a caller may ask for around an answer: other origins (Fetch standard, CORS) and compression (RFC 9110, 8.4)."""
+
+from __future__ import annotations
+
+import zlib
+
+from suture.server.route import Request, Response
+
+SMALLEST = 1400  # bytes; less fits into one packet anyway
+_SHOWN = b"ETag, Location, Content-Location, Last-Modified, X-Request-Id"
+
+
+def preflight(request: Request) -> Response | None:
+    """The answer to a browser that asks whether a page may call; None when it may not or did not ask."""
+    if b"access-control-request-method" not in request.headers or not _allowed(request):
+        return None
+    headers = [
+        (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
+        (
+            b"access-control-allow-headers",
+            request.headers.get(b"access-control-request-headers", b"authorization")[:500],
+        ),
+        (b"access-control-max-age", b"600"),
+    ]
+    return Response(204, headers=headers)
+
+
+def allow_origin(request: Request, response: Response) -> None:
+    """Lets the pages of a listed origin read the answer; cookies are never sent along by them."""
+    if b"origin" in request.headers and _allowed(request):
+        kept = [h for h in response.headers if h[0] != b"access-control-allow-origin"]
+        origin = request.headers[b"origin"][:300]
+        response.headers = [
+            *kept, (b"access-control-allow-origin", origin), (b"vary", b"Origin"), (b"access-control-expose-headers", _SHOWN)
+        ]  # fmt: skip
+
+
+def _allowed(request: Request) -> bool:
+    if not request.path.startswith("/fhir"):
+        return False
+    listed = [origin.strip() for origin in request.site.settings["http.cors_origins"].split(",")]
+    return "*" in listed or request.header(b"origin") in listed
+
+
+def compress(request: Request, response: Response) -> None:
+    """Compresses answers to programs; never those to a browser with a cookie, where lengths could betray a secret."""
+    if len(response.body) < SMALLEST or request.caller.kind != "client" or response.stream is not None:
+        return
+    if b"gzip" not in request.headers.get(b"accept-encoding", b"") or not request.site.settings["http.gzip"]:
+        return
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    response.body = packer.compress(response.body) + packer.flush()
+    response.headers = [*response.headers, (b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
