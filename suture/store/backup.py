@@ -90,23 +90,31 @@ def _still(database: Database) -> Iterator[Connection]:
     mover.raw.pragma("query_only", False)
     try:
         for _ in range(TRIES):
-            mover.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)  # the bulk, before anybody waits
-            lock.raw.execute("BEGIN IMMEDIATE")
+            _moved(mover)  # the bulk, before anybody waits
+            lock.execute("BEGIN IMMEDIATE")
             try:
-                pages, moved = mover.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                if pages == moved:
-                    reader.raw.execute("BEGIN")
+                if _moved(mover):
+                    reader.execute("BEGIN")
                     reader.one("SELECT count(*) FROM migration")  # takes the read lock
                     break
             finally:
-                lock.raw.execute("ROLLBACK")
-            time.sleep(0.1)  # a long reader; it ends
+                lock.execute("ROLLBACK")
+            time.sleep(0.1)  # a long reader, or another checkpoint; they end
         else:
             raise Unavailable("a long query keeps the backup waiting", where=str(database.path), mend="Try again.")
         yield reader
     finally:
         for connection in (reader, mover, lock):
             connection.close()
+
+
+def _moved(mover: Connection) -> bool:
+    """Moves the WAL into the file as far as readers allow; whether all of it stands there now."""
+    try:
+        pages, moved = mover.raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except apsw.BusyError:  # somebody else is at it
+        return False
+    return bool(pages == moved)
 
 
 def _describe(database: Database, reader: Connection) -> Backup:

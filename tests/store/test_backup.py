@@ -10,7 +10,7 @@ import pytest
 
 from suture.crypto import create_key_file
 from suture.errors import Conflict, Unstartable
-from suture.store import audit, backup, resources
+from suture.store import audit, backup, checkpoints, resources
 from suture.store.audit import AuditRow
 from suture.store.connection import Tx
 from suture.store.database import Database
@@ -136,4 +136,39 @@ def test_a_folder_keeps_the_newest_few(tmp_path: Path) -> None:
         (folder / f"suture-2026010{day}T000000Z.backup").write_bytes(b"old")
     file, _ = backup.make_in(store, folder, keep=2)
     assert sorted(f.name for f in folder.iterdir()) == ["suture-20260102T000000Z.backup", file.name]
+    store.close()
+
+
+@pytest.mark.slow
+async def test_backups_stay_whole_while_checkpoints_run_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "PASSIVE_PAGES", 3)
+    monkeypatch.setattr(checkpoints, "RESTART_PAGES", 30)
+    store = database(tmp_path / "here")
+
+    async def client(first: int) -> None:
+        number = first
+        while not done.is_set():
+            await store.write(create(number % 50 if number % 3 else number))
+            number += 4
+
+    done = asyncio.Event()
+    clients = asyncio.gather(*(client(n) for n in range(4)))
+    made = []
+    for turn in range(6):
+        await asyncio.sleep(0.1)
+        made.append(await asyncio.to_thread(backup.make, store, tmp_path / f"{turn}.backup"))
+    done.set()
+    await clients
+    assert [m.audit_rows for m in made] == sorted({m.audit_rows for m in made})
+    for turn, one in enumerate(made):
+        there = tmp_path / f"there{turn}"
+        there.mkdir()
+        shutil.copy(tmp_path / "here" / "key", there / "key")
+        backup.restore(settings(there), tmp_path / f"{turn}.backup")
+        restored = database(there)
+        assert audit.head(restored.read).n == one.audit_rows + 1
+        assert [finding for finding in verify(restored) if not finding.good] == []
+        restored.close()
     store.close()
