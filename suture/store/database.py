@@ -19,7 +19,7 @@ from suture import crypto
 from suture.clock import SYSTEM, Clock, new_id
 from suture.errors import Unavailable, Unstartable
 from suture.settings import Settings
-from suture.store import anchor, dictionaries, envelope, migrations
+from suture.store import anchor, dictionaries, envelope, migrations, reindex
 from suture.store.checkpoints import Checkpoints
 from suture.store.commit import LOCK_TIMEOUT_MS, GroupCommit, Stepper, forget
 from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated
@@ -65,8 +65,7 @@ class Database:
         path = path_of(settings.database)
         notices: list[str] = []
         opened = _open_envelope(path, settings.key_file, clock, notices)
-        address = str(settings["http.base_url"]).rstrip("/")
-        shared = Shared(path, opened, clock, base=f"{address}/fhir/" if address else "")
+        shared = Shared(path, opened, clock, base=reindex.base_of(str(settings["http.base_url"])))
         raw = open_raw(path, opened.key, create=True)
         try:
             raw.pragma("application_id", APPLICATION_ID)
@@ -77,6 +76,9 @@ class Database:
         database = cls(settings, shared, notices)
         if serving:
             database._serving = serving_lock(path)
+        again = reindex.keep(database.write_now, database.read, serving)
+        if again:
+            notices.append(f"The search index was made anew: {again} resources")
         return database
 
     @property

@@ -15,6 +15,8 @@ from suture.standards.fhir.index_atoms import Atom, Plan, leaf_types, plan
 from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
 from suture.standards.fhir.index_taken import TAKEN
 
+RULES = 1  # raised when the same resources give other rows: databases then make their index anew
+
 
 class Rows(NamedTuple):
     """What is indexed of one resource; each row begins with the number of its atom in `plan(type).atoms`.
@@ -44,7 +46,7 @@ def _extractor(resource_type: str) -> Extractor:
 def extract(resource: dict[str, Any], base: str = "") -> Rows:
     """The rows of a resource that was validated; `base` (with its slash) begins absolute references to this server."""
     kind = resource.get("resourceType", "")
-    if kind not in RESOURCE_TYPES:
+    if not isinstance(kind, str) or kind not in RESOURCE_TYPES:
         raise InvalidResource("no resource type that could be indexed", where="resourceType")
     try:
         return Rows(kind, *_extractor(kind)(resource, base))  # type: ignore[arg-type]
@@ -85,4 +87,4 @@ def values(rows: Rows, code: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
                 yield name, row
 
 
-__all__ = ["Atom", "Plan", "Rows", "atoms", "extract", "lists", "plan", "values"]
+__all__ = ["RULES", "Atom", "Plan", "Rows", "atoms", "extract", "lists", "plan", "values"]

@@ -18,6 +18,9 @@ _days: dict[str, int] = {}  # 'YYYY-MM-DD' -> microseconds; filled by days_of, b
 _KEPT_DAYS = 60_000
 
 
+_ZONES = {20: (19, "Z"), 25: (19, "+-"), 24: (23, "Z"), 29: (23, "+-")}  # length -> place and form of the zone
+
+
 def day_of(text: str) -> int:
     """The first microsecond of a `YYYY-MM-DD` day; ValueError when there is no such day."""
     found = _days.get(text)
@@ -36,9 +39,9 @@ def moment_range(text: str) -> tuple[int, int]:
     if len(text) == 10 and text[4] == "-" and text[7] == "-":
         low = day_of(text)
         return low, low + DAY
-    size = len(text)
-    if size in (20, 24, 25, 29) and text[10] == "T" and text[13] == text[16] == ":":
-        return _clocked(text, 19 if size in (20, 25) else 23)
+    zone, signs = _ZONES.get(len(text), (0, ""))
+    if zone and text[10] == "T" and text[13] == text[16] == ":" and text[zone] in signs:
+        return _clocked(text, zone)
     return written_range(text)
 
 
