@@ -25,13 +25,14 @@ from suture.errors import Conflict, Unavailable, Unstartable
 from suture.settings import Settings
 from suture.store import audit, envelope, migrations
 from suture.store.audit import AuditRow
-from suture.store.connection import Connection, open_raw
+from suture.store.connection import Connection, open_raw, wait_for_locks
 from suture.store.database import Database, path_of, serving_lock
 
 MAGIC = b"suture-backup/1\n"
 CHUNK = 1 << 20
 SEAL_BYTES = 32
-TRIES = 50
+TRIES = 500
+LOCK_SECONDS = 30.0
 NAME = "suture-%Y%m%dT%H%M%SZ.backup"
 FACT = "last backup"
 
@@ -88,6 +89,7 @@ def _still(database: Database) -> Iterator[Connection]:
     lock, mover, reader = (database.reader(1 << 20) for _ in range(3))
     lock.raw.pragma("query_only", False)
     mover.raw.pragma("query_only", False)
+    wait_for_locks(lock.raw, LOCK_SECONDS)
     try:
         for _ in range(TRIES):
             _moved(mover)  # the bulk, before anybody waits
@@ -99,7 +101,7 @@ def _still(database: Database) -> Iterator[Connection]:
                     break
             finally:
                 lock.execute("ROLLBACK")
-            time.sleep(0.1)  # a long reader, or another checkpoint; they end
+            time.sleep(0.02)  # a long reader, or another checkpoint; they end
         else:
             raise Unavailable("a long query keeps the backup waiting", where=str(database.path), mend="Try again.")
         yield reader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from suture.store.resources import UNCHANGED, Row
 
 SIZES = (1_000, 4_000)  # resources of the first transactions of a new store: enough to train dictionaries on
 PER_TRANSACTION = 10_000
+PAUSE = 0.005  # seconds between two transactions, in which a server beside takes its turn
 PER_FLUSH = 2_000  # resources whose index rows are sorted and written together
 
 
@@ -50,6 +52,7 @@ def load(
         done.update(database.write_now(lambda tx, part=part: _load(tx, part, also)))  # type: ignore[misc]
         progress(done.total())
         database.upkeep.settle()
+        time.sleep(PAUSE)
     return done
 
 

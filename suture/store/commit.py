@@ -18,12 +18,12 @@ import apsw
 
 from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
-from suture.store.connection import Tx, translated
+from suture.store.connection import Tx, translated, wait_for_locks
 
 T = TypeVar("T")
 Unit = Callable[[Tx], Any]
 
-LOCK_TIMEOUT_MS = 30_000  # how long another process may hold the write lock
+LOCK_SECONDS = 30.0  # how long another process may hold the write lock
 GROUP_SECONDS = 0.02  # a group takes no further units after so long on the loop
 PROBE_SECONDS = 1.0  # how often a fenced database is tried again
 
@@ -117,7 +117,7 @@ class GroupCommit:
             self._run(loop, None, [])
 
     def _wait_for_lock(self) -> None:
-        self._tx.raw.set_busy_timeout(LOCK_TIMEOUT_MS)
+        wait_for_locks(self._tx.raw, LOCK_SECONDS)
         self._tx.raw.execute("BEGIN IMMEDIATE")
 
     def _run(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:

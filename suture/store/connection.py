@@ -5,6 +5,7 @@ https://utelle.github.io/SQLite3MultipleCiphers/ · https://sqlite.org/wal.html
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,20 @@ def _tune(raw: apsw.Connection, cache_bytes: int) -> None:
     raw.pragma("secure_delete", 0)  # freed pages are encrypted like all others
     raw.pragma("journal_size_limit", 64 << 20)
     raw.wal_autocheckpoint(0)
+
+
+def wait_for_locks(raw: apsw.Connection, seconds: float) -> None:
+    """Looks for the lock every millisecond for so long: SQLite's own waiting sleeps past the pauses of a busy writer."""
+    began = 0.0
+
+    def again(count: int) -> bool:
+        nonlocal began
+        if count == 0:
+            began = time.monotonic()
+        time.sleep(0.001)
+        return time.monotonic() - began < seconds
+
+    raw.set_busy_handler(again)
 
 
 class Connection:

@@ -21,8 +21,8 @@ from suture.errors import Unavailable, Unstartable
 from suture.settings import Settings
 from suture.store import anchor, dictionaries, envelope, migrations, reindex
 from suture.store.checkpoints import Checkpoints
-from suture.store.commit import LOCK_TIMEOUT_MS, GroupCommit, Stepper, forget
-from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated
+from suture.store.commit import LOCK_SECONDS, GroupCommit, Stepper, forget
+from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated, wait_for_locks
 from suture.store.shared import Shared
 from suture.store.upkeep import Upkeep
 
@@ -96,7 +96,7 @@ class Database:
         """The same at once and on its own, for commands and threads; never call it on a serving loop."""
         with self._now_lock:
             tx = self._now = self._now or self._writer()
-            tx.raw.set_busy_timeout(LOCK_TIMEOUT_MS)
+            wait_for_locks(tx.raw, LOCK_SECONDS)
             try:
                 result = self._commit_now(tx, unit)
             except apsw.Error as error:

@@ -62,10 +62,14 @@ class Batch:
 
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
+        self._written: set[int] = set()
         self._added: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
         self._removed: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
 
     def add(self, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
+        if rid in self._written:  # its rows must be in the tables before they are changed again
+            self.flush()
+        self._written.add(rid)
         """The rows of one resource; where they equal the old ones nothing is written."""
         sd = 0 if new is None else sorting_date(new)
         after: Iterable[TableRow] = () if new is None else _rows(self._tx, rid, new, sd)
@@ -80,6 +84,7 @@ class Batch:
         return Place(NO_PATIENT if new is None else _patient(self._tx, rid, new), sd)
 
     def flush(self) -> None:
+        self._written.clear()
         for table, (insert, delete) in SQL.items():
             if self._removed[table]:
                 self._tx.many(delete, sorted(self._removed[table]))

@@ -20,6 +20,7 @@ def claim(tx: Tx, type: str, id: str) -> int:
         rid = following(tx)
     else:
         rid = int(row[0])
+        _count_on(tx)  # while the row still says that its number is taken
         tx.execute("DELETE FROM dangling WHERE rid = ?", row)
     tx.claimed = (rt, key, rid)
     return rid
@@ -51,11 +52,16 @@ def _promised(tx: Tx, rt: int, key: bytes | str) -> int:
 
 
 def following(tx: Tx) -> int:
-    """The next free number; read once a transaction, for nobody else can give one out meanwhile."""
+    """The next free number."""
+    _count_on(tx)
+    tx.next_rid += 1
+    return tx.next_rid - 1
+
+
+def _count_on(tx: Tx) -> None:
+    """Reads the next free number once a transaction, for nobody else can give one out meanwhile."""
     if not tx.next_rid:
         row = tx.one(
             "SELECT max(ifnull((SELECT max(rid) FROM res), 0), ifnull((SELECT max(rid) FROM dangling), 0)) + 1"
         )
         tx.next_rid = int(row[0]) if row else 1
-    tx.next_rid += 1
-    return tx.next_rid - 1

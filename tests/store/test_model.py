@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from contextlib import suppress
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from suture.store import resources
+from suture.standards.fhir.index import extract
+from suture.store import bulk, resources
 from suture.store.connection import Tx
 from suture.store.resources import NEWEST, Place
 from suture.store.verify import verify
@@ -24,8 +26,14 @@ BODIES = st.sampled_from(["one", "two", "three"])
 Version = tuple[int, str, str]  # version, method, marker
 
 
+POINTS_TO = {"one": "a", "two": "never-there", "three": "0197f6f0-8c5e-7cc3-9a0c-0242ac120002"}
+
+
 def body_of(type: str, marker: str) -> bytes:
-    return b'{"resourceType":"%b","language":"%b"}' % (type.encode(), marker.encode())
+    """A resource that refers to another, which may come later, never, or be itself."""
+    reference = {"reference": f"Patient/{POINTS_TO[marker]}"}
+    link = {"link": [{"other": reference}]} if type == "Patient" else {"subject": reference}
+    return json.dumps({"resourceType": type, "language": marker, **link}, separators=(",", ":")).encode()
 
 
 class Store(RuleBasedStateMachine):
@@ -73,6 +81,14 @@ class Store(RuleBasedStateMachine):
         with suppress(ValueError):
             self.store.write_now(unit)
 
+    @rule(entries=st.lists(st.tuples(TYPES, IDS, BODIES), min_size=1, max_size=5))
+    def load(self, entries: list[tuple[str, str, str]]) -> None:
+        items = [bulk.Item(t, i, body_of(t, m), extract(json.loads(body_of(t, m)), "")) for t, i, m in entries]
+        bulk.load(self.store, items)
+        for type, id, marker in entries:
+            if self.model.get((type, id), [(0, "", "")])[-1][1:] != ("PUT", marker):
+                self._record(type, id, "PUT", marker)
+
     @rule()
     def restart(self) -> None:
         self.store.close()
@@ -86,7 +102,11 @@ class Store(RuleBasedStateMachine):
             assert len(page) <= count
             seen += [(row.type, row.id, row.version) for row in page]
             place = Place(page[-1].updated, page[-1].rid, page[-1].version)
-        assert seen == [entry for entry in reversed(self.order) if not type or entry[0] == type]
+        wanted = [entry for entry in self.order if not type or entry[0] == type]
+        assert sorted(seen) == sorted(wanted)
+        assert [one[2] for one in seen if one[:2] == ("Patient", "a")] == sorted(
+            (one[2] for one in wanted if one[:2] == ("Patient", "a")), reverse=True
+        )
 
     @invariant()
     def reads_agree(self) -> None:

@@ -8,6 +8,7 @@ from suture.clock import new_id
 from suture.errors import Conflict, PreconditionFailed
 from suture.store import resources
 from suture.store.database import Database
+from suture.store.verify import verify
 
 BODY = b'{"resourceType":"Patient","id":"x", "name":[{"family":"Stone"}] , "multipleBirthInteger" : 2}'
 
@@ -50,3 +51,15 @@ async def test_if_match_and_ids_in_use_are_refused(store: Database) -> None:
         await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY, if_version=7))
     with pytest.raises(Conflict, match="id is in use"):
         await store.write(lambda tx: resources.put(tx, "Patient", "x", BODY, only_new=True))
+
+
+def test_a_chain_of_references_ahead_gives_every_resource_its_own_number(store: Database) -> None:
+    """Each comes before what it refers to, each in a transaction of its own."""
+    for number in range(6):
+        body = b'{"resourceType":"Patient","link":[{"other":{"reference":"Patient/p%d"},"type":"seealso"}]}' % (
+            number + 1
+        )
+        store.write_now(lambda tx, n=number, b=body: resources.put(tx, "Patient", f"p{n}", b))
+    numbers = [row.rid for n in range(6) if (row := resources.read(store.read, "Patient", f"p{n}"))]
+    assert len(set(numbers)) == 6
+    assert [finding for finding in verify(store) if not finding.good] == []

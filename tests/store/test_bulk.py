@@ -1,0 +1,80 @@
+"""Bulk loads write the same as single writes, once each, and let a server beside take its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from suture.standards.fhir.index import extract
+from suture.store import audit, bulk, resources
+from suture.store.audit import AuditRow
+from suture.store.database import Database
+from suture.store.verify import verify
+from tests.stores import database
+
+
+def item(number: int, family: str = "Stone") -> bulk.Item:
+    body = {
+        "resourceType": "Patient",
+        "identifier": [{"system": "urn:mrn", "value": str(number)}],
+        "name": [{"family": family}],
+        "link": [{"other": {"reference": f"Patient/p{number + 1}"}, "type": "seealso"}],
+    }
+    return bulk.Item("Patient", f"p{number}", json.dumps(body).encode(), extract(body, ""))
+
+
+def test_a_load_creates_updates_leaves_alone_and_counts(store: Database) -> None:
+    told: list[int] = []
+    first = bulk.load(store, map(item, range(1500)), progress=told.append)
+    again = bulk.load(store, [item(n, "River" if n < 10 else "Stone") for n in range(100)])
+    assert first == {"created": 1500}
+    assert told == [1000, 1500]
+    assert again == {"updated": 10, "unchanged": 90}
+    assert [finding for finding in verify(store) if not finding.good] == []
+
+
+def test_one_id_twice_in_a_load_makes_two_versions(store: Database) -> None:
+    assert bulk.load(store, [item(1), item(2), item(1, "River")]) == {"created": 2, "updated": 1}
+    assert [row.version for row in resources.history(store.read, "Patient", "p1")] == [2, 1]
+    assert [finding for finding in verify(store) if not finding.good] == []
+
+
+def test_what_is_to_happen_with_the_rows_commits_with_them(store: Database) -> None:
+    def also(tx: object, rows: list[resources.Row]) -> None:
+        for row in rows:
+            audit.append(tx, AuditRow("system", "import", row.type, row.id))  # type: ignore[arg-type]
+
+    bulk.load(store, [item(1), item(2)], also=also)
+    bulk.load(store, [item(1), item(3)], also=also)
+    assert [entry.row.id for entry in audit.find(store.read)] == ["p3", "p2", "p1"]
+
+
+LOADER = """
+import sys
+from pathlib import Path
+from suture.store import bulk
+from tests.store.test_bulk import item
+from tests.stores import database
+bulk.PER_TRANSACTION = 300
+store = database(Path(sys.argv[1]))
+bulk.load(store, [item(number) for number in range(4000)])
+store.close()
+"""
+
+
+async def test_a_server_beside_a_load_goes_on_writing(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", LOADER, str(tmp_path), stderr=subprocess.PIPE)
+    written = 0
+    while child.returncode is None:
+        await store.write(lambda tx: audit.append(tx, AuditRow("user:1", "read")))
+        written += 1
+        await asyncio.sleep(0.001)
+    assert child.returncode == 0
+    assert written > 10
+    assert audit.head(store.read).n == written
+    assert store.read.one("SELECT count(*) FROM res") == (4000,)
+    store.close()
