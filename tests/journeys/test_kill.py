@@ -1,0 +1,23 @@
+"""SIGKILL at any moment: what was acknowledged is kept and delivered, in order; the next start is quick (threat 46)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.killing import judge, kill_again_and_again
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path, seed: int) -> None:
+    outcome, victim = await kill_again_and_again(tmp_path / "project", 10, seed)
+    database = victim.database()
+    try:
+        assert len(outcome.acknowledged) > 100
+        judge(outcome, database.read)
+    finally:
+        database.close()
+    assert max(outcome.restarts) <= 10
