@@ -34,13 +34,17 @@ _INTERACTIONS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 
 @dataclass(slots=True)
 class Step:
-    """One entry with what it will write. `found`: a POST whose condition found what is there already."""
+    """One entry with what it will write. `found`: a POST whose condition found what is there already.
+
+    `same`: an update that was merged into exactly what is stored; nothing is written.
+    """
 
     entry: Entry
     id: str = ""
     incoming: Incoming | None = None
     version: int | None = None
     found: bool = False
+    same: Row | None = None
 
 
 @dataclass(slots=True)
@@ -173,16 +177,14 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str
     found = {**addresses, **_conditional(entry, lookups)}
     resource = references.rewritten(entry.resource, references.resolver(found)) if found else entry.resource
     if lookups.merge is not None and entry.method == "PUT" and not entry.id:
-        resource = _merged(lookups.merge, lookups.row(entry.type, entry.pairs), resource, entry.full_url)
+        stored = lookups.row(entry.type, entry.pairs)
+        before = json.read(stored.body) if stored is not None else None
+        resource = lookups.merge(before, resource, entry.full_url) or before or resource
+        if stored is not None and resource == before:
+            step.same = stored
+            return
     step.incoming = incoming.prepared(resource, json.write(resource), f"{lookups.chart.fhir_url}/")
     require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
-
-
-def _merged(merge: Merge, row: Row | None, resource: dict[str, Any], url: str) -> dict[str, Any]:
-    if row is None:
-        return merge(None, resource, url) or resource
-    stored = json.read(row.body)
-    return merge(stored, resource, url) or stored
 
 
 def _conditional(entry: Entry, lookups: Lookups) -> dict[str, str]:

@@ -126,6 +126,8 @@ def _post(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
 
 
 def _put(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+    if step.same is not None:
+        return Done(200, step.same)
     if step.incoming is None:
         raise Invalid("this entry needs a resource", where="resource")
     only_new = step.entry.if_none_match.strip() == "*"
