@@ -8,6 +8,7 @@ from typing import Any
 from suture.errors import InvalidSyntax
 from suture.mapping import check_entries, engine, locations, origins, targets
 from suture.mapping.functions import REGISTRY
+from suture.mapping.generate_expressions import is_this
 from suture.mapping.model import MISSING, Call, Expression, Map, Row
 from suture.mapping.origins import Frame, Origin
 from suture.mapping.sheet import Findings, Spot, nearest
@@ -52,7 +53,7 @@ def frame_of(made: Map) -> Frame:
     if made.kind == "segment":
         return Frame(segment=made.source_name)
     if made.kind == "datatype":
-        return Frame(parts=(made.source_name,))
+        return Frame(parts=(made.source_name,), whole=True)
     return Frame(json=made.kind in ("json", "fhir"))
 
 
@@ -77,11 +78,11 @@ def _row(made: Map, row: Row, frame: Frame, kind: str, findings: Findings) -> No
         _each(row, places, findings)
         if not frame.json:
             frame = frame.within(origin.type)
+    inner = frame if row.each or frame.json or not row.source else frame.within(origin.type)
     if row.where:
-        inner = frame if row.each or frame.json else frame.within(origin.type)
         _walk(row.where, inner, findings)
     if row.rows:
-        rows(made, row.rows, frame, row.kind, findings)
+        rows(made, row.rows, inner, row.kind, findings)
         required(row.rows, row.kind, made, findings)
     else:
         _change(made, row, origin, findings)
@@ -125,6 +126,10 @@ def _walk(expression: Expression, frame: Frame, findings: Findings) -> Origin:
             findings.add(expression.spot, f"'{node.name}' is nothing in a message", mend)
     if isinstance(expression.tree, tree.Location):
         return origin
+    if not frame.json and any(is_this(node) for node in nodes(expression.tree)):
+        if is_this(expression.tree) and frame.parts and not frame.whole:
+            return Origin(frame.parts[0])
+        findings.add(expression.spot, "$this is no repetition here", "Write it alone, in rows: of an each: or from:.")
     compiles(expression.text, expression.spot, findings)
     return Origin()
 

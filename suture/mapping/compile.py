@@ -199,10 +199,15 @@ def apply(work: Any, text: str, run: Run, *arguments: str) -> Any:
 
 def join(joiner: str, *parts: Any) -> str:
     """What is not empty, joined; quoted texts (tuples) alone are nothing."""
-    if not any(part and part != NULL for part in parts if not isinstance(part, tuple)):
-        return ""
-    texts = [part[0] if isinstance(part, tuple) else number_text(part) for part in parts if part and part != NULL]
-    return joiner.join(texts)
+    texts: list[str] = []
+    there = False
+    for part in parts:
+        if part.__class__ is tuple:
+            texts.append(part[0])
+        elif part and part != NULL:
+            there = True
+            texts.append(number_text(part))
+    return joiner.join(text for text in texts if text) if there else ""
 
 
 def text_of(value: Any) -> str | None:
@@ -236,7 +241,7 @@ def nth_field(run: Run, name: str, number: int, field_: int) -> str:
 _builtin_compile = __builtins__["compile"] if isinstance(__builtins__, Mapping) else __builtins__.compile
 
 NAMESPACE: dict[str, Any] = {
-    "BLANKS": BLANKS, "NULL": NULL, "NOTHING": NOTHING, "OPEN": OPEN, "UNESCAPE": runtime.unescape, "VALUES": runtime.values,
+    "BLANKS": BLANKS, "NULL": NULL, "NOTHING": NOTHING, "OPEN": OPEN, "NO_LABELS": {}, "UNESCAPE": runtime.unescape, "VALUES": runtime.values,
     "REP": runtime.repetition, "SUB": runtime.nth, "NTH": nth_field, "SAME": runtime.same, "AMONG": runtime.among,
     "EQUAL": equal, "WALK": runtime.walk, "FIRST": first, "EITHER": either, "PRESENT": present, "APPLY": apply, "TEXT": text_of,
     "MATCHES": matches, "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "FAIL": runtime.fail, "REFUSE": runtime.refuse,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from suture.mapping import checks, locations, origins, targets
 from suture.mapping.functions import REGISTRY
 from suture.mapping.generate_changes import Changes
-from suture.mapping.generate_expressions import Writer, constant, pad
+from suture.mapping.generate_expressions import Writer, constant, is_this, pad
 from suture.mapping.generate_lines import Site, Unit
 from suture.mapping.locations import Location
 from suture.mapping.model import MISSING, Expression, Map, Row
@@ -58,17 +58,22 @@ class Function(Changes):
         name = self.unit.fresh("w")
         inner = Function(self.unit, self.map, [], self.writer.frame, self.kind, name)
         inner.assign(row, found)
-        self.unit.lines += [f"def {name}(y, o):", *inner.head(), *inner.body, ""]
-        self.line(
-            f"r.later.append(({row.reference!r}, {event}, {name}, o, r.host, {any(place.step.new for place in found)}))"
-        )
+        shared = {inside: self._label(way) for way, inside in inner.labels.items()}
+        self.kept |= set(shared.values())
+        start = [f"    {inside} = k.get({outside!r})" for inside, outside in shared.items()]
+        end = [f"    k[{outside!r}] = {inside}" for inside, outside in shared.items()]
+        self.unit.lines += [f"def {name}(y, o, k):", *inner.head(), *start, *inner.body, *end, ""]
+        several = any(place.step.new for place in found)
+        labels = "k" if shared else "NO_LABELS"
+        self.line(f"r.later.append(({row.reference!r}, {event}, {name}, o, r.host, {several}, {labels}))")
 
     def _first(self, row: Row, found: tuple[Place, ...], event: int) -> None:
         if row.concat:
             parts = [self._part(e) for e in row.concat]
             self.line(f"x = JOIN({row.joiner!r}, {', '.join(parts)})")
-        elif row.where and isinstance(row.source[0].tree, tree.Location):
-            self._picked(row)
+        elif (row.where or row.rows) and isinstance(row.source[0].tree, tree.Location):
+            self._picked(row, found, event)
+            return
         else:
             self.line(f"x = {self._raw_source(row)}")
         if self._of_nothing(row):
@@ -102,6 +107,8 @@ class Function(Changes):
     def _raw_source(self, row: Row) -> str:
         """The value, or the field as written where a map or function takes its parts."""
         if len(row.source) == 1:
+            if self._takes_raw(row) and is_this(row.source[0].tree) and self.writer.this[0]:
+                return self.writer.this[0]
             location = self._location(row.source[0])
             return self.writer.raw(location) if location else self.value(row.source[0])
         found = []
@@ -115,12 +122,17 @@ class Function(Changes):
     def _takes_raw(self, row: Row) -> bool:
         return bool(row.using or row.rows or self._takes_parts(row))
 
-    def _picked(self, row: Row) -> None:
-        """`from` with `where`: the first repetition that fulfils it."""
-        self.line("x = ''")
+    def _picked(self, row: Row, found: tuple[Place, ...], event: int) -> None:
+        """`from` with `where` or `rows`: the first repetition (that fulfils it), with its parts at hand."""
         with self._loop(row, row.source[0]):
             self.line(f"x = {self._item(row, self._location(row.source[0]))}")
+            with self.block(f"if {self._there()}:"):
+                self._changed(row, found, event, "n")
             self.line("break")
+        if row.default is not MISSING:
+            with self.block("else:"):
+                self.line(f"y = {constant(row.default)}")
+                self._put(row, found, event, changed=False)
 
     def _item(self, row: Row, location: Location | None) -> str:
         """A repetition: as written where its parts are wanted, else its text."""
@@ -150,7 +162,7 @@ class Function(Changes):
         mark = "&" if location.component else "^"
         with self.block(f"for n, q in enumerate({raw}):"):
             names = {type_: variable, **outer.names}
-            self.writer = Writer(outer.frame.within(type_), self.reads, names, outer.escapes)
+            self.writer = Writer(outer.frame.within(type_), self.reads, names, outer.escapes, ("q", mark, type_))
             self.line("if not q or q == NULL: continue" if self.unit.escapes else "if not q: continue")
             if row.where or row.rows:
                 self.line(f"{variable} = (q + {pad(mark, type_)}).split({mark!r})")
@@ -197,15 +209,19 @@ class Function(Changes):
         if "p" in variables:
             variables.remove("p")
         given = ["j"] if self.writer.frame.json else [*variables, *self._own()]
+        this = self.writer.this
+        given += ["q"] if this[0] else []
         inner = self.__class__(self.unit, self.map, row.rows, self.writer.frame, row.kind, name)
         inner.id = f"{self.id}#{row.id}"
         inner.writer.names = dict(self.writer.names)
+        inner.writer.this = this
         inner.write()
         head = f"def {name}(r, t{''.join(', ' + g for g in given)}):"
         self.unit.lines += [head, *inner.whole(), ""]
         self.reads.parts |= inner.reads.parts
         self.line(f"t({self._event(event, repetition)})")
-        self.line(f"y = {name}(r, t{''.join(', ' + g for g in given)})")
+        values = ["x"] if self.writer.frame.json else given
+        self.line(f"y = {name}(r, t{''.join(', ' + g for g in values)})")
         with self.block("if y is None:"):
             self.line(f"t({VOID})")
 
@@ -219,7 +235,8 @@ class Function(Changes):
 
     def _absent(self, row: Row, found: tuple[Place, ...], event: int) -> None:
         """What happens when the source is absent or null."""
-        if self.unit.escapes and self._deletable(row, found) and row.source and not row.where:
+        deletes = self.unit.escapes and row.default is MISSING and not row.where and bool(row.source)
+        if deletes and self._deletable(row, found):
             with self.block("elif x == NULL:"):
                 self._delete(row, found)
         if row.default is not MISSING:
@@ -251,7 +268,11 @@ class Function(Changes):
     def head(self) -> list[str]:
         cut = [f"    {name} = {how}" for name, how in self.reads.splits.items() if name.startswith("s_")]
         cut += [f"    {name} = {how}" for name, how in self.reads.splits.items() if not name.startswith("s_")]
-        return cut + [f"    {name} = None" for name in self.locals]
+        return cut + [f"    {name} = None" for name in self.locals] + (["    k = {}"] if self.kept else [])
+
+    def end(self) -> list[str]:
+        """Labelled items that references will write into, too."""
+        return [f"    k[{name!r}] = {name}" for name in sorted(self.kept)]
 
     def whole(self) -> list[str]:
         """Head, body and what it gives."""
@@ -261,11 +282,17 @@ class Function(Changes):
         )
         made = [*self.head(), f"    o = {start}"]
         if targets.is_resource(self.kind):
-            made += ["    u, r.host = r.host, o", *self.body, "    r.host = u", "    return o if len(o) > 1 else None"]
+            made += [
+                "    u, r.host = r.host, o",
+                *self.body,
+                *self.end(),
+                "    r.host = u",
+                "    return o if len(o) > 1 else None",
+            ]
         elif primitive:
             made += [*self.body, "    return o"]
         else:
-            made += [*self.body, "    return o or None"]
+            made += [*self.body, *self.end(), "    return o or None"]
         return made
 
 
@@ -285,7 +312,7 @@ def function(unit: Unit, made: Map) -> str:
         written.writer.names = {made.source_name: "p"}
     written.write()
     if made.kind == "segment":
-        unit.lines += [f"def {name}(f, r, t, o):", *written.head(), *(written.body or ["    pass"]), ""]
+        unit.lines += [f"def {name}(f, r, t, o):", *written.head(), *(written.body or ["    pass"]), *written.end(), ""]
     else:
         variable = "p" if made.kind == "datatype" else "j"
         unit.lines += [f"def {name}({variable}, r, t):", *written.whole(), ""]

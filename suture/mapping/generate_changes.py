@@ -8,7 +8,7 @@ from typing import Any
 from suture.mapping import checks, targets
 from suture.mapping.context import Source
 from suture.mapping.functions import REGISTRY
-from suture.mapping.generate_expressions import constant, pad
+from suture.mapping.generate_expressions import constant, is_this, pad
 from suture.mapping.generate_lines import Site
 from suture.mapping.generate_writes import Writes
 from suture.mapping.locations import Location
@@ -67,6 +67,8 @@ class Changes(Writes):
         self.line(f"t({self._event(event, repetition)})")
         location = self._location(row.each or row.source[0]) if row.each or row.source else None
         mark = "&" if (location is not None and location.component) or self._in_part(location) else "^"
+        if row.source and is_this(row.source[0].tree) and self.writer.this[0]:
+            mark = self.writer.this[1]
         if row.using.by is None:
             self._call(row, self.map.uses[row.using.maps[""]], mark)
         else:

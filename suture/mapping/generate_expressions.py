@@ -42,6 +42,7 @@ class Writer:
     reads: Reads
     names: dict[str, str] = field(default_factory=dict)  # datatype at hand -> variable of its parts
     escapes: bool = True  # whether the message may hold escape sequences or nulls
+    this: tuple[str, str, str] = ("", "", "")  # the repetition at hand: variable, separator of its parts, datatype
 
     # --- texts
 
@@ -162,6 +163,8 @@ class Writer:
             return repr(node.values[0])
         if isinstance(node, tree.External) and node.name in ("now", "source", "system"):
             return {"now": "r.now", "source": "r.context.source.id", "system": "r.context.source.own"}[node.name]
+        if is_this(node) and self.this[0]:
+            return self.leaf(self.this[0], self.this[2], inside=self.this[1] == "&")
         if isinstance(node, tree.Operation) and node.operator == "&":
             return "(" + " + ".join(self._joined(part) for part in node.operands) + ")"
         if isinstance(node, tree.Operation) and node.operator == "|" and not self.frame.json:
@@ -337,6 +340,10 @@ class Writer:
         if node.name == "contains":
             return f"({wanted!r} in {text})"
         return f"({text}.{node.name.lower()}({wanted!r}))"
+
+
+def is_this(node: tree.Syntax) -> bool:
+    return isinstance(node, tree.Special) and node.name == "$this"
 
 
 def pad(mark: str, type_: str = "") -> str:

@@ -86,6 +86,7 @@ class Lines:
         self.body: list[str] = []
         self.depth = 1
         self.locals: list[str] = []
+        self.kept: set[str] = set()  # labelled items that references write into when the entries are known
         self.holders: dict[tuple[str, ...], str] = {}
         self.labels: dict[tuple[str, ...], str] = {}
         self.reads = Reads()
@@ -145,7 +146,9 @@ class Lines:
             source = row.when.text if row.when else ""
         if row.reference:
             source = f"entry {row.reference}"
-        return Site("row", self.id, row.id, source, found, bool(row.each), callee=self._callee(row))
+        return Site(
+            "row", self.id, row.id, source, found, bool(row.each or row.where or row.rows), callee=self._callee(row)
+        )
 
     def _callee(self, row: Row) -> str:
         if row.rows:

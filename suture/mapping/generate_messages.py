@@ -120,5 +120,5 @@ def _rows(unit: Unit, made: Map, rows: list[Any], kind: str) -> str:
     name = unit.fresh("e")
     function = Function(unit, made, rows, Frame(), kind, name)
     function.write()
-    unit.lines += [f"def {name}(r, t, o):", *function.head(), *(function.body or ["    pass"]), ""]
+    unit.lines += [f"def {name}(r, t, o):", *function.head(), *(function.body or ["    pass"]), *function.end(), ""]
     return name

@@ -47,8 +47,13 @@ class Load(Protocol):
 
 def read(text: str, file: str, load: Load) -> Map:
     """The map in a text; raises InvalidFile with every finding. `map.warnings` keeps what is not an error."""
+    return read_sheet(sheet.load(text, file), file, load)
+
+
+def read_sheet(own: Sheet, file: str, load: Load) -> Map:
+    """The map in the content of a file."""
     findings = Findings()
-    content = extended(sheet.load(text, file), load, findings)
+    content = extended(own, load, findings)
     made = _head(content, file, findings)
     _tables(made, content, load, findings)
     made.rows = read_rows.rows(content.get("rows", []), findings)

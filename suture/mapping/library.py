@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 
 from suture.errors import InvalidFile, NotFound, Problem
 from suture.mapping import language, sheet, tables
+from suture.mapping import packaged as packaged_maps
 from suture.mapping.compile import Compiled
 from suture.mapping.model import Map
 from suture.mapping.sheet import Sheet, nearest
@@ -35,6 +36,10 @@ def _collect(folder: Traversable, prefix: str, found: dict[str, str]) -> None:
             _collect(item, f"{prefix}{item.name}/", found)
         elif not item.name.endswith((".py", ".pyc")):
             found[prefix + item.name] = item.read_text(encoding="utf-8")
+
+
+def _load(file: str, text: str) -> Sheet:
+    return packaged_maps.load(text, file) if file.startswith(SHIPPED) else sheet.load(text, file)
 
 
 class Library:
@@ -72,7 +77,7 @@ class Library:
         """The content of a map in another file than `beside`; one name may stand in a site's file and in a shipped one."""
         for file, text in self._paths.get(name, ()):
             if file != beside:
-                return sheet.load(text, file)
+                return _load(file, text)
         return None
 
     def map(self, name: str) -> Map | None:
@@ -88,7 +93,7 @@ class Library:
             raise InvalidFile([Problem(file, 1, 1, f"maps use each other in a circle: {way}", "Break the circle.")])
         self._reading.append(name)
         try:
-            self._maps[name] = language.read(text, file, self)
+            self._maps[name] = language.read_sheet(_load(file, text), file, self)
         finally:
             self._reading.pop()
         return self._maps[name]

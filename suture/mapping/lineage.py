@@ -54,6 +54,9 @@ class Told:
     warnings: list[Warned] = field(default_factory=list)
     loss: list[str] = field(default_factory=list)
     segment: str = ""
+    known: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # map -> its labelled items, for references that come later
 
 
 HERE = "\0"  # stands for the entry until its number is known
@@ -65,6 +68,7 @@ def tell(
     """Lineage, warnings and parts that were lost."""
     stack = [Told([Level("*", prefix, "", {})])]
     counts: dict[int, dict[str, int]] = {}
+    labels: dict[int, dict[str, dict[str, int]]] = {}
     for event in trace:
         if event >= 0:
             _event(stack[-1], sites[event >> SHIFT], event & MASK, doubts or {}, event >> SHIFT)
@@ -75,9 +79,9 @@ def tell(
         elif event <= REOPEN:
             number = REOPEN - event
             target = f"Bundle.entry[{number}].resource"
-            stack.append(Told([Level("*", target, "", counts.setdefault(number, {}))]))
+            stack.append(Told([Level("*", target, "", counts.setdefault(number, {}))], known=labels.get(number, {})))
         else:
-            _close(stack, event, counts)
+            _close(stack, event, counts, labels)
     while len(stack) > 1:
         _merge(stack, "")
     return stack[0].lineage, stack[0].warnings, list(dict.fromkeys(stack[0].loss))
@@ -87,13 +91,16 @@ def _source(told: Told) -> str:
     return told.levels[-1].source
 
 
-def _close(stack: list[Told], event: int, counts: dict[int, dict[str, int]]) -> None:
+def _close(
+    stack: list[Told], event: int, counts: dict[int, dict[str, int]], labels: dict[int, dict[str, dict[str, int]]]
+) -> None:
     if len(stack) == 1:
         return
     if event == CONTAINED:
         _merge(stack, f"{stack[-2].levels[0].target}.contained")
     else:
         counts.setdefault(CLOSE - event, stack[-1].levels[0].counts)
+        labels.setdefault(CLOSE - event, stack[-1].known)
         _merge(stack, f"Bundle.entry[{CLOSE - event}].resource")
 
 
@@ -126,6 +133,7 @@ def _event(told: Told, site: Site, number: int, doubts: Mapping[int, str], site_
         nth = f"[{number}]" if number > 1 else ""
         told.segment = site.source + nth
         told.levels.append(Level(site.callee or "*", told.levels[0].target, "", told.levels[0].counts))
+        told.known[site.callee] = told.levels[-1].labels
         return
     while len(told.levels) > 1 and told.levels[-1].map not in ("*", site.map):
         told.levels.pop()
@@ -138,6 +146,8 @@ def _event(told: Told, site: Site, number: int, doubts: Mapping[int, str], site_
         text = doubts.get(site_number, "") if site.text == "DOUBT" else site.text
         told.warnings.append(Warned(_located(site.source, level, told, 0) or level.source, text, row))
         return
+    if level is told.levels[0]:
+        level.labels = told.known.setdefault(site.map, {})
     source = _located(site.source, level, told, number + 1 if site.each else 0)
     target = _target(site.target, level)
     if site.callee:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from suture.mapping.locations import Location
 from suture.standards.hl7v2 import tables as v2
@@ -22,11 +22,11 @@ class Frame:
     segment: str = ""  # own segment; '' in a datatype or JSON map
     parts: tuple[str, ...] = ()  # datatypes at hand, innermost first
     json: bool = False
-    lists: tuple[str, ...] = field(default=())  # FHIR type of a typed source
+    whole: bool = False  # a datatype map: its value is known by its parts only
 
     def within(self, part: str) -> Frame:
         """The frame inside a repetition of that datatype."""
-        return Frame(self.segment, (part, *self.parts), self.json, self.lists)
+        return Frame(self.segment, (part, *self.parts), self.json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,10 @@ class Spec:
     keep: tuple[Keep, ...] = ()
 
 
-# a reference that waits: entry id, event, what writes it, the object it goes to, the resource around it, whether several may stand
-Later = tuple[str, int, Callable[[Any, dict[str, Any]], None], dict[str, Any], dict[str, Any], bool]
+# a reference that waits: entry id, event, what writes it, the object it goes to, the resource around it, whether several may stand,
+# the labelled items of that run
+Labels = dict[str, Any]
+Later = tuple[str, int, Callable[[Any, dict[str, Any], Labels], None], dict[str, Any], dict[str, Any], bool, Labels]
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Run:
     bundle: list[dict[str, Any]] | None = None  # None: outside a message map
     merges: dict[str, dict[str, Any]] = field(default_factory=dict)
     known: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    places: dict[int, int] = field(default_factory=dict)  # id of an entry's resource -> its number in the Bundle
     host: dict[str, Any] = field(default_factory=dict)  # the resource that contains what has no identity
     deletes: list[dict[str, Any]] = field(default_factory=list)  # of the resource at hand
     later: list[Later] = field(default_factory=list)
@@ -90,16 +93,18 @@ class Run:
         bundle = self.bundle if self.bundle is not None else []
         if found is None:
             self.trace.append(CLOSE - len(bundle))
+            self.places[id(made)] = len(bundle)
             url = "urn:uuid:" + self.context.new_id(f"{spec.type}|{self.key}|{name}|{len(bundle)}")
             bundle.append({"fullUrl": url, "resource": made, "request": {"method": "POST", "url": spec.type}})
             return url
         known = self.known.get((spec.type, *found))
         if known is not None:
-            self.trace.append(CLOSE - bundle.index(known))
+            self.trace.append(CLOSE - self.places[id(known["resource"])])
             for key, value in made.items():
                 known["resource"].setdefault(key, value)
             return str(known["fullUrl"])
         self.trace.append(CLOSE - len(bundle))
+        self.places[id(made)] = len(bundle)
         url = "urn:uuid:" + self.context.new_id(f"{spec.type}|{found[0]}|{found[1]}")
         entry = _entry(url, made, spec, found)
         self.known[(spec.type, *found)] = entry
@@ -121,13 +126,20 @@ def _labelled(target: str, made: dict[str, Any]) -> dict[str, Any]:
     return {"reference": target, "display": label} if label else {"reference": target}
 
 
+QUOTED = {n: f"%{n:02X}" for n in range(128) if not (chr(n).isalnum() or chr(n) in "_.-~")}
+
+
+def _quoted_value(value: str) -> str:
+    return value.translate(QUOTED) if value.isascii() else quote(value, safe="")
+
+
 @lru_cache(1024)
 def _quoted(system: str) -> str:
     return quote(system, safe=":/.")
 
 
 def _entry(url: str, made: dict[str, Any], spec: Spec, found: tuple[str, str]) -> dict[str, Any]:
-    value = found[1] if found[1].isascii() and found[1].isalnum() else quote(found[1], safe="")
+    value = found[1] if found[1].isascii() and found[1].isalnum() else _quoted_value(found[1])
     query = f"identifier={_quoted(found[0])}%7C{value}"
     if spec.write == "update":
         return {"fullUrl": url, "resource": made, "request": {"method": "PUT", "url": f"{spec.type}?{query}"}}

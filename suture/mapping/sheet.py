@@ -96,10 +96,24 @@ def load(text: str, file: str) -> Sheet:
     document = yaml.load(text, file)
     if not isinstance(document, dict):
         raise InvalidFile([Problem(file, 1, 1, "a map file is a YAML mapping", "Begin with: suture: map/1")])
+    _measure(document, file)
     return _sheet(document, file, 0)
 
 
 DEEPEST = 60
+MOST = 100_000  # keys and values of one file; aliases may make a small text very large
+
+
+def _measure(document: Any, file: str) -> None:
+    """Refuses a document that aliases blow up, before anything is copied."""
+    todo, count = [(document, 0)], 0
+    while todo:
+        node, depth = todo.pop()
+        count += 1
+        inner = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else ()
+        if count > MOST or depth > DEEPEST or len(todo) + len(inner) > MOST:
+            raise InvalidFile([Problem(file, 1, 1, "the file holds too much", "Split it into several maps.")])
+        todo += [(item, depth + 1) for item in inner]
 
 
 def _sheet(node: dict[Any, Any], file: str, depth: int) -> Sheet:

@@ -186,13 +186,12 @@ class Walker:
         t = run.trace.append
         if start == len(run.later):
             return
-        places = {id(entry["resource"]): n for n, entry in enumerate(run.bundle or ())}
-        for name, event, write, holder, host, many in run.later[start:]:
+        for name, event, write, holder, host, many, labels in run.later[start:]:
             urls = own.get(name) or outside.get(name) or below.get(name) or []
-            number = places.get(id(host), -1)
+            number = run.places.get(id(host), -1)
             for url in dict.fromkeys(urls) if many else urls[:1]:
                 t(REOPEN - number if number >= 0 else OPEN)
                 t(event)
-                write({"reference": url}, holder)
+                write({"reference": url}, holder, labels)
                 t(CLOSE - number if number >= 0 else VOID)
         del run.later[start:]

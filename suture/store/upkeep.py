@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import apsw
 
 from suture.clock import Clock
 from suture.errors import SutureError
@@ -36,11 +39,26 @@ class Upkeep:
         self._write_now = write_now
         self._thread = ThreadPoolExecutor(1, "suture-upkeep")
         self._busy = threading.Lock()
+        self._closed = False
+        self._later: threading.Timer | None = None  # the anchor moves on after the last commit, too
         self.trouble = ""  # what the last task that failed said
 
     def after_commit(self) -> None:
-        if self._due() and self._busy.acquire(blocking=False):
-            self._thread.submit(self._run)
+        if self._due():
+            self._start()
+        elif self._later is None and not self._closed:
+            self._later = threading.Timer(self._anchor_seconds, self._start)
+            self._later.daemon = True
+            self._later.start()
+
+    def _start(self) -> None:
+        """Begins a task unless one is under way, which looks at everything itself."""
+        later, self._later = self._later, None
+        if later:
+            later.cancel()
+        if not self._closed and self._busy.acquire(blocking=False):
+            with suppress(RuntimeError):  # closed in this very moment
+                self._thread.submit(self._run)
 
     def _due(self) -> bool:
         return self.checkpoints.due() or self._anchor_due() or bool(dictionaries.due(self._shared))
@@ -57,7 +75,7 @@ class Upkeep:
             for kind in dictionaries.due(self._shared):
                 self.train(kind)
             self.trouble = ""
-        except (SutureError, OSError) as error:
+        except (SutureError, OSError, apsw.Error) as error:
             self.trouble = f"{type(error).__name__}: {error}"
         finally:
             self._busy.release()
@@ -89,7 +107,9 @@ class Upkeep:
 
     def close(self) -> None:
         """Waits for the task at hand, then moves the anchor for the last time."""
+        self._closed = True
+        if self._later:
+            self._later.cancel()
         self._thread.shutdown(wait=True)
-        self._busy.acquire(blocking=False)  # nothing new begins
         self.anchor()
         self.checkpoints.close()

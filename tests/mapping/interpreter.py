@@ -29,6 +29,7 @@ class Here:
     segments: dict[str, list[str]] = field(default_factory=dict)
     parts: dict[str, list[str]] = field(default_factory=dict)
     json: Any = None
+    this: tuple[str, str, str] | None = None  # the repetition at hand, the separator of its parts, its datatype
 
 
 def cut(raw: str, type_: str, inside: bool) -> str:
@@ -166,7 +167,7 @@ class Interpreter:
             x = self.joined(row, here)
             if not x and row.calls and REGISTRY[row.calls[0].name].of_nothing:
                 return [(self.change(made, row, "", here, None), False)]
-        elif row.where and isinstance(row.source[0].tree, tree.Location):
+        elif (row.where or row.rows) and isinstance(row.source[0].tree, tree.Location):
             found = self.items(row, row.source[0], here)
             return [(self.change(made, row, *found[0], row.source[0]), False)] if found else self.absent(row)
         else:
@@ -194,6 +195,8 @@ class Interpreter:
         return bool(row.using or row.rows or (row.calls and REGISTRY[row.calls[0].name].takes == "parts"))
 
     def raw(self, row: Row, expression: Expression, here: Here) -> Any:
+        if isinstance(expression.tree, tree.Special) and here.this:
+            return here.this[0] if self.wants_raw(row) else cut(here.this[0], here.this[2], here.this[1] == "&")
         if self.wants_raw(row) and isinstance(expression.tree, tree.Location):
             return self.raws(expression.tree.text, here)[0]
         if isinstance(expression.tree, tree.Location) and self.raws(expression.tree.text, here)[0] == '""':
@@ -216,7 +219,8 @@ class Interpreter:
         for raw in self.raws(expression.tree.text, here):
             if raw in ("", '""'):
                 continue
-            inner = replace(here, frame=here.frame.within(type_), parts={type_: raw.split(mark), **here.parts})
+            parts = {type_: raw.split(mark), **here.parts}
+            inner = replace(here, frame=here.frame.within(type_), parts=parts, this=(raw, mark, type_))
             if row.where is None or self.holds(row.where, inner):
                 text = raw if self.wants_raw(row) else cut(raw, type_, bool(location.component))
                 if text and text != '""':
@@ -265,6 +269,8 @@ class Interpreter:
                 else None
             )
             mark = "&" if location and location.component else "^"
+            if expression and isinstance(expression.tree, tree.Special) and here.this:
+                mark = here.this[1]
             inner = Here(Frame(parts=(used.source_name,)), here.segments, {used.source_name: x.split(mark)})
         else:
             inner = Here(Frame(json=True), json=x)

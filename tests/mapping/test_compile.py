@@ -65,6 +65,10 @@ ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("of a choice one", "{id: a, set: true, to: deceasedBoolean}\n{id: b, from: PID-7, to: deceasedDateTime}", {"deceasedDateTime": "1980-01-31"}),
     ("rows inside", "{id: a, each: PID-3, to: 'identifier[]', rows: [{id: v, from: CX.1, to: value}, {id: t, from: CX.5, to: type.text}]}", {"identifier": [{"value": "12345", "type": {"text": "MR"}}, {"value": "777", "type": {"text": "PT"}}, {"value": "9"}]}),
     ("rows inside see outside", "{id: a, each: PID-3, to: 'identifier[]', rows: [{id: v, from: CX.1, to: value}, {id: t, from: PID-8, to: type.text}]}", {"identifier": [{"value": v, "type": {"text": "F"}} for v in ("12345", "777", "9")]}),
+    ("rows inside and the whole repetition", "{id: a, each: PID-5, to: 'contact[]', rows: [{id: n, from: $this, to: name, using: XPN}, {id: g, set: female, to: gender}]}", {"contact": [{"name": {"use": "official", "family": "Doe", "given": ["Jane", "Q"]}, "gender": "female"}]}),
+    ("the whole repetition as text", "{id: a, each: PID-3, to: 'identifier[]', rows: [{id: n, from: $this, to: value}]}", {"identifier": [{"value": v} for v in ("12345", "777", "9")]}),
+    ("rows inside the first repetition", "{id: a, from: PID-5, to: 'contact[]', rows: [{id: n, from: XPN.1.1, to: name.family}]}", {"contact": [{"name": {"family": "Doe"}}]}),
+    ("rows inside the one that fits", "{id: a, from: PID-3, where: \"CX.5 = 'PT'\", to: identifier, rows: [{id: n, from: CX.1, to: value}]}", {"identifier": [{"value": "777"}]}),
     ("fill", "{id: a, each: PID-3, to: 'identifier[]', using: CX, where: \"CX.1 = '9'\", fill: {use: old}}", {"identifier": [{"use": "old", "value": "9", "system": "urn:suture:source:lakeside"}]}),
     ("other segments", "{id: a, from: MSH-3, to: name.text}", {"name": [{"text": "APP"}]}),
     ("what comes from outside", "{id: a, from: '%source', to: name.text}\n{id: b, from: '%now', to: meta.lastUpdated}", {"name": [{"text": "lakeside"}], "meta": {"lastUpdated": "2026-01-15T08:30:00Z"}}),
@@ -196,6 +200,11 @@ def test_from_json_to_fhir() -> None:
         "extension": [{"url": "http://age", "valueInteger": 46}],
     }
     assert found.loss == ["extra.deep"]
+
+
+def test_rows_inside_over_json() -> None:
+    found = run("{id: a, from: extra, to: name, rows: [{id: d, from: deep, to: text}]}", JSON, source="json")  # type: ignore[arg-type]
+    assert found.value["name"] == [{"text": "1"}]
 
 
 def test_from_fhir_to_json() -> None:

@@ -51,6 +51,7 @@ WRONG = [
     ("{id: a, from: PID-7, to: birthDate, as: \"e164('A','B')\"}", 45, "takes 0 to 1 arguments, here are 2", ""),
     ("{id: a, when: 'PID-30 = ', to: deceasedBoolean, set: true}", 19, "not an expression", ""),
     ("{id: a, when: PID-7.fop(), to: deceasedBoolean, set: true}", 19, "fop", ""),
+    ("{id: a, from: $this, to: birthDate}", 19, "$this is no repetition here", "each"),
     ("{id: a, when: pid.x, to: deceasedBoolean, set: true}", 19, "'pid' is nothing in a message", "PID-3.1"),
     ("{id: a, set: 'yes', to: deceasedBoolean}", 18, "a boolean is true or false", ""),
     ("{id: a, set: {coding: {code: x}}, to: maritalStatus}", 18, "CodeableConcept.coding is a list", ""),

@@ -228,3 +228,18 @@ def test_any_message_is_mapped_or_refused_naming_the_place(name: str, segments: 
 
 
 LIBRARY = Library()
+
+
+def test_a_reference_goes_into_the_labelled_item_of_other_rows() -> None:
+    rows = "rows: [{id: o, to: 'link[x].other', reference: report}, {id: t, to: 'link[x].type', set: seealso}]"
+    found = run(
+        TWO,
+        ORU.replace(
+            "{id: patient, from: PATIENT.PID, using: PID}", "{id: patient, from: PATIENT.PID, using: PID, " + rows + "}"
+        ),
+    )
+    link = found.value["entry"][0]["resource"]["link"]
+    assert link == [{"type": "seealso", "other": {"reference": found.value["entry"][1]["fullUrl"]}}]
+    told = {(item.target, item.source) for item in found.lineage}
+    assert ("Bundle.entry[0].resource.link[0].type", "") in told
+    assert ("Bundle.entry[0].resource.link[0].other", "entry report") in told

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from suture.store import audit
+from suture.store import anchor, audit
 from suture.store.audit import AuditRow
 from suture.store.database import Database
+from tests.stores import settings
 
 
 @pytest.fixture
@@ -60,3 +64,15 @@ def test_a_unit_that_is_undone_leaves_no_gap(trail: Database) -> None:
         trail.write_now(failing)
     assert trail.write_now(lambda tx: audit.append(tx, AuditRow("system", "create"))) == 10
     assert audit.verify(trail.read) is None
+
+
+async def test_the_anchor_moves_on_after_the_last_commit(tmp_path: Path) -> None:
+    store = Database.open(settings(tmp_path, audit__anchor_every=0.05))
+    await store.write(lambda tx: audit.append(tx, AuditRow("user:1", "read")))
+    file, envelope = store.upkeep.keeper.file, store.shared.envelope
+    for _ in range(500):
+        if file.exists():
+            break
+        await asyncio.sleep(0.01)
+    assert anchor.read(file, envelope) == audit.head(store.read)
+    store.close()
