@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from suture.errors import Conflict, PreconditionFailed
@@ -219,7 +219,7 @@ class Place(NamedTuple):
     version: int
 
 
-NEWEST = Place(1 << 62, 1 << 62, 1 << 62)
+NEWEST = Place(1 << 62, 1 << 38, (1 << VERSION_BITS) - 1)
 
 
 def history(
@@ -236,8 +236,9 @@ def history(
     if id:
         return _instance_history(connection, type, id, since, until, after, count)
     types = [names.find(connection, type)] if type else [rt for (rt,) in connection.execute(_TYPES)]
-    top = min(after.updated, until)
-    found = merge(*(_type_history(connection, rt, since, top, after, count) for rt in types), key=_place, reverse=True)
+    found = merge(
+        *(_type_history(connection, rt, since, until, after, count) for rt in types), key=_place, reverse=True
+    )
     return [
         _row(connection, names.text(connection, rt), id_of(fid), rid, ver, upd, op, zd, body)
         for upd, rid, ver, rt, fid, op, zd, body in islice(found, count)
@@ -276,16 +277,15 @@ _TYPES = """
 WITH RECURSIVE t(rt) AS (SELECT min(rt) FROM res UNION ALL SELECT (SELECT min(rt) FROM res WHERE rt > t.rt) FROM t WHERE t.rt IS NOT NULL)
 SELECT rt FROM t WHERE rt IS NOT NULL
 """
-_CURRENT = """
-SELECT upd, rid, ver, rt, fid, op, zd, body FROM res
-WHERE rt = ? AND upd BETWEEN ? AND ? AND (upd, rid, ver) < (?, ?, ?) ORDER BY upd DESC, rid DESC LIMIT ?
-"""
+_CURRENT = "SELECT upd, rid, ver, rt, fid, op, zd, body FROM res WHERE rt = ? AND upd "
 _OLD = """
-SELECT h.upd, h.hid >> 24 AS r, h.hid & 16777215 AS v, h.rt, res.fid, h.op, h.zd, h.body
-FROM hist h JOIN res ON res.rid = h.hid >> 24
-WHERE h.rt = ? AND h.upd BETWEEN ? AND ? AND (h.upd, h.hid >> 24, h.hid & 16777215) < (?, ?, ?)
-ORDER BY h.upd DESC, h.hid DESC LIMIT ?
-"""
+SELECT h.upd, h.hid >> 24, h.hid & 16777215, h.rt, res.fid, h.op, h.zd, h.body
+FROM hist h JOIN res ON res.rid = h.hid >> 24 WHERE h.rt = ? AND h.upd """
+# the rest of the commit that the last page ended in, then what is older: both are ranges of the index
+_CURRENT_THERE = _CURRENT + "= ? AND rid <= ? ORDER BY rid DESC LIMIT ?"
+_CURRENT_OLDER = _CURRENT + ">= ? AND upd < ? ORDER BY upd DESC, rid DESC LIMIT ?"
+_OLD_THERE = _OLD + "= ? AND h.hid < ? ORDER BY h.hid DESC LIMIT ?"
+_OLD_OLDER = _OLD + ">= ? AND h.upd < ? ORDER BY h.upd DESC, h.hid DESC LIMIT ?"
 
 
 def _place(row: tuple[Any, ...]) -> tuple[int, int, int]:
@@ -293,10 +293,22 @@ def _place(row: tuple[Any, ...]) -> tuple[int, int, int]:
 
 
 def _type_history(
-    connection: Connection, rt: int, since: int, top: int, after: Place, count: int
+    connection: Connection, rt: int, since: int, until: int, after: Place, count: int
 ) -> Iterable[tuple[Any, ...]]:
-    parameters = (rt, since, top, *after, count)
-    return merge(connection.all(_CURRENT, parameters), connection.all(_OLD, parameters), key=_place, reverse=True)
+    current: list[tuple[Any, ...]] = []
+    old: list[tuple[Any, ...]] = []
+    if since <= after.updated <= until:
+        hid = after.rid << VERSION_BITS | after.version
+        at = connection.all(_CURRENT_THERE, (rt, after.updated, after.rid, count + 1))
+        current = [row for row in at if _place(row) < after]
+        old = connection.all(_OLD_THERE, (rt, after.updated, hid, count))
+    older = (rt, since, min(after.updated, until + 1), count)
+    return merge(
+        chain(current, connection.all(_CURRENT_OLDER, older)),
+        chain(old, connection.all(_OLD_OLDER, older)),
+        key=_place,
+        reverse=True,
+    )
 
 
 def _instance_history(
