@@ -70,6 +70,8 @@ class App:
 
 def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = False, log: Log | None = None) -> App:
     """The rooms without a running part: what commands work with."""
+    if not settings["http.base_url"]:
+        settings = settings.with_values(http__base_url=web.url_of(settings))
     database = Database.open(settings, clock, serving=serving)
     people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))

@@ -61,13 +61,13 @@ def parameters(resource_type: str) -> tuple[str, ...]:
     return ADDED.get(resource_type) or compartment("Patient").get(resource_type, ())
 
 
-def holds(patient: str, resource: dict[str, Any]) -> bool:
-    """Whether this resource belongs to the patient with this id."""
+def holds(patient: str, resource: dict[str, Any], base: str = "") -> bool:
+    """Whether this resource belongs to the patient with this id; `base` begins absolute references to this server."""
     kind = resource.get("resourceType", "")
     if kind == OWN_RECORD:
         return bool(resource.get("id") == patient)
     wanted = f"Patient/{patient}"
-    return any(_names(value, wanted) for path in _paths(kind) for value in _walk(resource, path))
+    return any(_names(value, wanted, base) for path in _paths(kind) for value in _walk(resource, path))
 
 
 @cache
@@ -101,6 +101,9 @@ def _walk(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
         yield from _walk(value[path[0]], path[1:])
 
 
-def _names(value: Any, wanted: str) -> bool:
+def _names(value: Any, wanted: str, base: str) -> bool:
     reference = value.get("reference") if isinstance(value, dict) else None
-    return isinstance(reference, str) and (reference == wanted or reference.startswith(wanted + "/_history/"))
+    if not isinstance(reference, str):
+        return False
+    local = reference.removeprefix(base)
+    return local == wanted or local.startswith(wanted + "/_history/")

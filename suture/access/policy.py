@@ -93,14 +93,19 @@ def refusal(caller: Caller, interaction: str, resource_type: str) -> Forbidden |
     )
 
 
-def allows(caller: Caller, interaction: str, resource_type: str, resource: dict[str, Any] | None) -> bool:
-    """Whether this very row may be given to, or written by, the caller; without a body only a wide grant allows."""
+def allows(
+    caller: Caller, interaction: str, resource_type: str, resource: dict[str, Any] | None, base: str = ""
+) -> bool:
+    """Whether this very row may be given to, or written by, the caller; without a body only a wide grant allows.
+
+    `base`: what absolute references to this server begin with.
+    """
     found = reach(caller, interaction, resource_type)
     if found is Reach.EVERYTHING:
         return True
     if found is Reach.NOTHING or resource is None or caller.patient is None:
         return False
-    return compartment.holds(caller.patient, resource)
+    return compartment.holds(caller.patient, resource, base)
 
 
 def narrow(caller: Caller, query: SearchQuery) -> SearchQuery:

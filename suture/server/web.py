@@ -40,10 +40,10 @@ def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
     return made
 
 
-def url_of(settings: Settings, listening: socket.socket) -> str:
-    """The address a browser on this machine takes."""
+def url_of(settings: Settings, listening: socket.socket | None = None) -> str:
+    """The address a browser on this machine takes: of the listening socket, or the one the settings name."""
     scheme = "https" if settings["http.tls_certificate"] else "http"
-    host, port = listening.getsockname()[:2]
+    host, port = listening.getsockname()[:2] if listening else (settings["http.host"], settings["http.port"])
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 

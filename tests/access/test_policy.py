@@ -78,6 +78,8 @@ def test_an_anonymous_caller_is_asked_to_sign_in() -> None:
         ({"resourceType": "Observation", "performer": [{"reference": "x"}, {"reference": "Patient/p1"}]}, True),
         ({"resourceType": "Appointment", "participant": [{"actor": {"reference": "Patient/p1"}}]}, True),
         ({"resourceType": "Provenance", "target": [{"reference": "Patient/p1"}]}, True),
+        ({"resourceType": "Observation", "subject": {"reference": "https://own/fhir/Patient/p1"}}, True),
+        ({"resourceType": "Observation", "subject": {"reference": "https://own/fhir/Patient/p2"}}, False),
         ({"resourceType": "Device", "patient": {"reference": "Patient/p1"}}, True),
         ({"resourceType": "Practitioner"}, True),
         ({"resourceType": "Subscription"}, False),
@@ -86,7 +88,7 @@ def test_an_anonymous_caller_is_asked_to_sign_in() -> None:
 )
 def test_a_row_is_judged_by_what_it_says(resource: dict[str, object], inside: bool) -> None:
     patient = caller("patient/*.rs", "p1")
-    assert policy.allows(patient, "read", str(resource["resourceType"]), resource) is inside
+    assert policy.allows(patient, "read", str(resource["resourceType"]), resource, "https://own/fhir/") is inside
 
 
 def test_without_a_body_only_a_wide_grant_allows() -> None:

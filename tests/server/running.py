@@ -15,6 +15,7 @@ from suture import settings as settings_of
 from suture.access import people
 from suture.app import App, open_server
 from suture.server.log import Log
+from suture.server.web import Web, url_of
 from suture.store import audit
 
 FHIR = "application/fhir+json"
@@ -58,7 +59,8 @@ async def serving(folder: Path, **values: Any) -> AsyncIterator[Running]:
     log = io.StringIO()
     app.log.__init__(app.clock, log)  # type: ignore[misc]
     await app.start()
-    url = app.settings["http.base_url"]
+    listening = next(part._listening for part in app.parts if isinstance(part, Web))
+    url = url_of(app.settings, listening)
     try:
         async with httpx.AsyncClient(base_url=url, timeout=20) as http:
             running = Running(app, http, log, url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ import httpx
 import pytest_asyncio
 
 from tests.server.people import SYSTEM, encounter, observation, patient, practitioner
-from tests.server.running import Running
+from tests.server.running import Running, serving
 
 SECRET = "Bsecret"  # stands in everything that is about patient b, and nowhere else
 
@@ -322,3 +323,17 @@ async def test_scopes_on_one_type_open_that_type_only(server: Running) -> None:
     assert await token.ids("/fhir/Observation?subject.name=Ainsley") == set()
     assert (await token.ids("/fhir")) == {"Observation/oa", "Observation/oa2", "Observation/oc"}
     await token.http.aclose()
+
+
+async def test_absolute_references_to_this_server_count_as_its_own(tmp_path: Path) -> None:
+    async with serving(tmp_path, http__base_url="https://own.example") as server:
+        await server.put(patient("a"))
+        await server.put(observation("abs", "x", subject={"reference": "https://own.example/fhir/Patient/a"}))
+        await server.put(observation("far", "x", subject={"reference": "https://elsewhere.example/fhir/Patient/a"}))
+        token = Token(server, "patient/*.rs")
+        assert (await token.ask("GET", "/fhir/Observation/abs")).status_code == 200
+        assert (await token.ask("GET", "/fhir/Observation/far")).status_code == 404
+        assert await token.ids("/fhir/Observation?patient=a") == {"Observation/abs"}
+        made = await token.ask("GET", "/fhir/Observation?subject=https://own.example/fhir/Patient/a")
+        assert made.json()["entry"][0]["fullUrl"] == "https://own.example/fhir/Observation/abs"
+        await token.http.aclose()

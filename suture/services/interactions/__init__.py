@@ -53,7 +53,7 @@ class Interactions:
     @property
     def base(self) -> str:
         """What absolute references to this server begin with."""
-        return f"{self._chart.fhir_url}/"
+        return self._chart.database.base
 
     def resolve(self, connection: Connection, caller: Caller, reference: str) -> str | None:
         """The address a conditional reference (`Practitioner?identifier=…`) finds, or None.

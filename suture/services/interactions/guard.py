@@ -23,7 +23,7 @@ def allowed(connection: Connection, caller: Caller, interaction: str, row: Row) 
     if found is not Reach.COMPARTMENT:
         return found is Reach.EVERYTHING
     body = row.body or resources.last_body(connection, row)
-    return bool(body) and policy.allows(caller, interaction, row.type, json.read(body))
+    return bool(body) and policy.allows(caller, interaction, row.type, json.read(body), connection.shared.base)
 
 
 def visible(connection: Connection, caller: Caller, interaction: str, type: str, id: str) -> Row:

@@ -24,6 +24,7 @@ class Incoming:
     resource: dict[str, Any]
     body: bytes
     rows: index.Rows
+    base: str = ""  # what absolute references to this server begin with
 
 
 def require_type(type: str) -> None:
@@ -56,7 +57,7 @@ def accept(body: bytes | dict[str, Any], type: str, id: str = "", *, base: str =
 def prepared(resource: dict[str, Any], raw: bytes, base: str) -> Incoming:
     """The same for a resource whose type and id are already known to be right; `base` is this server's, with a slash."""
     validate.require(resource)
-    return Incoming(resource["resourceType"], resource, raw, index.extract(resource, base))
+    return Incoming(resource["resourceType"], resource, raw, index.extract(resource, base), base)
 
 
 def _require_fit(resource: dict[str, Any], type: str, id: str) -> None:

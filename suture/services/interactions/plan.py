@@ -183,7 +183,7 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str
         if stored is not None and resource == before:
             step.same = stored
             return
-    step.incoming = incoming.prepared(resource, json.write(resource), f"{lookups.chart.fhir_url}/")
+    step.incoming = incoming.prepared(resource, json.write(resource), lookups.chart.database.base)
     require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
 
 

@@ -162,7 +162,7 @@ def require_own(caller: Caller, interaction: str, incoming: Incoming, id: str) -
     """Raises Forbidden when the new content would leave the caller's compartment."""
     if policy.reach(caller, interaction, incoming.type) is Reach.EVERYTHING:
         return
-    if not policy.allows(caller, interaction, incoming.type, {**incoming.resource, "id": id}):
+    if not policy.allows(caller, interaction, incoming.type, {**incoming.resource, "id": id}, incoming.base):
         raise Forbidden(
             "the resource does not belong to the patient of this token",
             where=incoming.type,
@@ -172,7 +172,7 @@ def require_own(caller: Caller, interaction: str, incoming: Incoming, id: str) -
 
 async def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming:
     """Reads, checks and indexes; a large body in a thread, so that others go on."""
-    work = partial(accept, body, type, id, base=f"{chart.fhir_url}/", max_depth=chart.settings["fhir.max_depth"])
+    work = partial(accept, body, type, id, base=chart.database.base, max_depth=chart.settings["fhir.max_depth"])
     return await asyncio.to_thread(work) if isinstance(body, bytes) and len(body) > LARGE else work()
 
 
