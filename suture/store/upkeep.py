@@ -1,4 +1,4 @@
-"""What is done beside the writing, in one thread of its own: checkpoints, dictionaries, the audit anchor."""
+"""What is done beside the writing, in one thread of its own: checkpoints, dictionaries, the audit anchor, what has expired."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import apsw
 
 from suture.clock import Clock
 from suture.errors import SutureError
-from suture.store import anchor, dictionaries
+from suture.store import accounts, anchor, dictionaries
 from suture.store.checkpoints import Checkpoints
 from suture.store.connection import Connection, Tx
 from suture.store.shared import Shared
+
+SWEEP_SECONDS = 3600.0
 
 
 class Upkeep:
@@ -34,7 +36,7 @@ class Upkeep:
         self.checkpoints = checkpoints
         self.keeper = keeper
         self._anchor_seconds = anchor_seconds
-        self._anchored = self._clock.monotonic()
+        self._anchored = self._swept = self._clock.monotonic()
         self._reader = reader
         self._write_now = write_now
         self._thread = ThreadPoolExecutor(1, "suture-upkeep")
@@ -74,6 +76,8 @@ class Upkeep:
                 self.anchor()
             for kind in dictionaries.due(self._shared):
                 self.train(kind)
+            if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:
+                self.sweep()
             self.trouble = ""
         except (SutureError, OSError, apsw.Error) as error:
             self.trouble = f"{type(error).__name__}: {error}"
@@ -104,6 +108,15 @@ class Upkeep:
             connection.close()
         if trained:
             self._write_now(lambda tx: dictionaries.keep(tx, kind, trained, rows))
+
+    def sweep(self) -> None:
+        """Deletes sessions, links and once-only keys that have expired."""
+        self._swept = self._clock.monotonic()
+
+        def unit(tx: Tx) -> None:
+            accounts.sweep(tx)
+
+        self._write_now(unit)
 
     def close(self) -> None:
         """Waits for the task at hand, then moves the anchor for the last time."""

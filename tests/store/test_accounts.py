@@ -72,3 +72,17 @@ def test_a_secret_opens_only_for_its_origin(store: Database) -> None:
         vault.get(store.read, "lakeside", "https://ehr.example.evil.test")
     with pytest.raises(NotFound, match="no such secret"):
         vault.get(store.read, "elsewhere", "https://ehr.example")
+
+
+def test_what_has_expired_is_swept_and_nothing_else(store: Database) -> None:
+    user = store.write_now(lambda tx: accounts.create_user(tx, "ada", "Ada", "hash"))
+    for token, life in (("old", -1.0), ("new", HOUR)):
+        store.write_now(lambda tx, t=token, n=life: accounts.create_session(tx, t, user.id, n))
+        store.write_now(lambda tx, t=token, n=life: accounts.create_link(tx, t, "invite", n))
+        store.write_now(lambda tx, t=token, n=life: accounts.first_time(tx, t, n))
+    store.upkeep.sweep()
+    now = store.write_now(lambda tx: tx.now)
+    assert accounts.session(store.read, "new", now, HOUR) is not None
+    assert accounts.link(store.read, "new", "invite", now) == {}
+    left = [store.read.one(f"SELECT count(*) FROM {table}") for table in ("session", "link", "once")]
+    assert left == [(1,), (1,), (1,)]
