@@ -34,10 +34,9 @@ def check(made: Map, part: Part, findings: Findings, rows: Rows) -> None:
 def _part(made: Map, part: Part, inside: Structure, outside: list[str], findings: Findings, rows: Rows) -> None:
     ids = [entry.id for entry in part.entries]
     for entry in part.entries:
-        if ids.count(entry.id) > 1:
-            findings.add(
-                entry.sheet.value_at("id"), f"a second entry '{entry.id}' in the same group", "Give it another id."
-            )
+        if ids.count(entry.id) > 1 and entry.when is None:
+            text = f"a second entry '{entry.id}' in the same group"
+            findings.add(entry.sheet.value_at("id"), text, "Give it another id, or conditions (when:) to all of them.")
         _entry(made, entry, inside, findings, rows)
     known = [*outside, *ids, *below(part)]
     for entry in part.entries:
@@ -119,6 +118,10 @@ def _elements(entry: Entry, findings: Findings) -> None:
                 f"{element.path} is neither a list nor put together from parts; a value replaces it anyway",
                 "Take it away.",
             )
+    for path in entry.meeting.clears or ():
+        if path.split(".")[0] not in definition.elements:
+            text = f"{entry.resource} has no element '{path}'"
+            findings.add(entry.sheet.value_at("clears"), text, nearest(path, definition.elements))
     for keep in entry.meeting.keep or ():
         for name in keep.elements:
             if name not in definition.elements:

@@ -90,7 +90,7 @@ def _row(made: Map, row: Row, frame: Frame, kind: str, findings: Findings) -> No
 
 
 def _each(row: Row, places: tuple[Place, ...], findings: Findings) -> None:
-    if places and not any(place.step.new for place in places):
+    if places and row.join is None and not any(place.step.new for place in places):
         text = f"each repetition writes the same {row.to[-1].name}; only the last one stays"
         findings.warn(
             row.sheet.value_at("to"), text, "Write name[] for an item each, or from: for the first repetition."

@@ -135,6 +135,36 @@ def integer(text: str, source: Source) -> int | None:
     return int(number)
 
 
+@function(
+    "A number that a comparator may stand before: <5 is 5.",
+    "decimal",
+    ("72.50", Decimal("72.50")),
+    ("< 5", 5),
+    (">=1.0", Decimal("1.0")),
+    ("negative", None),
+)
+def amount(text: str, source: Source) -> Decimal | int | None:
+    found = decimal(text, source)
+    if found is not None:
+        return found
+    bound = BOUND.fullmatch(text)
+    return decimal(bound[2], source) if bound else None
+
+
+COMPARATORS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "≤": "<=", "≥": ">="}
+
+
+@function("The comparator before a number.", "code", ("<5", "<"), ("≥ 1.0", ">="), ("5", None))
+def comparator(text: str, source: Source) -> str | None:
+    bound = BOUND.fullmatch(text) if text[:1] in "<>≤≥ " else None
+    return COMPARATORS[bound[1]] if bound else None
+
+
+@function("Text that is no amount.", "string", ("see note", "see note"), ("<5", None), ("7.0", None), (" ", None))
+def words(text: str, source: Source) -> str | None:
+    return text.strip() or None if amount(text, source) is None else None
+
+
 @function("A whole number above 0.", "positiveInt", ("1", 1), ("0", None), name="positiveInt")
 def positive(text: str, source: Source) -> int | None:
     number = integer(text, source)
@@ -193,6 +223,18 @@ def _bound(text: str, source: Source, end: int, signs: str) -> Decimal | int | N
 def text(text: str, source: Source) -> str | None:
     kept = "".join(c for c in text if c >= " " or c in "\n\t") if not text.isprintable() else text
     return kept.strip() or None
+
+
+@function(
+    "What stands in all parts of a field, as text for people.",
+    "string",
+    ("Doe^Jane^^^Dr", "Doe Jane Dr"),
+    (r"4^a \T\ b", "4 a & b"),
+    ("^^", None),
+    takes="parts",
+)
+def readable(text: str, source: Source) -> str | None:
+    return " ".join(unescape(part).strip() for part in re.split(r"[\^&]", text) if part.strip()) or None
 
 
 @function("Text without blanks around it.", "string", ("  a b ", "a b"))
@@ -274,6 +316,14 @@ def base64_binary(text: str, source: Source) -> str | None:
     except (binascii.Error, ValueError):
         return None
     return packed or None
+
+
+@function("Bytes written as hexadecimal digits.", "base64Binary", ("616263", "YWJj"), ("6", None), name="hex")
+def hexadecimal(text: str, source: Source) -> str | None:
+    try:
+        return encoding.b64encode(bytes.fromhex(text)).decode("ascii") or None
+    except ValueError:
+        return None
 
 
 # --- telephone

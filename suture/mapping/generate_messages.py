@@ -63,7 +63,16 @@ def spec(resource: str, of: Map | None, entry: Entry | None) -> Spec:
     match = said("match") or ""
     pick = fhirpath.compile(match) if match and match != "identifier" else None
     how = said("write") or ("update" if match else "create")
-    return Spec(resource, match, pick, how, said("snapshot") or (), said("keep") or ())
+    return Spec(
+        resource,
+        match,
+        pick,
+        how,
+        said("snapshot") or (),
+        said("keep") or (),
+        said("clears") or (),
+        said("twice") == "number",
+    )
 
 
 def _stage(unit: Unit, made: Map, part: Part, rows: list[list[Any]], written: Written) -> Stage:

@@ -96,6 +96,9 @@ class Writes(Lines):
         if not place.many:
             for other in self._others(found):
                 self.line(f"{holder}.pop({other!r}, None)")
+            if row.join is not None:
+                with self.block(f"if {holder}.get({place.key!r}):"):
+                    self.line(f"y = {holder}[{place.key!r}] + {row.join!r} + y")
             self.line(f"{holder}[{place.key!r}] = y")
             for known, name in self.holders.items():
                 if known[: len(way)] == way:

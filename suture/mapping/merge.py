@@ -1,6 +1,7 @@
 """How what a map made meets what is stored: absent stays, a value replaces, null deletes, some things are kept (docs/map-language.md).
 
-`plan` is one value of `Result.merges`: {"deletes": [{path, matching}], "snapshot": [element that comes whole], "keep": [{if, elements}]}.
+`plan` is one value of `Result.merges`: {"deletes": [{path, matching}], "snapshot": [element that comes whole], "keep": [{if, elements}],
+"clears": [element that goes when the event does not send it]}.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def merge(existing: Resource | None, mapped: Resource, plan: Mapping[str, Any] =
         _delete(made, delete["path"].split("."), delete.get("matching") or {})
     snapshot = frozenset(plan.get("snapshot", ()))
     _over(made, mapped, existing["resourceType"], snapshot)
+    for path in plan.get("clears", ()):
+        _clear(made, mapped, path.split("."), existing["resourceType"])
     if "meta" in mapped:
         made["meta"] = _meta(existing.get("meta", {}), mapped["meta"])
     for name in kept:
@@ -70,6 +73,24 @@ def _restore(made: Resource, existing: Resource, name: str) -> None:
 
 
 # --- delete
+
+
+def _clear(holder: Resource, mapped: Any, path: list[str], kind: str) -> None:
+    """Takes away what the event did not send; a choice under whichever of its names."""
+    definition = definitions.type_definition(kind)
+    names = (
+        [key for key, (element, _) in definition.keys.items() if element.name == path[0]] if definition else path[:1]
+    )
+    for name in names:
+        if len(path) == 1 and not (isinstance(mapped, dict) and any(other in mapped for other in names)):
+            holder.pop(name, None)
+            holder.pop(f"_{name}", None)
+        elif len(path) > 1 and isinstance(holder.get(name), dict):
+            inner = holder[name] = {**holder[name]}
+            below = mapped.get(name) if isinstance(mapped, dict) else None
+            _clear(inner, below, path[1:], definition.keys[name][1] if definition else "")
+            if not inner:
+                del holder[name]
 
 
 def _delete(holder: Resource, path: list[str], matching: Mapping[str, Any]) -> None:

@@ -73,6 +73,7 @@ class Row:
     default: Any = MISSING
     fill: dict[str, Any] = field(default_factory=dict)
     once: bool = False
+    join: str | None = None  # between what stands there already and the text that comes
     kind: str = ""  # FHIR type the target element has (found by the checker; '' over free JSON)
     part: str = ""  # HL7 datatype that `each` walks (found by the checker)
 
@@ -125,6 +126,8 @@ class Meeting:
     match: str | None = None
     write: str | None = None
     snapshot: tuple[str, ...] | None = None
+    clears: tuple[str, ...] | None = None
+    twice: str | None = None
     keep: tuple[Keep, ...] | None = None
 
 

@@ -10,7 +10,9 @@ from suture.mapping.read_rows import ID, expression, keys
 from suture.mapping.sheet import Findings, Sheet, nearest
 
 WRITES = ("update", "once", "create", "delete")
+TWICES = ("one", "number")
 MEETING: dict[str, tuple[type, ...]] = {"match": (str,), "write": (str,), "snapshot": (list,), "keep": (list,)}
+MEETING |= {"clears": (list,), "twice": (str,)}
 PART: dict[str, tuple[type, ...]] = {"group": (str,), "when": (str,), "entries": (list,), "note": (str,)}
 FEED: dict[str, tuple[type, ...]] = {
     "from": (str,), "each": (str,), "using": (str,), "when": (str,), "where": (str,), "note": (str,),
@@ -100,6 +102,12 @@ def meeting(sheet: Sheet, findings: Findings) -> Meeting:
     if made.write is not None and made.write not in WRITES:
         findings.add(sheet.value_at("write"), f"'{made.write}' is no way to write", nearest(made.write, WRITES))
         made.write = None
+    made.twice = sheet.get("twice")
+    if made.twice is not None and made.twice not in TWICES:
+        text = f"'{made.twice}' is nothing that a second one of the same identity can be"
+        findings.add(sheet.value_at("twice"), text, nearest(made.twice, TWICES))
+    if "clears" in sheet:
+        made.clears = tuple(str(name) for name in sheet["clears"])
     if "snapshot" in sheet:
         made.snapshot = tuple(str(name) for name in sheet["snapshot"])
     if "keep" in sheet:

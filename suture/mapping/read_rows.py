@@ -26,7 +26,7 @@ DEEPEST = 8
 KEYS: dict[str, tuple[type, ...]] = {
     "id": (str,), "from": (str, list), "each": (str,), "where": (str,), "when": (str,), "set": (object,), "concat": (list,),
     "with": (str,), "reference": (str,), "to": (str,), "using": (str, dict), "by": (str,), "rows": (list,), "as": (str, list),
-    "translate": (str,), "on_miss": (str, dict), "default": (object,), "fill": (dict,), "once": (bool,), "note": (str,), "fail": (str,),
+    "translate": (str,), "on_miss": (str, dict), "default": (object,), "fill": (dict,), "once": (bool,), "join": (str,), "note": (str,), "fail": (str,),
 }  # fmt: skip
 KINDS = {str: "text", list: "a list", dict: "a mapping", bool: "true or false", object: "anything"}
 # where a list does not say which of its parts are locations, every datatype and segment is looked for
@@ -233,6 +233,7 @@ def call(text: Any, spot: Spot, findings: Findings) -> Call | None:
 def _extras(row: Row, findings: Findings) -> None:
     sheet = row.sheet
     row.once = bool(sheet.get("once", False))
+    row.join = sheet.get("join")
     row.fill = plain(sheet.get("fill", {}))
     if "default" in sheet:
         row.default = plain(sheet["default"])

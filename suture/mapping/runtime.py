@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from suture.errors import Unmapped
 from suture.mapping.context import Context
+from suture.mapping.merge import united
 from suture.mapping.model import Keep
 from suture.mapping.tables import Table, coding
 from suture.standards.fhir.fhirpath import Expression
@@ -35,6 +36,8 @@ class Spec:
     write: str = "create"
     snapshot: tuple[str, ...] = ()
     keep: tuple[Keep, ...] = ()
+    clears: tuple[str, ...] = ()
+    numbered: bool = False  # a second one of the same identity in a message is another one
 
 
 # a reference that waits: entry id, event, what writes it, the object it goes to, the resource around it, whether several may stand,
@@ -57,6 +60,7 @@ class Run:
     merges: dict[str, dict[str, Any]] = field(default_factory=dict)
     known: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)  # id of an entry's resource -> its number in the Bundle
+    seconds: dict[tuple[str, str, str], int] = field(default_factory=dict)  # how often an identity was met
     host: dict[str, Any] = field(default_factory=dict)  # the resource that contains what has no identity
     deletes: list[dict[str, Any]] = field(default_factory=list)  # of the resource at hand
     later: list[Later] = field(default_factory=list)
@@ -100,8 +104,7 @@ class Run:
         known = self.known.get((spec.type, *found))
         if known is not None:
             self.trace.append(CLOSE - self.places[id(known["resource"])])
-            for key, value in made.items():
-                known["resource"].setdefault(key, value)
+            _unite(known["resource"], made, lists=bool(name))
             return str(known["fullUrl"])
         self.trace.append(CLOSE - len(bundle))
         self.places[id(made)] = len(bundle)
@@ -111,14 +114,36 @@ class Run:
         bundle.append(entry)
         return url
 
+    def number(self, made: dict[str, Any], spec: Spec, found: tuple[str, str] | None) -> tuple[str, str] | None:
+        """The identity of an entry; what has one that is there already is another one and gets a number."""
+        if found is None or (spec.type, *found) not in self.known:
+            return found
+        count = self.seconds[(spec.type, *found)] = self.seconds.get((spec.type, *found), 1) + 1
+        own = {"system": self.context.source.own, "value": f"{found[1]}/{count}"}
+        items = made["identifier"]
+        place = next(n for n, item in enumerate(items) if (item.get("system"), item.get("value")) == found)
+        items[place] = {**items[place], **own}
+        return own["system"], own["value"]
+
     def settle(self, url: str, spec: Spec, deletes: list[dict[str, Any]]) -> None:
         """Notes what the writer needs to know beside the resource."""
-        if spec.write != "update" or not (deletes or spec.snapshot or spec.keep):
+        if spec.write != "update" or not (deletes or spec.snapshot or spec.keep or spec.clears):
             return
         merge = self.merges.setdefault(url, {"deletes": [], "snapshot": list(spec.snapshot), "keep": []})
+        if spec.clears:
+            merge["clears"] = list(spec.clears)
         merge["deletes"] += [d for d in deletes if d not in merge["deletes"]]
         if not merge["keep"]:
             merge["keep"] = [{"if": k.condition, "elements": list(k.elements)} for k in spec.keep]
+
+
+def _unite(held: dict[str, Any], made: dict[str, Any], *, lists: bool) -> None:
+    """Two entries of one identity: what the first has stays; their lists become one."""
+    for key, value in made.items():
+        if lists and isinstance(value, list) and key in held:
+            held[key] = united(held[key], value, "")
+        else:
+            held.setdefault(key, value)
 
 
 def _labelled(target: str, made: dict[str, Any]) -> dict[str, Any]:

@@ -93,10 +93,11 @@ class Walker:
         below: Urls = {}
         groups = self.held[id(group)][1]
         for inner in stage.stages:
+            seen = {**outside, **below, **own} if below else {**outside, **own}  # groups written before are seen, too
             for one in groups.get(inner.name, ()):
                 run.scope = scope
                 if inner.when is None or self._allowed(inner, one, scope):
-                    for name, urls in self.walk(inner, one, {**outside, **own}).items():
+                    for name, urls in self.walk(inner, one, seen).items():
                         below.setdefault(name, []).extend(urls)
         self._refer(start, own, outside, below)
         run.scope = outer
@@ -122,12 +123,17 @@ class Walker:
         return seen
 
     def _found(self, fed: Fed, group: Group) -> list[tuple[Fields, int]]:
-        for name in fed.way:
-            groups = self.held[id(group)][1].get(name)
-            if not groups:
-                return []
-            group = groups[0]
+        if fed.way:
+            return self._far(fed, group)
         found = self.held[id(group)][0].get(fed.name, [])
+        return found if fed.each else found[:1]
+
+    def _far(self, fed: Fed, group: Group) -> list[tuple[Fields, int]]:
+        """Segments in groups below: of `each` those of every repetition, else the first."""
+        groups = [group]
+        for name in fed.way:
+            groups = [inner for outer in groups for inner in self.held[id(outer)][1].get(name, ())]
+        found = [one for inner in groups for one in self.held[id(inner)][0].get(fed.name, ())]
         return found if fed.each else found[:1]
 
     def _entry(self, made: Made, group: Group, scope: dict[str, Fields], own: Urls) -> None:
@@ -163,7 +169,10 @@ class Walker:
             t(VOID)
             del run.later[start:]
             return
-        url = run.enter(o, made.spec, identity(o, made.spec), made.id)
+        found = identity(o, made.spec)
+        if made.spec.numbered:
+            found = run.number(o, made.spec, found)
+        url = run.enter(o, made.spec, found, made.id)
         run.settle(url, made.spec, run.deletes)
         own.setdefault(made.id, []).append(url)
 

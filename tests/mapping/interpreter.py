@@ -346,6 +346,8 @@ class Interpreter:
             for key, (other, _) in definition.keys.items():
                 if element.choice and other is element and key != place.key:
                     holder.pop(key, None)
+        if row.join is not None and holder.get(place.key):
+            y = holder[place.key] + row.join + y
         holder[place.key] = y
         return o
 
