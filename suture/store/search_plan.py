@@ -17,6 +17,7 @@ from suture.store.search_sort import Key, sort_keys
 from suture.store.search_sql import NEVER, TRUE, At, Sql, Term, all_of, any_of, one_of
 from suture.store.search_terms import Scope
 
+INDEXED = ("here.sd", "here.upd")  # columns by which the rows of a type are in order
 MOST_MERGED = 40  # dated lists that are merged; more are gathered and sorted
 SHORT, LONG = 5_000, 30_000  # a longer list is not gathered and sorted if there is a list, or a type, in order
 
@@ -96,7 +97,7 @@ def found(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
     if p.empty:
         return []
     if p.driver is None:
-        return p.scope.connection.all(*_of_type(p, cursor, count))
+        return _of_types(p, cursor, count)
     if p.by_date and p.driver.lists and len(p.driver.lists) <= MOST_MERGED:
         return _merged(p, cursor, count)
     return p.scope.connection.all(*_gathered(p, cursor, count))
@@ -105,7 +106,11 @@ def found(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
 def _merged(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
     """Each dated list is read as far as needed, in order."""
     assert p.driver is not None
-    pages = [p.scope.connection.all(*_dated(p, piece, cursor, count)) for piece in p.driver.lists]
+    return _first(p, [p.scope.connection.all(*_dated(p, piece, cursor, count)) for piece in p.driver.lists], count)
+
+
+def _first(p: Plan, pages: Sequence[list[Found]], count: int) -> list[Found]:
+    """The first rows of several pages that are sorted by one key."""
     if len(pages) == 1:
         return pages[0]
     descending = p.keys[0].descending
@@ -150,9 +155,17 @@ def _gathered(p: Plan, cursor: Cursor | None, count: int) -> Sql:
     return _sorted(p, source, [], cursor, count)
 
 
-def _of_type(p: Plan, cursor: Cursor | None, count: int) -> Sql:
+def _of_types(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
+    """Of several types each is read by itself, for the index that has the order is by type."""
+    rts = p.scope.rts()
+    apart = len(p.keys) == 1 and p.keys[0].sql.text in INDEXED
+    parts = [(rt,) for rt in rts] if apart else [rts]
+    return _first(p, [p.scope.connection.all(*_of_type(p, part, cursor, count)) for part in parts], count)
+
+
+def _of_type(p: Plan, rts: Sequence[int], cursor: Cursor | None, count: int) -> Sql:
     """All rows of the type; SQLite reads an index in the order of the sort key if there is one."""
-    alive = all_of([Sql("here.op <> 3"), one_of("here.rt", p.scope.rts())])
+    alive = all_of([Sql("here.op <> 3"), one_of("here.rt", rts)])
     return _sorted(p, Sql("res here"), [alive, _between(p, "here.sd")], cursor, count)
 
 
