@@ -11,7 +11,7 @@ import apsw
 from suture.standards.fhir import json
 from suture.standards.fhir.index import Rows, extract, values
 from suture.standards.fhir.search_match import Subject, holds
-from suture.standards.fhir.search_query import Match
+from suture.standards.fhir.search_query import Match, Missing
 from suture.store.connection import Connection
 
 KEPT = 1000  # conditions and sort keys that are remembered for each connection
@@ -21,10 +21,10 @@ KEPT = 1000  # conditions and sort keys that are remembered for each connection
 class _Known:
     """What the functions of one connection are asked about, by number."""
 
-    things: dict[int, Match | str] = field(default_factory=dict)
+    things: dict[int, Match | Missing | str] = field(default_factory=dict)
     last: int = 0
 
-    def add(self, thing: Match | str) -> int:
+    def add(self, thing: Match | Missing | str) -> int:
         self.last += 1
         self.things[self.last] = thing
         self.things.pop(self.last - KEPT, None)
@@ -34,7 +34,7 @@ class _Known:
 _known: WeakKeyDictionary[apsw.Connection, _Known] = WeakKeyDictionary()
 
 
-def register(connection: Connection, condition: Match) -> int:
+def register(connection: Connection, condition: Match | Missing) -> int:
     """The number by which `suture_holds(number, rid)` knows the condition."""
     return _of(connection).add(condition)
 
@@ -61,7 +61,9 @@ def _install(connection: Connection, known: _Known) -> None:
 
     def suture_holds(*given: Any) -> bool:
         condition, found = known.things[given[0]], body(given[1])
-        return found is not None and isinstance(condition, Match) and holds(condition, Subject(found, base=base))
+        return (
+            found is not None and isinstance(condition, Match | Missing) and holds(condition, Subject(found, base=base))
+        )
 
     def suture_key(*given: Any) -> str:
         parameter, found = known.things[given[0]], body(given[1])

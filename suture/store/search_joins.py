@@ -53,6 +53,7 @@ def both(connection: Connection, terms: Sequence[Term]) -> Term:
         probe=lambda at: all_of(t.probe(at) for t in terms),
         scan=None if driver is None or driver.scan is None else probed(driver.scan, others),
         row=any(t.row for t in terms),
+        dear=any(t.dear for t in terms),
         low=max(lows, default=None),
         high=min(highs, default=None),
     )

@@ -12,13 +12,14 @@ from suture.store import names
 from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
 from suture.store.search_conditions import terms
-from suture.store.search_joins import both, rarest
+from suture.store.search_joins import both, length, rarest
 from suture.store.search_sort import Key, sort_keys
 from suture.store.search_sql import NEVER, TRUE, At, Sql, Term, all_of, any_of, one_of
 from suture.store.search_terms import Scope
 
 INDEXED = ("here.sd", "here.upd")  # columns by which the rows of a type are in order
 MOST_MERGED = 40  # dated lists that are merged; more are gathered and sorted
+FEW = 500  # rows whose bodies may be looked into
 SHORT, LONG = 5_000, 30_000  # a longer list is not gathered and sorted if there is a list, or a type, in order
 
 Found = tuple[Any, ...]  # row number, then the sort keys
@@ -33,6 +34,7 @@ class Plan:
     others: tuple[Term, ...]
     keys: tuple[Key, ...]
     empty: bool = False
+    few: bool = False  # the leading list is short
 
     @property
     def by_date(self) -> bool:
@@ -48,7 +50,14 @@ def plan(connection: Connection, query: SearchQuery, *, whole: bool = False) -> 
     keys = sort_keys(scope, query.sort or _default_sort(query.type))
     empty = NEVER in found or not scope.rts()
     driver = None if empty else _leading(connection, found, keys, whole)
-    return Plan(scope, driver, tuple(t for t in found if t is not driver), keys, empty)
+    return Plan(scope, driver, tuple(t for t in found if t is not driver), keys, empty, _few(connection, driver, found))
+
+
+def _few(connection: Connection, driver: Term | None, found: Sequence[Term]) -> bool:
+    """Is the leading list so short that each row may cost something? Asked only if some term wants to know."""
+    if driver is None or driver.scan is None or not any(t.dear for t in found):
+        return False
+    return length(connection, driver.scan, FEW) < FEW
 
 
 def _leading(connection: Connection, found: Sequence[Term], keys: Sequence[Key], whole: bool) -> Term | None:
@@ -121,7 +130,7 @@ def _first(p: Plan, pages: Sequence[list[Found]], count: int) -> list[Found]:
 def _dated(p: Plan, piece: Sql, cursor: Cursor | None, count: int) -> Sql:
     assert p.driver is not None
     row = any(t.row for t in p.others)
-    at = At("lead.rid", "lead.sd", "here")
+    at = At("lead.rid", "lead.sd", "here", p.few)
     tests = all_of(
         [
             piece,
@@ -170,7 +179,7 @@ def _of_type(p: Plan, rts: Sequence[int], cursor: Cursor | None, count: int) -> 
 
 
 def _sorted(p: Plan, source: Sql, tests: list[Sql], cursor: Cursor | None, count: int) -> Sql:
-    at = At("here.rid", "here.sd", "here")
+    at = At("here.rid", "here.sd", "here", p.few)
     every = all_of([*tests, *(t.probe(at) for t in p.others)])
     if all(k.column for k in p.keys):
         return _by_columns(p, source, every, cursor, count)
@@ -235,7 +244,7 @@ def counted(p: Plan, most: int | None) -> int:
 
 
 def _ids(p: Plan) -> Sql:
-    at = At("here.rid", "here.sd", "here")
+    at = At("here.rid", "here.sd", "here", p.few)
     tests = [t.probe(at) for t in p.others]
     if p.driver is None:
         every = all_of([Sql("here.op <> 3"), one_of("here.rt", p.scope.rts()), _between(p, "here.sd"), *tests])

@@ -47,6 +47,7 @@ class At(NamedTuple):
     rid: str
     sd: str
     row: str
+    few: bool = False  # only a few rows are looked at
 
 
 Probe = Callable[[At], Sql]
@@ -58,7 +59,7 @@ class Term:
 
     `probe` says whether it holds for a row. `scan` selects `rid` of all rows for which it holds (maybe more than once).
     `lists` are conditions on table `listed` (T or R) of which each gives rows in order of their date: the scan in pieces.
-    `row`: the probe looks at columns of res. `low`, `high`: the sorting date of every row that passes lies between.
+    `row`: the probe looks at columns of res. `dear`: it costs a walk through the type, unless only a few rows are looked at. `low`, `high`: the sorting date of every row that passes lies between.
     """
 
     probe: Probe
@@ -66,6 +67,7 @@ class Term:
     listed: str = ""
     lists: tuple[Sql, ...] = ()
     row: bool = False
+    dear: bool = False
     low: int | None = None
     high: int | None = None
 
@@ -90,6 +92,7 @@ def either(terms: Sequence[Term]) -> Term:
         listed=tables.pop() if lists else "",
         lists=lists,
         row=any(t.row for t in terms),
+        dear=any(t.dear for t in terms),
         low=None if None in lows else min(v for v in lows if v is not None),
         high=None if None in highs else max(v for v in highs if v is not None),
     )
@@ -107,4 +110,4 @@ def inverse(term: Term) -> Term:
         inner = term.probe(at)
         return Sql(f"NOT ({inner.text})", inner.values)
 
-    return Term(probe, row=term.row)
+    return Term(probe, row=term.row, dear=term.dear)

@@ -79,11 +79,19 @@ def _checked(scope: Scope, condition: Match, term: Term) -> Term:
 
 
 def missing(scope: Scope, c: Missing) -> Term:
-    """Rows by resource are looked up one by one; tokens and identifiers of the type are gathered once a statement."""
+    """Most rows are looked up by resource. Tokens and identifiers are gathered once a statement; of few rows, read in the body."""
     lists = {name for t in scope.types for number in index.atoms(t, c.parameter) for name in index.lists(t)[number]}
     present = [_present(PLACES[name], _all_pids(scope, c.parameter, name)) for name in sorted(lists & set(PLACES))]
-    term = Term(lambda at: any_of(p(at) for p in present))
-    return inverse(term) if c.missing else term
+    dear = not lists.isdisjoint(("tokens", "urls", "words", "identifiers"))
+    number = register(scope.connection, c) if dear else 0
+
+    def probe(at: At) -> Sql:
+        if dear and at.few:
+            return Sql(f"suture_holds(?, {at.rid})", (number,))
+        found = any_of(p(at) for p in present)
+        return Sql(f"NOT ({found.text})", found.values) if c.missing else found
+
+    return Term(probe, dear=dear)
 
 
 def _all_pids(scope: Scope, code: str, name: str) -> tuple[int, ...]:
