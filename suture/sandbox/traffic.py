@@ -104,6 +104,8 @@ class Hospital:
 def admit(hospital: Hospital, stay: Stay, name: str) -> bytes:
     """A01, A04, A05, A28: somebody comes, is expected or only known; with kin, allergies, insurance."""
     r = hospital.random
+    if stay.state == "left":
+        stay.number = ""  # who comes again after leaving has another visit
     stay.state = {"A01": "in", "A04": "out", "A05": "expected", "A28": "known"}[name]
     if name == "A28":
         return hospital.send(stay, name, kin(stay.person, 1, r), pv1=False)
