@@ -144,13 +144,15 @@ class Settings:
 
     @property
     def database(self) -> str:
-        return str(self["database"]) or f"sqlite:{self.folder / 'data' / 'suture.db'}"
+        """The address; a relative path is one of the project folder, from wherever the command is called."""
+        kind, _, rest = (str(self["database"]) or "sqlite:data/suture.db").partition(":")
+        return f"{kind}:{self.folder / rest}" if kind == "sqlite" and rest else f"{kind}:{rest}"
 
     @property
     def key_file(self) -> Path:
         """Outside the data folder: one key per project folder under the user's configuration."""
         if self["key_file"]:
-            return Path(self["key_file"])
+            return self.folder / str(self["key_file"])
         home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
         return home / "suture" / f"{self.folder.resolve().name or 'suture'}-{_fingerprint(self.folder)}.key"
 

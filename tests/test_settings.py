@@ -35,3 +35,12 @@ def test_every_problem_is_told_with_place_and_mend(tmp_path: Path) -> None:
 
 def test_the_key_file_stands_outside_the_project(tmp_path: Path) -> None:
     assert tmp_path not in settings.read(tmp_path, {}).key_file.parents
+
+
+def test_relative_places_are_those_of_the_project(tmp_path: Path) -> None:
+    here = settings.read(tmp_path, {"SUTURE_DATABASE": "sqlite:x.db", "SUTURE_KEY_FILE": "../k"})
+    assert (here.database, here.key_file) == (f"sqlite:{tmp_path / 'x.db'}", tmp_path / "../k")
+    there = settings.read(tmp_path, {"SUTURE_DATABASE": "sqlite:/srv/x.db", "SUTURE_KEY_FILE": "/srv/k"})
+    assert (there.database, there.key_file) == ("sqlite:/srv/x.db", Path("/srv/k"))
+    assert settings.read(tmp_path, {}).database == f"sqlite:{tmp_path / 'data' / 'suture.db'}"
+    assert settings.read(tmp_path, {"SUTURE_DATABASE": "postgresql://h/d"}).database == "postgresql://h/d"
