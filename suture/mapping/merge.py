@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from suture.standards.fhir import definitions, fhirpath
@@ -136,6 +137,8 @@ def _over(made: Resource, mapped: Resource, kind: str, snapshot: frozenset[str])
         elif isinstance(value, dict) and isinstance(before, dict) and key not in snapshot and deep(type_):
             made[key] = {**before}
             _over(made[key], value, type_, frozenset())
+            if type_ == "Period" and _inverted(made[key]):
+                made[key] = value  # what is stored belongs to another stay
         else:
             made[key] = value
 
@@ -143,6 +146,20 @@ def _over(made: Resource, mapped: Resource, kind: str, snapshot: frozenset[str])
 def deep(type_: str) -> bool:
     """Whether a value of this type is united part by part (periods and backbone elements)."""
     return type_ in DEEP or "." in type_
+
+
+def _inverted(period: Mapping[str, Any]) -> bool:
+    """Whether a period starts after its end."""
+    start, end = str(period.get("start", "")), str(period.get("end", ""))
+    if not start or not end:
+        return False
+    if "T" in start and "T" in end:
+        try:
+            return datetime.fromisoformat(start) > datetime.fromisoformat(end)
+        except (ValueError, TypeError):
+            return False
+    size = min(len(start.partition("T")[0]), len(end.partition("T")[0]))
+    return start[:size] > end[:size]
 
 
 def _only(made: Resource, key: str, element: Any, keys: Mapping[str, Any]) -> None:

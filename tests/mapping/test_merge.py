@@ -124,6 +124,18 @@ def test_a_period_is_united() -> None:
     assert found["period"] == {"start": "2026-01-01", "end": "2026-01-02"}
 
 
+@pytest.mark.parametrize("start", ["2026-02-01", "2026-01-20T10:00:00-06:00", "2026-01-20T08:00:01+00:00"])
+def test_a_period_that_would_start_after_its_end_is_the_new_one(start: str) -> None:
+    stored = {
+        "resourceType": "Encounter",
+        "id": "1",
+        "period": {"start": "2026-01-01", "end": "2026-01-20T09:00:00+01:00"},
+    }
+    found = merge(stored, {"resourceType": "Encounter", "period": {"start": start}})
+    assert found is not None
+    assert found["period"] == {"start": start}
+
+
 def test_contained_resources_without_a_reference_go() -> None:
     old = {"resourceType": "Practitioner", "id": "practitioner-1", "name": [{"family": "A"}]}
     new = {"resourceType": "Practitioner", "id": "practitioner-2", "name": [{"family": "B"}]}
