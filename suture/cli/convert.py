@@ -77,11 +77,11 @@ def _name(library: Library, content: Any) -> str:
     """The map of a message's structure."""
     if not isinstance(content, message.Message):
         raise NotFound("which map shall read the JSON?", mend=f"Write --map with one of: {', '.join(library.names())}")
-    name = structure.name(content)
-    if f"hl7v2/{name}" not in library.names():
+    name = library.of_structure(structure.name(content))
+    if not name:
         where = content.type or "MSH-9"
         raise Unmapped(f"no map for {where}", where="MSH-9", mend="Write --map NAME, or a map of your own in maps/.")
-    return f"hl7v2/{name}"
+    return name
 
 
 def _contents(file: str) -> Iterator[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from suture.errors import InvalidSyntax
+from suture.mapping import engine
 from suture.mapping.merge import deep
 from suture.mapping.model import Entry, Feed, Map, Part, Row
 from suture.mapping.origins import Frame, is_z
@@ -122,7 +124,10 @@ def _elements(entry: Entry, findings: Findings) -> None:
         if path.split(".")[0] not in definition.elements:
             text = f"{entry.resource} has no element '{path}'"
             findings.add(entry.sheet.value_at("clears"), text, nearest(path, definition.elements))
+    if entry.meeting.match not in (None, "identifier"):
+        _compiles(str(entry.meeting.match), entry.resource, entry, "match", findings)
     for keep in entry.meeting.keep or ():
+        _compiles(keep.condition, entry.resource, entry, "keep", findings)
         for name in keep.elements:
             if name not in definition.elements:
                 findings.add(
@@ -130,6 +135,14 @@ def _elements(entry: Entry, findings: Findings) -> None:
                     f"{entry.resource} has no element '{name}'",
                     nearest(name, definition.elements),
                 )
+
+
+def _compiles(text: str, resource: str, entry: Entry, key: str, findings: Findings) -> None:
+    """Whether an expression over the resource names what it has."""
+    try:
+        engine.expression(text, type_=resource)
+    except InvalidSyntax as error:
+        findings.add(entry.sheet.value_at(key), f"'{key}': {error.text} ({error.where})", error.mend)
 
 
 def _feed(made: Map, entry: Entry, feed: Feed, inside: Structure, findings: Findings) -> None:

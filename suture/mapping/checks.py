@@ -54,7 +54,8 @@ def frame_of(made: Map) -> Frame:
         return Frame(segment=made.source_name)
     if made.kind == "datatype":
         return Frame(parts=(made.source_name,), whole=True)
-    return Frame(json=made.kind in ("json", "fhir"))
+    fhir = made.kind == "fhir"
+    return Frame(json=fhir or made.kind == "json", type=made.source_name if fhir else "", fhir=fhir)
 
 
 def rows(made: Map, of: list[Row], frame: Frame, kind: str, findings: Findings) -> None:
@@ -76,16 +77,21 @@ def _row(made: Map, row: Row, frame: Frame, kind: str, findings: Findings) -> No
     if row.each:
         row.part = origin.type
         _each(row, places, findings)
-        if not frame.json:
-            frame = frame.within(origin.type)
-    inner = frame if row.each or frame.json or not row.source else frame.within(origin.type)
+        frame = Frame(json=True, fhir=frame.fhir) if frame.json else frame.within(origin.type)
+    inner = (
+        frame
+        if row.each or not row.source
+        else Frame(json=True, fhir=frame.fhir)
+        if frame.json
+        else frame.within(origin.type)
+    )
     if row.where:
         _walk(row.where, inner, findings)
     if row.rows:
         rows(made, row.rows, inner, row.kind, findings)
         required(row.rows, row.kind, made, findings)
     else:
-        _change(made, row, origin, findings)
+        _change(made, row, origin, frame, findings)
     _fill(row, findings)
 
 
@@ -130,7 +136,7 @@ def _walk(expression: Expression, frame: Frame, findings: Findings) -> Origin:
         if is_this(expression.tree) and frame.parts and not frame.whole:
             return Origin(frame.parts[0])
         findings.add(expression.spot, "$this is no repetition here", "Write it alone, in rows: of an each: or from:.")
-    compiles(expression.text, expression.spot, findings)
+    compiles(expression.text, expression.spot, findings, frame.type)
     return Origin()
 
 
@@ -175,7 +181,7 @@ def _location(text: str, expression: Expression, frame: Frame, findings: Finding
 # --- what is written
 
 
-def _change(made: Map, row: Row, origin: Origin, findings: Findings) -> None:
+def _change(made: Map, row: Row, origin: Origin, frame: Frame, findings: Findings) -> None:
     if row.reference:
         if not targets.fits("Reference", row.kind):
             findings.add(
@@ -187,7 +193,7 @@ def _change(made: Map, row: Row, origin: Origin, findings: Findings) -> None:
         for text, mend in targets.constant(row.set, row.kind):
             findings.add(row.sheet.value_at("set"), text, mend)
     elif row.using:
-        _using(made, row, origin, findings)
+        _using(made, row, origin, frame, findings)
     elif row.table:
         _translate(made, row, origin, findings)
     else:
@@ -197,14 +203,15 @@ def _change(made: Map, row: Row, origin: Origin, findings: Findings) -> None:
             findings.add(row.sheet.value_at("default"), text, mend)
 
 
-def _using(made: Map, row: Row, origin: Origin, findings: Findings) -> None:
+def _using(made: Map, row: Row, origin: Origin, frame: Frame, findings: Findings) -> None:
     for name in row.using.maps.values() if row.using else ():
         used = made.uses.get(name)
         if used is None:
             continue
         spot = row.sheet.value_at("using")
-        if used.kind not in ("datatype", "json", "fhir"):
-            findings.add(spot, f"'{used.name}' maps a {used.kind}, not the value of a field", "Name a datatype map.")
+        if used.kind not in (("json", "fhir") if frame.json else ("datatype",)):
+            mend = "Name a map with source: json." if frame.json else "Name a datatype map."
+            findings.add(spot, f"'{used.name}' reads {used.source}, not what is here", mend)
         elif used.kind == "datatype" and not origins.readable(origin.type, used.source_name):
             findings.add(
                 spot,

@@ -243,7 +243,7 @@ _builtin_compile = __builtins__["compile"] if isinstance(__builtins__, Mapping) 
 NAMESPACE: dict[str, Any] = {
     "BLANKS": BLANKS, "NULL": NULL, "NOTHING": NOTHING, "OPEN": OPEN, "NO_LABELS": {}, "UNESCAPE": runtime.unescape, "VALUES": runtime.values,
     "REP": runtime.repetition, "SUB": runtime.nth, "NTH": nth_field, "SAME": runtime.same, "AMONG": runtime.among,
-    "EQUAL": equal, "WALK": runtime.walk, "FIRST": first, "EITHER": either, "PRESENT": present, "APPLY": apply, "TEXT": text_of,
+    "EQUAL": equal, "WALK": runtime.walk, "WALK_FHIR": runtime.walk_fhir, "FIRST": first, "EITHER": either, "PRESENT": present, "APPLY": apply, "TEXT": text_of,
     "MATCHES": matches, "JOIN": join, "EXTENSION": runtime.extension, "RECODE": runtime.recode, "FAIL": runtime.fail, "REFUSE": runtime.refuse,
     "DOUBT": Doubt, "HOLDS": engine.holds, "FIRST_OF": engine.first, "ALL_OF": engine.everything, "Decimal": Decimal,
 }  # fmt: skip

@@ -200,19 +200,20 @@ class Writer:
     def path(self, node: tree.Syntax) -> str:
         """Python for the list of items at a plain JSON path."""
         names: list[str | int] = []
+        walk = "WALK_FHIR" if self.frame.fhir else "WALK"
         while True:
             if isinstance(node, tree.Member) and NAME.fullmatch(node.name):
                 names.insert(0, node.name)
                 if node.source is None:
-                    return f"WALK(j, {tuple(names)!r})"
+                    return f"{walk}(j, {tuple(names)!r})"
                 node = node.source
             elif isinstance(node, tree.Index) and isinstance(node.index, tree.Literal) and _whole(node.index):
                 names.insert(0, node.index.values[0])
                 node = node.source
             elif isinstance(node, tree.External) and node.name == "root":
-                return f"WALK(r.root, {tuple(names)!r})"
+                return f"{walk}(r.root, {tuple(names)!r})"
             elif isinstance(node, tree.Special) and node.name == "$this":
-                return f"WALK(j, {tuple(names)!r})"
+                return f"{walk}(j, {tuple(names)!r})"
             else:
                 raise NotSimple
 

@@ -22,7 +22,7 @@ PRIMITIVES = frozenset(["ST", "NM", "ID", "IS", "TX", "FT", "SI", "DT", "TM", "D
 OLD = {"CE": "CWE", "CF": "CWE", "CNE": "CWE"}  # datatypes of older versions that read like a newer one
 HEAD: dict[str, tuple[type, ...]] = {
     "suture": (str,), "map": (str,), "title": (str,), "note": (str,), "source": (str,), "target": (str,), "extends": (str,),
-    "tables": (dict,), "rows": (list,), "entries": (list,), "bundle": (str,), "ignore": (dict,), "examples": (list,), **MEETING,
+    "tables": (dict,), "rows": (list,), "entries": (list,), "bundle": (str,), "covers": (list,), "ignore": (dict,), "examples": (list,), **MEETING,
 }  # fmt: skip
 
 
@@ -98,9 +98,19 @@ def _head(content: Sheet, file: str, findings: Findings) -> Map:
         findings.add(
             content.value_at("bundle"), f"'{made.bundle}' is no bundle of a map", nearest(made.bundle, BUNDLES)
         )
+    _covers(made, findings)
     made.ignore = {str(k): str(v or "") for k, v in content.get("ignore", {}).items()}
     made.examples = _examples(content, findings)
     return made
+
+
+def _covers(made: Map, findings: Findings) -> None:
+    """Other message structures that the map reads, too."""
+    made.covers = tuple(str(name) for name in made.sheet.get("covers", ()))
+    for name in made.covers:
+        if made.kind != "message" or v2.structure(name) is None:
+            known = [n for n in (made.source_name[:4] + f"A{n:02d}" for n in range(1, 64)) if v2.structure(n)]
+            findings.add(made.sheet.value_at("covers"), f"'{name}' is no message structure", nearest(name, known))
 
 
 def _ends(made: Map, findings: Findings) -> None:

@@ -19,6 +19,8 @@ from suture.mapping.tables import Table
 SHIPPED = "suture/maps/"
 NAMED = re.compile(r"^map:\s*['\"]?([^'\"#\s]+)", re.MULTILINE)
 
+COVERS = re.compile(r"^covers:\s*\[([^\]]*)\]", re.MULTILINE)
+
 
 @cache
 def shipped() -> dict[str, str]:
@@ -48,6 +50,7 @@ class Library:
     def __init__(self, files: Mapping[str, str] | None = None) -> None:
         self.files = dict(files or {})
         self._paths: dict[str, list[tuple[str, str]]] = {}  # map name -> (file, text), a site's own first
+        self._covers: dict[str, str] = {}  # message structure -> map that covers it
         self._maps: dict[str, Map] = {}
         self._reading: list[str] = []
         self._compiled: dict[str, Compiled] = {}
@@ -56,6 +59,9 @@ class Library:
                 found = NAMED.search(text) if path.endswith((".yaml", ".yml")) else None
                 if found:
                     self._paths.setdefault(found[1], []).append((prefix + path, text))
+                    covers = COVERS.search(text)
+                    for name in covers[1].split(",") if covers else ():
+                        self._covers.setdefault(name.strip(), found[1])
 
     def names(self) -> Iterable[str]:
         return sorted(self._paths)
@@ -97,6 +103,11 @@ class Library:
         finally:
             self._reading.pop()
         return self._maps[name]
+
+    def of_structure(self, structure: str) -> str:
+        """The name of the map that reads messages of a structure; empty when there is none."""
+        own = f"hl7v2/{structure}"
+        return own if own in self._paths else self._covers.get(structure, "")
 
     def require(self, name: str) -> Map:
         """The map of that name; raises NotFound naming the nearest."""

@@ -166,10 +166,17 @@ def _all_paths(node: tree.Syntax, start: Way, found: list[Way]) -> None:
         found.append(way)
 
 
+def _begins(way: Way, known: Way) -> bool:
+    """Whether a way begins with a known one; a choice (`value`) is met under its real name (`valueQuantity`)."""
+    if len(way) < len(known):
+        return False
+    return all(a == b or (a.startswith(b) and a[len(b)].isupper()) for a, b in zip(way, known, strict=False))
+
+
 def _walk(value: Any, way: Way, read: list[Way], found: list[str]) -> None:
     if value is None or value == "" or len(found) >= MOST:
         return
-    if any(way[: len(known)] == known for known in read):
+    if any(_begins(way, known) for known in read):
         return
     if isinstance(value, dict):
         for key, item in value.items():

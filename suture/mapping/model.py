@@ -169,6 +169,7 @@ class Map:
     source_name: str = ""  # PID, CX, ADT_A01, Patient; '' for json
     target: str = ""
     bundle: str = "transaction"
+    covers: tuple[str, ...] = ()  # message structures besides its own
     rows: list[Row] = field(default_factory=list)
     part: Part | None = None
     tables: dict[str, Table] = field(default_factory=dict)

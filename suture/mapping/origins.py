@@ -22,6 +22,8 @@ class Frame:
     segment: str = ""  # own segment; '' in a datatype or JSON map
     parts: tuple[str, ...] = ()  # datatypes at hand, innermost first
     json: bool = False
+    type: str = ""  # FHIR type that paths start from
+    fhir: bool = False  # JSON that is FHIR
     whole: bool = False  # a datatype map: its value is known by its parts only
 
     def within(self, part: str) -> Frame:

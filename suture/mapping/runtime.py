@@ -272,6 +272,24 @@ def walk(value: Any, names: tuple[Any, ...]) -> list[Any]:
     return [item for item in items if item is not None and item != ""]
 
 
+def walk_fhir(value: Any, names: tuple[Any, ...]) -> list[Any]:
+    """The same over FHIR, where `value` is also valueQuantity."""
+    items = value if isinstance(value, list) else [value]
+    for name in names:
+        if isinstance(name, int):
+            items = items[name : name + 1]
+            continue
+        found: list[Any] = []
+        for item in items:
+            if isinstance(item, dict):
+                below = item.get(name)
+                if below is None:
+                    below = next((v for k, v in item.items() if k.startswith(name) and k[len(name)].isupper()), None)
+                found += below if isinstance(below, list) else [below]
+        items = found
+    return [item for item in items if item is not None and item != ""]
+
+
 # --- building
 
 

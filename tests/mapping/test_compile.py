@@ -207,6 +207,14 @@ def test_rows_inside_over_json() -> None:
     assert found.value["name"] == [{"text": "1"}]
 
 
+def test_choices_of_fhir_are_read_by_their_name() -> None:
+    observation = {"resourceType": "Observation", "valueQuantity": {"value": 3}, "component": [{"valueString": "x"}]}
+    rows = "{id: a, from: value.value, to: n}\n{id: b, each: component, to: 'c[]', rows: [{id: v, from: value, to: t}]}"
+    found = run(rows, observation, source="fhir.Observation", target="json")  # type: ignore[arg-type]
+    assert found.value == {"n": 3, "c": [{"t": "x"}]}
+    assert found.loss == []
+
+
 def test_from_fhir_to_json() -> None:
     patient = {"resourceType": "Patient", "name": [{"family": "Doe", "given": ["J", "Q"]}], "active": True}
     found = run(

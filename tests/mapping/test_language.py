@@ -122,6 +122,8 @@ ENTRIES = [
     ("{id: p, from: MSH, resource: Patient, write: upsert}", "'upsert' is no way to write"),
     ("{id: p, from: MSH, resource: Patient, snapshot: [nam]}", "Patient has no element 'nam'"),
     ("{id: p, from: MSH, resource: Patient, keep: [{if: 'a ='}]}", "not an expression"),
+    ("{id: p, from: MSH, resource: Patient, keep: [{if: 'lnk.exists()'}]}", "lnk"),
+    ("{id: p, from: MSH, resource: Patient, match: 'identfier.first()'}", "identfier"),
     ("{id: p, resource: Patient, rows: [{id: a, from: PID-77.1, to: birthDate}]}", "PID has 40 fields"),
     ("{id: p, using: PID-Patient}", "has no source"),
     ("{id: p, from: MSH, resource: Patient, also: [{from: SFT}]}", "needs using"),
@@ -143,6 +145,24 @@ def test_maps_in_a_circle() -> None:
 def test_required_elements_that_nobody_writes_are_warned_of() -> None:
     made = read("suture: map/1\nmap: j\nsource: json\ntarget: Observation\nrows:\n  - {id: a, from: a, to: status}\n")
     assert [w.text for w in made.warnings] == ["Observation.code is required and no row writes it"]
+
+
+def test_paths_over_a_resource_are_checked_by_its_type() -> None:
+    head = "suture: map/1\nmap: t\nsource: fhir.Patient\ntarget: json\nrows:\n"
+    assert "nam" in found("  - {id: a, from: nam.family, to: x}\n", head)[0]
+    wrong = "  - {id: a, each: name, to: 'x[]', using: hl7v2/XPN}\n"
+    assert any("'hl7v2/XPN' reads hl7v2.XPN, not what is here" in p for p in found(wrong, head))
+
+
+def test_a_map_may_cover_other_structures() -> None:
+    library = Library()
+    assert library.of_structure("ORU_R01") == "hl7v2/ORU_R01"
+    assert library.of_structure("ADT_A03") == "hl7v2/ADT_A01"
+    assert library.of_structure("XXX_X01") == ""
+    wrong = MESSAGE.replace("entries:", "covers: [ADT_A99]\nentries:")
+    assert any(
+        "'ADT_A99' is no message structure" in p for p in found("  - {id: p, from: MSH, resource: Patient}\n", wrong)
+    )
 
 
 OVERLAY = """suture: map/1
