@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any
 
 from suture import yaml
-from suture.errors import Problems
+from suture.errors import Invalid, Problems
 
 DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
 SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)?\s*$")
@@ -71,6 +72,21 @@ def seconds(value: str | int | float) -> float:
     if not found:
         raise ValueError(f"'{value}' is not a duration; write 250ms, 30s, 5m, 2h or 30d")
     return float(found[1]) * SECONDS[found[2]]
+
+
+def moment(text: str, now: int) -> int:
+    """A time somebody wrote, in microseconds: `2026-11-25`, `2026-11-25T08:00`, or how long ago (`2h`); '' is 0."""
+    if not text:
+        return 0
+    try:
+        return now - int(seconds(text) * 1_000_000)
+    except ValueError:
+        pass
+    try:
+        written = datetime.fromisoformat(text)
+        return int((written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
+        raise Invalid("this is not a time", where="time", mend="Write 2h, 2026-11-25 or 2026-11-25T08:00.") from None
 
 
 def size(value: str | int) -> int:

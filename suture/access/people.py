@@ -68,14 +68,17 @@ class People:
             raise _not_good()
         return int(client.attributes.get("expires") or 0), client_caller(client)
 
-    async def session(self, token: str) -> Caller:
-        """The person of a session; raises Unauthenticated when it ended or was silent too long."""
+    async def session(self, token: str, *, keep: bool = True) -> Caller:
+        """The person of a session; raises Unauthenticated when it ended or was silent too long.
+
+        Without `keep` this look does not count as a sign of life.
+        """
         now, idle = self._clock.micros(), self._settings["session.idle"]
         found = accounts.session(self._database.read, token, now, idle)
         user = accounts.user(self._database.read, found.user) if found else None
         if found is None or user is None or not user.active:
             raise Unauthenticated("the session has ended", mend="Sign in again.")
-        if now - found.seen > min(_TOUCH_MICROS, idle * 500_000):
+        if keep and now - found.seen > min(_TOUCH_MICROS, idle * 500_000):
             await self._database.write(lambda tx: accounts.touch_session(tx, token))
         return user_caller(user)
 
@@ -122,6 +125,10 @@ class People:
         token, life = new_token(), self._settings["session.first_run_link"]
         self._database.write_now(lambda tx: accounts.create_link(tx, token, FIRST_RUN, life))
         return token
+
+    def anybody(self) -> bool:
+        """Whether there is anyone who could sign in."""
+        return bool(accounts.users(self._database.read))
 
     def link_works(self, token: str) -> bool:
         """Whether the first-run link can still be used."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +15,7 @@ from rich.table import Table
 
 from suture import settings as settings_of
 from suture.clock import SYSTEM
-from suture.component import seconds
-from suture.errors import Invalid
+from suture.component import moment
 from suture.store import audit
 from suture.store.database import Database
 
@@ -72,15 +70,5 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: boo
 
 
 def micros(text: str) -> int:
-    """A time on the command line: `2026-11-25`, `2026-11-25T08:00`, or how long ago (`2h`)."""
-    if not text:
-        return 0
-    try:
-        return SYSTEM.micros() - int(seconds(text) * 1_000_000)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid(f"'{text}' is not a time", mend="Write 2h, 2026-11-25 or 2026-11-25T08:00.") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    """A time on the command line."""
+    return moment(text, SYSTEM.micros())

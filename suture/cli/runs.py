@@ -12,6 +12,7 @@ from suture.cli import messages as messages_command
 from suture.cli import place
 from suture.clock import instant
 from suture.engine import project as project_of
+from suture.engine import replay
 from suture.engine.versions import Versions
 from suture.errors import NotFound
 from suture.message import RunState
@@ -88,5 +89,5 @@ def cancel(
         one = runs.by_id(database.read, id)
         if one is None:
             raise NotFound("no run with this id", where=f"run {id}", mend="See: suture runs list")
-        database.write_now(lambda tx: runs.cancel(tx, one.run, f"{reason} ({place.who()})"))
+        database.write_now(lambda tx: replay.cancel(tx, one, f"{reason} ({place.who()})"))
     typer.echo(f"Run {id} is cancelled.")

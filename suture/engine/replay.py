@@ -14,6 +14,7 @@ from suture.errors import Conflict, Invalid, NotFound
 from suture.message import DeliveryState, MessageState, RunState
 from suture.standards.fhir import json
 from suture.store import messages
+from suture.store.commit import run_unit
 from suture.store.connection import Connection, Tx
 from suture.store.queue import dead, deliveries, runs
 from suture.store.queue.dead import DeadLetter
@@ -72,6 +73,18 @@ def letter(tx: Tx, one: DeadLetter, versions: Versions, wish: Wish) -> Run:
     return run(tx, old, versions, wish)
 
 
+def letters(tx: Tx, found: Sequence[DeadLetter], versions: Versions, wish: Wish) -> int:
+    """Replays several; one that can't be is left as it is. Returns how many were."""
+    done = 0
+    for one in found:
+        try:
+            run_unit(tx, lambda inner, one=one: letter(inner, one, versions, wish))  # type: ignore[misc]
+            done += 1
+        except (Conflict, Invalid, NotFound):
+            continue  # it stays in the list with its reason
+    return done
+
+
 def _resend(tx: Tx, one: DeadLetter, wish: Wish) -> None:
     """Sends a delivery that no run waited for once more: the same bytes to the same connection."""
     old = deliveries.get(tx, one.did)
@@ -94,6 +107,16 @@ def message(tx: Tx, mid: int, doors: Doors) -> list[Run]:
         )
     messages.set_state(tx, mid, MessageState.RECEIVED)
     return found
+
+
+def cancel(tx: Tx, one: Run, reason: str) -> None:
+    """Ends a run that waits, and its sends that wait; the next one of its lane goes on."""
+    waiting = [d for d in deliveries.of_run(tx, one.run) if not d.ended]
+    if any(d.state is DeliveryState.SENDING for d in waiting):
+        raise Conflict("it is being sent right now", where=f"run {one.id}", mend="Try again in a moment.")
+    for delivery in waiting:
+        deliveries.dead(tx, delivery.did, None, f"cancelled: {reason}")
+    runs.cancel(tx, one.run, reason)
 
 
 def arrived(tx: Tx, one: Delivery) -> None:

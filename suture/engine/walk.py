@@ -81,6 +81,9 @@ class Trace:
     uses: str
     output: Any = None
     mapped: Result | None = None
+    input: Any = None  # the content it found
+    state: str = "done"  # done | waiting | failed
+    error: str = ""
 
     @property
     def warnings(self) -> list[str]:
@@ -110,6 +113,7 @@ class Walk:
     mapped: list[Result] = field(default_factory=list)
     trace: list[Trace] = field(default_factory=list)
     at: Step | None = None
+    before: Any = None  # the content as the step that is walked found it
     results: dict[str, Any] = field(default_factory=dict)  # outputs of this walk's steps so far
 
     def steps(self) -> Walking:
@@ -123,7 +127,7 @@ class Walk:
 
     def each(self, steps: tuple[Step, ...]) -> Walking:
         for step in steps:
-            self.at = step
+            self.at, self.before = step, self.content
             ended = yield from self.actions[step.uses](self, step)
             if ended == FILTERED:
                 return FILTERED
@@ -138,7 +142,7 @@ class Walk:
     def result(self, step: Step, output: Any, mapped: Result | None = None) -> None:
         """Keeps a step's output under its id."""
         self.results[step.id] = output
-        self.trace.append(Trace(step.id, step.uses, output, mapped))
+        self.trace.append(Trace(step.id, step.uses, output, mapped, self.before))
 
     @property
     def loss(self) -> list[str]:

@@ -1,21 +1,21 @@
-"""Errors as answers: an OperationOutcome on FHIR addresses, a page for a browser, plain JSON elsewhere.
+"""Errors as answers: an OperationOutcome on FHIR addresses, a page (or the way to sign in) for a browser, plain JSON elsewhere.
 
 https://hl7.org/fhir/R4/operationoutcome.html
 """
 
 from __future__ import annotations
 
-import html
-
 import orjson
 
 from suture.errors import SutureError, Unavailable
+from suture.server.admin import pages
 from suture.server.log import Log
-from suture.server.route import FHIR_JSON, HTML, JSON, Headers, Request, Response
+from suture.server.route import FHIR_JSON, JSON, Headers, Request, Response
 from suture.server.router import MethodNotOffered
 from suture.standards.fhir import json, outcome
 
 FHIR_PREFIXES = ("/fhir",)
+JSON_PREFIXES = ("/api/",)
 
 
 class Unexpected(SutureError):
@@ -29,8 +29,10 @@ def from_error(request: Request, error: Exception, log: Log) -> Response:
         error = Unexpected(f"an unexpected fault, request {request.id}", mend="Its places are in the server's log.")
     if request.path.startswith(FHIR_PREFIXES):
         body, kind = json.write(outcome.from_error(error)), FHIR_JSON
-    elif b"text/html" in request.headers.get(b"accept", b""):
-        body, kind = page(error.text, error.mend).encode(), HTML
+    elif b"text/html" in request.headers.get(b"accept", b"") and not request.path.startswith(JSON_PREFIXES):
+        answer = pages.see("/sign-in") if error.status == 401 else pages.told(request, error)
+        answer.headers += _headers(error)
+        return answer
     else:
         body, kind = orjson.dumps(plain(error)), JSON
     return Response(error.status, body, kind, _headers(error))
@@ -39,14 +41,6 @@ def from_error(request: Request, error: Exception, log: Log) -> Response:
 def plain(error: SutureError) -> dict[str, str]:
     """An error for addresses that don't speak FHIR."""
     return {"error": error.code, "text": error.text, "where": error.where, "mend": error.mend}
-
-
-def page(title: str, text: str) -> str:
-    """A page without scripts that says one thing."""
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Suture</title>'
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(text)}</p></html>"
-    )
 
 
 def _headers(error: SutureError) -> Headers:

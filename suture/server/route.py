@@ -121,6 +121,10 @@ class Route:
     handler: Handler
     access: str = "caller"
     scope: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)  # parameters of the URL, with what they say
+    fields: Mapping[str, str] = field(default_factory=dict)  # fields of the body, with what they say
+    answer: Any = None  # the shape (a TypedDict) of a JSON answer
+    quiet: bool = False  # a page asks by itself; that does not keep a session awake
 
 
 def form(raw: bytes) -> list[tuple[str, str]]:

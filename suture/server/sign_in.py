@@ -1,25 +1,37 @@
-"""Who sends a request (bearer key or session cookie), and the plain pages for signing in and the first start.
+"""Who sends a request (bearer key or session cookie), and the pages for signing in and the first start.
 
 Cookies: RFC 6265bis. Forged requests from other sites are told by Sec-Fetch-Site and Origin.
 """
 
 from __future__ import annotations
 
-import html
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
 
 from suture.access.caller import ANONYMOUS
 from suture.access.people import SHORTEST_PASSWORD
 from suture.access.policy import require_role
 from suture.errors import Forbidden, SutureError, Unauthenticated
-from suture.server.route import HTML, Headers, Request, Response, Route, form
+from suture.server.admin import pages
+from suture.server.route import Request, Response, Route, form
 
 COOKIE = "suture_session"
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_FORM_POLICY = (
-    b"content-security-policy",
-    b"default-src 'none'; style-src 'unsafe-hashes'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-)
+_SIGN_IN = {
+    "title": "Sign in",
+    "lead": "To the console of this Suture.",
+    "action": "/sign-in",
+    "button": "Sign in",
+    "new": False,
+}
+_FIRST_RUN = {
+    "title": "Create the administrator",
+    "lead": "The first person here. This link works once.",
+    "button": "Create and sign in",
+    "new": True,
+}
 
 
 async def identify(request: Request, route: Route) -> None:
@@ -27,7 +39,7 @@ async def identify(request: Request, route: Route) -> None:
     if route.access == "anonymous":
         return
     try:
-        await _identify(request)
+        await _identify(request, keep=not route.quiet)
         if route.access != "caller":
             require_role(request.caller, route.access)
     except (Unauthenticated, Forbidden) as error:
@@ -35,7 +47,7 @@ async def identify(request: Request, route: Route) -> None:
         raise
 
 
-async def _identify(request: Request) -> None:
+async def _identify(request: Request, *, keep: bool) -> None:
     kind, _, key = request.header(b"authorization").partition(" ")
     if kind.lower() == "bearer":
         caller = request.site.people.bearer(key.strip())
@@ -45,7 +57,7 @@ async def _identify(request: Request) -> None:
         request.session = _cookie(request)
         if not request.session:
             raise Unauthenticated("this needs a bearer key or a session", mend="Send Authorization: Bearer KEY.")
-        caller = await request.site.people.session(request.session)
+        caller = await request.site.people.session(request.session, keep=keep)
         require_same_site(request)
     request.caller = replace(caller, address=request.remote, request=request.id)
 
@@ -69,7 +81,7 @@ def require_same_site(request: Request) -> None:
 
 
 async def sign_in_page(request: Request) -> Response:
-    return _page("Sign in", "/sign-in", ("login", "password"))
+    return _form(request, _SIGN_IN)
 
 
 async def sign_in(request: Request) -> Response:
@@ -78,7 +90,7 @@ async def sign_in(request: Request) -> Response:
     try:
         token = await request.site.people.sign_in(given.get("login", ""), given.get("password", ""), request.remote)
     except SutureError as error:
-        return _page("Sign in", "/sign-in", ("login", "password"), error)
+        return _form(request, _SIGN_IN, error)
     return _signed_in(request, token)
 
 
@@ -91,22 +103,25 @@ async def sign_out(request: Request) -> Response:
 async def first_run_page(request: Request) -> Response:
     token = request.params["token"]
     if not request.site.people.link_works(token):
-        raise Unauthenticated("this link was used or is too old", mend="Start suture again for a new one.")
-    return _page("Create the administrator", f"/first-run/{html.escape(token)}", ("login", "password"))
+        return pages.told(request, _used_up())
+    return _form(request, {**_FIRST_RUN, "action": f"/first-run/{quote(token)}"})
 
 
 async def first_run(request: Request) -> Response:
     require_same_site(request)
     given, token = dict(form(await request.body())), request.params["token"]
+    login = given.get("login", "").strip()
     try:
-        session = await request.site.people.begin(
-            token, given.get("login", "").strip(), given.get("login", ""), given.get("password", ""), request.remote
-        )
-    except Unauthenticated:
-        raise
+        session = await request.site.people.begin(token, login, login, given.get("password", ""), request.remote)
+    except Unauthenticated as error:
+        return pages.told(request, error)
     except SutureError as error:
-        return _page("Create the administrator", f"/first-run/{html.escape(token)}", ("login", "password"), error)
+        return _form(request, {**_FIRST_RUN, "action": f"/first-run/{quote(token)}"}, error)
     return _signed_in(request, session)
+
+
+def _used_up() -> Unauthenticated:
+    return Unauthenticated("this link was used or is too old", mend="Start suture again for a new one.")
 
 
 def _signed_in(request: Request, token: str) -> Response:
@@ -119,20 +134,11 @@ def _set_cookie(request: Request, token: str, life: int) -> tuple[bytes, bytes]:
     return b"set-cookie", f"{COOKIE}={token}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}".encode()
 
 
-def _page(title: str, action: str, fields: tuple[str, ...], error: SutureError | None = None) -> Response:
-    said = f'<p role="alert">{html.escape(f"{error.text}. {error.mend}")}</p>' if error else ""
-    hint = f"<p>The password needs at least {SHORTEST_PASSWORD} characters.</p>" if "first-run" in action else ""
-    inputs = "".join(
-        f'<p><label for="{name}">{name}</label> <input id="{name}" name="{name}" required '
-        f'type="{"password" if name == "password" else "text"}" autocomplete="off"></p>'
-        for name in fields
-    )
-    text = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} · Suture</title><h1>{title}</h1>{said}'
-        f'{hint}<form method="post" action="{action}">{inputs}<p><button>{title}</button></p></form></html>'
-    )
-    headers: Headers = [_FORM_POLICY]
-    return Response(error.status if error else 200, text.encode(), HTML, headers)
+def _form(request: Request, words: Mapping[str, Any], error: SutureError | None = None) -> Response:
+    """The form; without any administrator it says where the link to create one is found."""
+    nobody = not words["new"] and not request.site.people.anybody()
+    status = error.status if error else 200
+    return pages.page(request, "form.html", status, **words, error=error, nobody=nobody, shortest=SHORTEST_PASSWORD)
 
 
 ROUTES = [

@@ -16,7 +16,7 @@ from suture.access import people
 from suture.app import App, open_server
 from suture.server.log import Log
 from suture.server.web import Web, url_of
-from suture.store import audit
+from suture.store import accounts, audit
 
 FHIR = "application/fhir+json"
 
@@ -33,7 +33,7 @@ class Running:
 
     def key(self, scopes: str, patient: str = "", expires: int = 0) -> dict[str, str]:
         """The header of a new client with these scopes."""
-        name = f"c{len(self.made)}"
+        name = f"c{len(accounts.clients(self.app.database.read))}"
         self.made.append(name)
         _, key = people.add_client(self.app.database, name, scopes, patient, expires)
         return {"Authorization": f"Bearer {key}"}

@@ -20,7 +20,7 @@ from suture.clock import Clock
 from suture.errors import Invalid
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.batch import batch
-from suture.services.interactions.chart import Chart
+from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.find import Criteria, one
 from suture.services.interactions.plan import Merge
@@ -54,6 +54,15 @@ class Interactions:
     def base(self) -> str:
         """What absolute references to this server begin with."""
         return self._chart.database.base
+
+    @property
+    def cursors(self) -> Cursors:
+        """Seals the addresses of next pages."""
+        return self._chart.cursors
+
+    def access(self, caller: Caller, interaction: str, type: str = "", id: str = "", query: str = "") -> Access:
+        """The frame for a look at what is no resource (messages, runs): one audit row, like every interaction."""
+        return self._chart.access(caller, interaction, type, id, query)
 
     def resolve(self, connection: Connection, caller: Caller, reference: str) -> str | None:
         """The address a conditional reference (`Practitioner?identifier=…`) finds, or None.

@@ -74,6 +74,11 @@ def of_run(connection: Connection, run: int) -> list[DeadLetter]:
     return [_letter(connection, row) for row in connection.all(f"SELECT {_COLUMNS} FROM dead WHERE run = ?", (run,))]
 
 
+def of_message(connection: Connection, mid: int) -> list[DeadLetter]:
+    """The dead letters of a message, those of its runs too."""
+    return [_letter(connection, row) for row in connection.all(f"SELECT {_COLUMNS} FROM dead WHERE mid = ?", (mid,))]
+
+
 def find(
     connection: Connection, *, flow: str = "", open: bool | None = True, before: int = 1 << 62, count: int = 50
 ) -> list[DeadLetter]:
