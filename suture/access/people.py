@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -29,8 +30,6 @@ FIRST_RUN = "first-run"
 KEY_PREFIX = "sk_"
 _TOUCH_MICROS = 60_000_000
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-# verified when there is no such user, so that an unknown name takes as long as a wrong password
-_NOBODY = _HASHER.hash("nobody")
 
 
 class TooManyAttempts(SutureError):
@@ -87,7 +86,7 @@ class People:
         keys = (f"login:{login.lower()[:100]}", f"address:{address}")
         self._require_no_wait(keys)
         user = accounts.user_by_login(self._database.read, login)
-        good = await asyncio.to_thread(matches, user.password if user else _NOBODY, password)
+        good = await asyncio.to_thread(matches, user.password if user else _nobody(), password)
         if user is None or not user.active or not good:
             await self._database.write(lambda tx: self._failed(tx, keys, address))
             raise Unauthenticated("name or password is wrong", mend="Try again, or ask an administrator.")
@@ -160,6 +159,12 @@ def user_caller(user: accounts.User) -> Caller:
     """A person as a caller; scopes come from the roles."""
     scopes = smart.parse(" ".join(ROLES[role] for role in user.roles if role in ROLES))
     return Caller(f"user:{user.id}", "user", user.name, scopes, None, user.roles)
+
+
+@cache
+def _nobody() -> str:
+    """Verified when there is no such user, so that an unknown name takes as long as a wrong password."""
+    return _HASHER.hash("nobody")
 
 
 def matches(hashed: str, password: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from suture.access import policy
 from suture.access.caller import Caller
 from suture.access.policy import Reach
@@ -24,6 +26,19 @@ def allowed(connection: Connection, caller: Caller, interaction: str, row: Row) 
         return found is Reach.EVERYTHING
     body = row.body or resources.last_body(connection, row)
     return bool(body) and policy.allows(caller, interaction, row.type, json.read(body), connection.shared.base)
+
+
+def judge(connection: Connection, caller: Caller, interaction: str) -> Callable[[Row], bool]:
+    """`allowed` for many rows: how far the caller reaches is asked once for each type."""
+    reaches: dict[str, Reach] = {}
+
+    def judged(row: Row) -> bool:
+        found = reaches.get(row.type)
+        if found is None:
+            found = reaches[row.type] = policy.reach(caller, interaction, row.type)
+        return found is Reach.EVERYTHING or allowed(connection, caller, interaction, row)
+
+    return judged
 
 
 def visible(connection: Connection, caller: Caller, interaction: str, type: str, id: str) -> Row:

@@ -77,7 +77,8 @@ def _rows(connection: Connection, caller: Caller, asked: Asked) -> tuple[list[Ro
     )
     kept = found[: asked.count]
     more = resources.Place(kept[-1].updated, kept[-1].rid, kept[-1].version) if len(found) > asked.count else None
-    return [row for row in kept if guard.allowed(connection, caller, asked.interaction, row)], more
+    allowed = guard.judge(connection, caller, asked.interaction)
+    return [row for row in kept if allowed(row)], more
 
 
 def _read(chart: Chart, caller: Caller, asked: Asked, pairs: Pairs) -> tuple[Pairs, Asked]:

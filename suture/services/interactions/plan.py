@@ -174,8 +174,7 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str
         raise Invalid(f"the resource is no {entry.type}", where="resource.resourceType")
     if entry.method == "PUT" and entry.id and entry.resource.get("id") != entry.id:
         raise Invalid("the resource's id is not the id of the url", where="resource.id")
-    found = {**addresses, **_conditional(entry, lookups)}
-    resource = references.rewritten(entry.resource, references.resolver(found)) if found else entry.resource
+    resource, raw = _resolved(entry.resource, addresses, lookups)
     if lookups.merge is not None and entry.method == "PUT" and not entry.id:
         stored = lookups.row(entry.type, entry.pairs)
         before = json.read(stored.body) if stored is not None else None
@@ -183,13 +182,23 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str
         if stored is not None and resource == before:
             step.same = stored
             return
-    step.incoming = incoming.prepared(resource, json.write(resource), lookups.chart.database.base)
+        raw = json.write(resource)
+    step.incoming = incoming.prepared(resource, raw, lookups.chart.database.base)
     require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
 
 
-def _conditional(entry: Entry, lookups: Lookups) -> dict[str, str]:
+def _resolved(resource: dict[str, Any], addresses: dict[str, str], lookups: Lookups) -> tuple[dict[str, Any], bytes]:
+    """The resource with its references resolved, and its bytes."""
+    raw = json.write(resource)
+    if references.may_be_conditional(raw):
+        addresses = {**addresses, **_conditional(resource, lookups)}
+    changed = references.rewritten(resource, references.resolver(addresses)) if addresses else resource
+    return (resource, raw) if changed is resource else (changed, json.write(changed))
+
+
+def _conditional(resource: dict[str, Any], lookups: Lookups) -> dict[str, str]:
     found: dict[str, str] = {}
-    for reference in set(references.conditional(entry.resource)):
+    for reference in set(references.conditional(resource)):
         type, _, query = reference.partition("?")
         id = lookups.find(type, tuple(parse_qsl(query, keep_blank_values=True)))
         if id is None:

@@ -21,7 +21,6 @@ from suture.standards.fhir import search as language
 from suture.standards.fhir.search import Cursor, SearchQuery
 from suture.store import search as store_search
 from suture.store.connection import Connection
-from suture.store.resources import Row
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -51,9 +50,7 @@ def page(
     pairs, query = _query(chart, caller, type, pairs, lenient)
     shown = subset.cutter(query.summary, query.elements)
 
-    def allowed(row: Row) -> bool:
-        return guard.allowed(connection, caller, "search-type", row)
-
+    allowed = guard.judge(connection, caller, "search-type")
     found = store_search.find(connection, query, budget=budget)
     rows = [row for row in found.rows if allowed(row)]
     included = store_search.included(
