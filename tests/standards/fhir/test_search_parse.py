@@ -153,6 +153,7 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Patient", "_count", "-1", "_count: not a whole number"),
         ("Patient", "_text", "x", "not supported"),
         ("Location", "near", "1|2|3|km", "not supported"),
+        ("Patient", "_include", "QuestionnaireResponse:questionnaire", "includes can't follow it"),
         ("Patient", "_include", "Patient:name", "has no such reference parameter"),
         ("Patient", "name", "x" * 3000, "too long"),
         ("Patient", "name", ",".join("abc" for _ in range(600)), "more than 50 values"),
