@@ -14,7 +14,7 @@ from suture.standards.fhir.search_match import Subject, holds
 from suture.standards.fhir.search_query import Match, Missing
 from suture.store.connection import Connection
 
-KEPT = 1000  # conditions and sort keys that are remembered for each connection
+KEPT = 20_000  # conditions and sort keys that are remembered for each connection; more than one search can have
 
 
 @dataclass(slots=True)

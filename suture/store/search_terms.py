@@ -31,7 +31,7 @@ from suture.store.ids import key_of
 from suture.store.index import SPAN, TYPED, bounded
 from suture.store.search_check import register
 from suture.store.search_joins import both
-from suture.store.search_sql import FALSE, NEVER, At, Probe, Sql, Term, all_of, any_of, either, inverse, one_of
+from suture.store.search_sql import ALWAYS, FALSE, NEVER, At, Probe, Sql, Term, all_of, any_of, either, inverse, one_of
 
 PLACES = {
     "tokens": "T",
@@ -169,6 +169,8 @@ def _rows_of_i(where: Sql) -> Term:
 
 
 def _token(scope: Scope, c: Match) -> Term:
+    if c.modifier == "text":
+        return _checked(scope, c, ALWAYS)
     wanted = vocabulary(c) or [v for v in c.values if isinstance(v, Token)]
     typed = [_typed(scope, c.parameter, v) for v in c.values if isinstance(v, TypedIdentifier)]
     return either([*typed, *_tokens(scope, c.parameter, list(wanted))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from suture.standards.fhir.index_compartment import patients
 from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
 from suture.standards.fhir.index_paths import paths
 from suture.standards.fhir.index_time import moment_range
+from suture.standards.fhir.index_values import fold
 from suture.standards.fhir.index_walk import reached
 from suture.standards.fhir.search_compare import Found
 from suture.standards.fhir.search_query import (
@@ -107,6 +108,8 @@ def _value(condition: Match, value: Value, subject: Subject) -> bool:
         return isinstance(value, Token) and not value.system and value.code == subject.resource.get("id")
     if isinstance(value, Parts):
         return _composite(condition, value, subject)
+    if isinstance(value, Text) and condition.kind == "token":
+        return any(fold(shown).startswith(fold(value.text)) for shown in _shown(condition.parameter, subject))
     if isinstance(value, Text) and condition.modifier == "exact":
         return value.text in _texts(condition.parameter, subject)
     return bool(_compare(condition.kind, condition.modifier)(value, _found(condition, subject)))
@@ -144,6 +147,16 @@ def _texts(code: str, subject: Subject) -> set[str]:
     p = plan(subject.type)
     ways = [p.atoms[number].path for number in p.parameters.get(code, ())]
     return {str(text) for path in ways for text, _ in reached(subject.resource, subject.type, path)}
+
+
+def _shown(code: str, subject: Subject) -> Iterator[str]:
+    """What people read of a token: the text of a concept, the displays of its codings, the text of an identifier's type."""
+    p = plan(subject.type)
+    for number in p.parameters.get(code, ()):
+        for value, _ in reached(subject.resource, subject.type, p.atoms[number].path):
+            if isinstance(value, dict):
+                parts = [value, *value.get("coding", ()), value.get("type", {})]
+                yield from (part[key] for part in parts for key in ("text", "display") if key in part)
 
 
 # --- composites

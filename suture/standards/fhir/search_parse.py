@@ -144,6 +144,8 @@ def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text:
 def _reader(type: str, parameter: SearchParameter, modifier: str, wanted: str, reading: _Reading) -> Reader:
     if modifier in ("in", "not-in"):
         return read.uri
+    if modifier == "text":
+        return read.string
     if modifier == "of-type":
         return read.typed_identifier
     if modifier == "identifier":

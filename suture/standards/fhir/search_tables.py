@@ -16,7 +16,7 @@ from suture.standards.fhir.index_paths import paths
 from suture.standards.fhir.search_query import Match, Token, Uri
 
 MODIFIERS: dict[str, tuple[str, ...]] = {
-    "token": ("not", "in", "not-in", "above", "below", "of-type"),
+    "token": ("not", "in", "not-in", "above", "below", "of-type", "text"),
     "string": ("exact", "contains"),
     "reference": ("identifier",),
     "uri": ("above", "below"),

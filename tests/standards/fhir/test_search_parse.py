@@ -137,7 +137,7 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Observation", "code", "a,,b", "a value is empty"),
         ("Observation", "code", "", "a value is empty"),
         ("Observation", "code:exact", "a", "modifier :exact is not supported for a token parameter"),
-        ("Observation", "code:text", "a", "Supported: :missing, :not"),
+        ("Observation", "code:contains", "a", "Supported: :missing, :not"),
         ("Observation", "subject", "no/way", "not a reference"),
         ("Observation", "subject:Practitioner", "1", "subject never leads to a Practitioner"),
         ("Observation", "code-value-quantity", "a$b$c", "a composite of 2 values is needed"),

@@ -83,6 +83,8 @@ class Maker:
 
     def token(self, resource: Resource, code: str, name: str, row: tuple[Any, ...]) -> tuple[str, str]:
         modifier = self.random.choice(("", "", "", "not")) if code != "_id" else ""
+        if self.random.random() < 0.1 and code != "_id":
+            return "text", self.random.choice("abcdefs")
         if name == "typed":
             return "of-type", "|".join(escaped(p) or "x" for p in row[1:])
         if name == "words":

@@ -47,6 +47,11 @@ EXPECTED = [
     ("Condition", "code:in=http://hl7.org/fhir/ValueSet/administrative-gender", ""),
     ("Patient", "gender:in=http://hl7.org/fhir/ValueSet/administrative-gender", "ann bob cyd"),
     ("Patient", "gender:not-in=http://hl7.org/fhir/ValueSet/administrative-gender", "nobody"),
+    ("Condition", "code:text=FLU", "flu"),
+    ("Condition", "code:text=some&patient=bob", "old"),
+    ("Condition", "code:text=6142004", ""),
+    ("Observation", "value-concept:text=every day,x", "s1"),
+    ("Observation", "subject:Patient.identifier:text=x", ""),
     ("Observation", "status=final,amended&code=29463-7", "w1 w2 w3 x1 f1"),
     ("Observation", "code=http://loinc.org|&status=amended", "w3"),
     # dates
