@@ -54,6 +54,7 @@ def _tell(running: App) -> None:
     console, site = Console(highlight=False, stderr=False), running.site
     for notice in running.database.notices:
         console.print(f"[bold]Note[/] {notice}", soft_wrap=True)
+    console.print(f"Console     {running.settings['http.base_url']}/", soft_wrap=True)
     console.print(f"FHIR R4     {site.fhir_url}", soft_wrap=True)
     console.print(f"Capability  {site.fhir_url}/metadata", soft_wrap=True)
     link = running.people.first_run_link()
