@@ -22,7 +22,7 @@ KIND = "anchor/1"
 def path_of(settings: Settings, envelope: Envelope) -> Path:
     """Beside the key file, apart from the data folder, unless told otherwise."""
     if settings["audit.anchor"]:
-        return Path(settings["audit.anchor"])
+        return settings.folder / str(settings["audit.anchor"])
     return settings.key_file.with_name(f"{envelope.database}.anchor")
 
 

@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 
 from suture import crypto
 from suture.errors import Unstartable
@@ -69,7 +70,7 @@ def read(database: Path, key: bytes) -> Envelope:
 
 def write(file: Path, raw: bytes) -> None:
     """Replaces `file` in one step: written beside it, synced, renamed, the folder synced."""
-    beside = file.with_name(file.name + ".new")
+    beside = file.with_name(f"{file.name}.{os.getpid()}-{get_ident()}.new")  # several may write at once
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as out:
         out.write(raw)

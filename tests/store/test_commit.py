@@ -15,7 +15,7 @@ import pytest
 
 from suture.clock import SetClock
 from suture.errors import Conflict, Unavailable
-from suture.store import commit, connection
+from suture.store import checkpoints, commit, connection
 from suture.store.connection import Tx
 from suture.store.database import Database
 from tests.store.disk import Disk
@@ -240,3 +240,33 @@ async def test_a_power_cut_keeps_every_acknowledged_unit(faulty: tuple[Disk, Dat
     assert promised <= kept
     survivor.close()
     await clients
+
+
+@pytest.fixture
+def short_wal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "PASSIVE_PAGES", 20)
+    monkeypatch.setattr(checkpoints, "RESTART_PAGES", 100)
+
+
+@pytest.mark.usefixtures("short_wal")
+async def test_the_wal_starts_anew_under_load_and_grows_only_while_a_long_reader_stays(store: Database) -> None:
+    async def load(prefix: str, most: int) -> int:
+        """Writes until the WAL starts anew, at most so often; returns how often it wrote."""
+        before = 0
+        for number in range(most):
+            name = f"{prefix} {number}"
+            await store.write(lambda tx, n=name: tx.execute("INSERT INTO fact VALUES (?, zeroblob(9000))", (n,)))
+            if store.upkeep.checkpoints.pages < before:
+                return number
+            before = store.upkeep.checkpoints.pages
+        return most
+
+    assert await load("free", 5000) < 5000
+    reader = store.reader()
+    reader.execute("BEGIN")
+    seen = reader.one("SELECT count(*) FROM fact")
+    assert await load("held", 300) == 300
+    assert reader.one("SELECT count(*) FROM fact") == seen
+    reader.close()
+    assert await load("after", 5000) < 5000
+    assert store.upkeep.trouble == ""
