@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from suture.standards.fhir import index
 from suture.standards.fhir.index_atoms import OTHER, plan
+from suture.standards.fhir.search_compare import in_unit
 from suture.standards.fhir.search_query import Number, Token
 from suture.store import codes, names
 from suture.store.connection import Connection
@@ -73,24 +74,24 @@ def pairs(connection: Connection, first: Sequence[int], second: Sequence[int]) -
     return tuple(tid for key in wanted for tid in codes.find(connection, PAIR, key))
 
 
-def units(connection: Connection, number: Number, before: Sequence[int] = ()) -> tuple[int, ...]:
-    """Numbers of the units that a quantity may have; `before`: of composites with one of these codes."""
-    heads = [str(tid) for tid in before] or [""]
-    start = PAIR
-    if number.system is not None:
-        start = f"{PAIR}{number.system}{PAIR}" + (f"{number.unit}{PAIR}" if number.unit else "")
-    return tuple(tid for head in heads for tid in _units(connection, head + start, len(head), number))
+def units(connection: Connection, number: Number, before: Sequence[int] = ()) -> dict[Number, list[int]]:
+    """What is asked, in each unit that may answer it, with the numbers of those units in the store.
 
-
-def _units(connection: Connection, start: str, head: int, number: Number) -> Iterable[int]:
-    rows = connection.all(
-        "SELECT tid, code FROM tok WHERE sys = ? AND code >= ? AND code < ?",
-        (PAIR, start, start[:-1] + AFTER_PAIR),
-    )
-    for tid, text in rows:
-        parts = text[head:].split(PAIR, 3)
-        if len(parts) == 4 and (number.system is not None or number.unit in (None, *parts[2:])):
-            yield tid  # fewer parts: a composite of two codes
+    `before`: of composites with one of these codes.
+    """
+    found: dict[Number, list[int]] = {}
+    for head in [str(tid) for tid in before] or [""]:
+        start = head + PAIR + (f"{number.system}{PAIR}" if number.system else "")
+        rows = connection.all(
+            "SELECT tid, code FROM tok WHERE sys = ? AND code >= ? AND code < ?",
+            (PAIR, start, start[:-1] + AFTER_PAIR),
+        )
+        for tid, text in rows:
+            parts = text[len(head) :].split(PAIR, 3)
+            asked = in_unit(number, *parts[1:]) if len(parts) == 4 else None  # fewer: a composite of two codes
+            if asked is not None:
+                found.setdefault(asked, []).append(tid)
+    return found
 
 
 def plain_number(connection: Connection) -> tuple[int, ...]:

@@ -233,11 +233,18 @@ def is_sorting(type: str, code: str) -> bool:
 def _number(scope: Scope, c: Match) -> Term:
     points, spans = scope.pids(c.parameter, "quantities"), scope.pids(c.parameter, "quantities", SPAN)
     numbers = [v for v in c.values if isinstance(v, Number)]
-    return either([values.number(points, spans, _units(scope, c.kind, v), v) for v in numbers])
+    return either([_measured(points, spans, _units(scope, c.kind, v)) for v in numbers])
 
 
-def _units(scope: Scope, kind: str, v: Number) -> tuple[int, ...]:
-    return lookup.plain_number(scope.connection) if kind == "number" else lookup.units(scope.connection, v)
+def _units(scope: Scope, kind: str, v: Number) -> dict[Number, list[int]]:
+    if kind == "quantity":
+        return lookup.units(scope.connection, v)
+    return {v: list(lookup.plain_number(scope.connection))}
+
+
+def _measured(points: Sequence[int], spans: Sequence[int], asked: dict[Number, list[int]]) -> Term:
+    """A number in each unit in which it may be stored."""
+    return either([values.number(points, spans, units, number) for number, units in asked.items()])
 
 
 def _uri(scope: Scope, c: Match) -> Term:
@@ -305,7 +312,7 @@ def _pair(scope: Scope, v: Parts, pairs: Sequence[int], measured: Sequence[int],
     assert isinstance(first, Token)
     tids = lookup.tokens(scope.connection, [first])
     if isinstance(second, Number):
-        return values.number(measured, spans, lookup.units(scope.connection, second, tids) if tids else (), second)
+        return _measured(measured, spans, lookup.units(scope.connection, second, tids) if tids else {})
     assert isinstance(second, Token)
     seconds = lookup.tokens(scope.connection, [second])
     return postings("T", "tid", pairs, lookup.pairs(scope.connection, tids, seconds))

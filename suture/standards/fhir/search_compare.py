@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
+from suture.standards import ucum
 from suture.standards.fhir.index_time import DAY
 from suture.standards.fhir.index_values import fold
 from suture.standards.fhir.search_query import Moment, Number, Target, Text, Token, TypedIdentifier, Uri
 
+UCUM = "http://unitsofmeasure.org"
 Found = dict[
     str, list[tuple[Any, ...]]
 ]  # name of a list of Rows -> what a parameter has there, without the atom's number
@@ -63,17 +69,48 @@ def date(value: Moment, found: Found) -> bool:
 def number(value: Number, found: Found) -> bool:
     compare = NUMBERS[value.prefix]
     return any(
-        compare(value, low, high)
+        compare(asked, low, high)
         for system, code, unit, low, high in found.get("quantities", ())
-        if unit_fits(value, system, code, unit)
+        if (asked := in_unit(value, system, code, unit)) is not None
     )
 
 
-def unit_fits(value: Number, system: str, code: str, unit: str) -> bool:
-    """With a system the code counts; without one, the code or the unit as it is written."""
+@lru_cache(4096)
+def in_unit(value: Number, system: str, code: str, unit: str) -> Number | None:
+    """What is asked, in the unit of a stored quantity; None when that unit is not meant.
+
+    With a system the code counts, and other UCUM codes of the same kind; without one, the code or the unit as it is written.
+    """
     if value.system is None:
-        return value.unit is None or value.unit in (code, unit)
-    return value.system == system and value.unit in (None, code)
+        return value if value.unit in (None, code, unit) else None
+    if value.system != system:
+        return None
+    if value.unit in (None, code):
+        return value
+    return _converted(value, code) if system == UCUM else None
+
+
+def _converted(value: Number, code: str) -> Number | None:
+    """UCUM takes moles for mere numbers, so that mmol/L converts to cells per litre; here amounts of substance stay apart."""
+    source, target = ucum.unit(value.unit or ""), ucum.unit(code)
+    if source is None or target is None or not source.dimension or source.dimension != target.dimension:
+        return None
+    if _amounts(value.unit or "") != _amounts(code):
+        return None
+
+    try:
+        ends = [
+            float((Fraction(text) * source.factor + source.offset - target.offset) / target.factor)
+            for text in (value.text, repr(value.low), repr(value.high))
+        ]
+    except (OverflowError, ValueError):
+        return None  # larger than any number that is stored
+    return replace(value, value=ends[0], low=ends[1], high=ends[2])
+
+
+def _amounts(code: str) -> frozenset[str]:
+    bare = re.sub(r"\[[^\]]*\]|\{[^}]*\}", "", code)
+    return frozenset(name for name in ("mol", "osm", "eq", "kat", "U") if name in bare)
 
 
 def token(value: Token, found: Found) -> bool:

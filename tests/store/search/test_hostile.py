@@ -22,7 +22,16 @@ TEXTS = [
 BY_KIND = {
     "date": ["2020", "ap9999-12-31", "ne0001-01-01", "0001", "2024-02-29T23:59:60Z", "ge2020-01", "le9999"],
     "number": ["1", "1e999", "ap0", "ap1e308", "ne1e308", "9" * 40, "gt-1e-999"],
-    "quantity": ["5||mg", "le5||", "gt5|http://unitsofmeasure.org|mg", "ap1e308", "-1||", "9" * 40],
+    "quantity": [
+        "1e308|http://unitsofmeasure.org|kg",
+        "1e999|http://unitsofmeasure.org|mg",
+        "5||mg",
+        "le5||",
+        "gt5|http://unitsofmeasure.org|mg",
+        "ap1e308",
+        "-1||",
+        "9" * 40,
+    ],
     "reference": ["x", "Patient/x", "ann", "urn:uuid:1", "http://x/y|1", "http://x/fhir/Patient/1"],
 }
 PLAIN = [""] * 12
