@@ -66,7 +66,7 @@ def function(
     "A date of the precision it has; a time of day is left away.",
     "date",
     ("19800131", "1980-01-31"), ("198001", "1980-01"), ("1980", "1980"), ("19800131235959-0500", "1980-01-31"),
-    ("1980-01-31", "1980-01-31"), ("19800230", None), ("unknown", None),
+    ("1980-01-31", "1980-01-31"), ("19800000", "1980"), ("19800500", "1980-05"), ("19800230", None), ("unknown", None),
 )  # fmt: skip
 def date(text: str, source: Source) -> str | None:
     return moments.day(text)

@@ -78,6 +78,9 @@ def _parts(text: str) -> Parts | None:
     if not found:
         return None
     year, month, day_, hour, minute, second, fraction, offset = (part or "" for part in found.groups())
+    if "00" in (month, day_) and not (hour.strip("0") or minute.strip("0")):  # 19840000: only the year is known
+        month, day_ = ("", "") if month == "00" else (month, "")
+        hour = minute = second = fraction = offset = ""
     try:
         date(int(year), int(month or 1), int(day_ or 1))
     except ValueError:

@@ -316,7 +316,12 @@ def recode(value: Any, table: Table) -> bool:
         found += [coding(row) for row in table.find(item.get("code", ""), item.get("system", ""))]
     front = [item for n, item in enumerate(found) if item not in found[:n]]
     marks = [(item.get("system"), item.get("code")) for item in front]
-    value["coding"] = front + [c for c in codings if (c.get("system"), c.get("code")) not in marks]
+    said = [item.get("code") for item in front]  # the same code without a system says nothing more
+    value["coding"] = front + [
+        c
+        for c in codings
+        if (c.get("system"), c.get("code")) not in marks and ("system" in c or c.get("code") not in said)
+    ]
     return bool(front)
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.golden` writes the `out` file of every example of the shipped maps that has none; `--all` writes all anew.
+"""`python -m tests.golden` writes the `out` file of every example of the shipped maps, and of every message here, that has none; `--all` writes all anew.
 
 It also writes the tables of functions and maps in docs/.
 
@@ -15,6 +15,7 @@ from typing import Any
 from suture.mapping import examples, reference
 from suture.mapping.library import Library
 from suture.standards.fhir import json as fhir_json
+from tests.golden import messages
 
 FOLDER = Path(__file__).parents[2] / "suture" / "maps"
 
@@ -51,6 +52,11 @@ def main(everything: bool) -> None:
                 assert fhir_json.read(pretty(value).encode()) == value
                 file.write_text(pretty(value), encoding="utf-8")
                 print(f"{name}: {file.relative_to(FOLDER)}")
+    for source in messages.files():
+        file = source.with_suffix(".json")
+        if everything or not file.exists():
+            file.write_text(pretty(messages.made(library, source)), encoding="utf-8")
+            print(f"message: {file.name}")
 
 
 def docs() -> None:

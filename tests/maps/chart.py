@@ -63,7 +63,7 @@ class Chart:
             plan = result.merges.get(entry["fullUrl"], NO_PLAN)
             after = merge(before, resource, plan)
             if after is not None:
-                assert errors(after) == []
+                assert errors(after) == [], kind
                 self.stored[kind][name] = {**after, "id": name}
 
     def _id(self, entry: dict[str, Any]) -> str:

@@ -138,3 +138,10 @@ def test_an_insured_relative_is_the_subscriber() -> None:
         "Town",
         "555-0300",
     )
+
+
+def test_the_same_number_and_substance_of_two_authorities_are_two_allergies() -> None:
+    chart = Chart()
+    for authority, reaction in (("A&1.2.3&ISO", "HIVES"), ("B&1.2.4&ISO", "RASH")):
+        chart.send(*adt("A28", f"PID|1||7^^^{authority}^MR||One^Ann", f"AL1|1|DA|7980^Penicillin^RXNORM|SV|{reaction}"))
+    assert [a["reaction"][0]["manifestation"][0]["text"] for a in chart.all("AllergyIntolerance")] == ["HIVES", "RASH"]

@@ -94,6 +94,7 @@ CODES: dict[str, tuple[str, dict[str, str]]] = {
     "AddressType[Type]": ("address-type", {}),
     "AddressType[Use]": ("address-use", {}),
     "AdministrativeSex": ("administrative-sex", {}),
+    "AdmissionType": ("admission-type", {}),
     "AllergenType[AllergyIntoleranceCategory]": ("allergy-category", {}),
     "AllergySeverity[AllergyIntolerance.criticality]": ("allergy-criticality", {}),
     "AllergySeverity[AllergyIntolerance.reaction.severity]": ("allergy-severity", {}),
