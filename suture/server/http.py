@@ -17,6 +17,7 @@ from suture.server.route import Request, Response, Route
 from suture.server.router import Router
 from suture.server.sign_in import identify
 from suture.server.site import Site
+from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -55,7 +56,7 @@ class Shell:
             id=request.id,
             method=request.method[:20],
             route=route.pattern if route else "",
-            type=request.params.get("type", "")[:40] if route and response.status != 404 else "",
+            type=known if (known := request.params.get("type", "")) in RESOURCE_TYPES else "",
             status=response.status,
             ms=round((self._site.clock.monotonic() - started) * 1000, 2),
             bytes=len(response.body),

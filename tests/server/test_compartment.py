@@ -142,6 +142,19 @@ async def test_histories_hold_own_rows_only(token: Token) -> None:
     assert (await token.ask("GET", "/fhir/_history")).status_code == 403
 
 
+async def test_pages_of_a_history_are_full_whatever_lies_between(token: Token) -> None:
+    """Rows of others lie between: pages of two are full all the same, and the last one ends."""
+    seen, url, sizes = [], "/fhir/Observation/_history?_count=2", []
+    while url:
+        bundle = (await token.ask("GET", url)).json()
+        entries = bundle.get("entry", [])
+        sizes.append(len(entries))
+        seen += [e["fullUrl"].rsplit("/", 1)[1] for e in entries]
+        url = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), "")
+    assert sorted(seen) == ["mygone", "mygone", "oa", "oa2", "oc", "od"]
+    assert sizes[:3] == [2, 2, 2]
+
+
 SEARCHES = {
     "Observation": {"Observation/oa", "Observation/oa2", "Observation/oc"},
     "Observation?code=8867-4": {"Observation/oa", "Observation/oa2", "Observation/oc"},

@@ -144,10 +144,12 @@ async def test_the_log_has_a_line_a_request_and_nothing_personal(server: Running
     await server.http.get("/fhir/Patient?name=Zyxwvut&identifier=mrn-secret-id")
     await server.http.get("/fhir/Patient/secret-id\r\nevil: 1".replace("\r\n", "%0d%0a"))
     await server.http.get("/fhir/Patient/secret-id", headers={"User-Agent": "Zyxwvut"})
+    async with httpx.AsyncClient(base_url=server.url) as stranger:
+        assert (await stranger.get("/fhir/Zyxwvut")).status_code == 401
     server.app.log.flush()
     lines = [json.loads(line) for line in server.log.getvalue().splitlines()]
     assert [line["route"] for line in lines] == [
-        "/fhir/{type}/{id}", "/fhir/{type}", "/fhir/{type}/{id}", "/fhir/{type}/{id}"
+        "/fhir/{type}/{id}", "/fhir/{type}", "/fhir/{type}/{id}", "/fhir/{type}/{id}", "/fhir/{type}"
     ]  # fmt: skip
     assert lines[0]["caller"].startswith("client:")
     for personal in ("Zyxwvut", "secret-id", "evil"):

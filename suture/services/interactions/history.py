@@ -21,6 +21,7 @@ from suture.store.connection import Connection
 from suture.store.resources import NEWEST, Row
 
 Pairs = Sequence[tuple[str, str]]
+MOST_LOOKED = 20  # pages looked through for one full page
 _KNOWN = ("_count", "_since", PARAMETER)
 
 
@@ -71,14 +72,28 @@ def _asked(chart: Chart, type: str, id: str) -> Asked:
 
 
 def _rows(connection: Connection, caller: Caller, asked: Asked) -> tuple[list[Row], resources.Place | None]:
-    """The rows the caller may see, and where the next page goes on."""
-    found = resources.history(
-        connection, asked.type, asked.id, since=asked.since, after=asked.after, count=asked.count + 1
-    )
-    kept = found[: asked.count]
-    more = resources.Place(kept[-1].updated, kept[-1].rid, kept[-1].version) if len(found) > asked.count else None
+    """A full page of rows the caller may see, and where the next one goes on.
+
+    Hidden rows are passed over, so that the size of a page tells nothing of them; after MOST_LOOKED the page is cut.
+    """
     allowed = guard.judge(connection, caller, asked.interaction)
-    return [row for row in kept if allowed(row)], more
+    seen: list[Row] = []
+    for _ in range(MOST_LOOKED):
+        found = resources.history(
+            connection, asked.type, asked.id, since=asked.since, after=asked.after, count=asked.count + 1
+        )
+        for row in found:
+            if len(seen) == asked.count:
+                return seen, _place(seen[-1])
+            seen += [row] if allowed(row) else []
+        if len(found) <= asked.count:
+            return seen, None
+        asked = replace(asked, after=_place(found[-1]))
+    return seen, asked.after
+
+
+def _place(row: Row) -> resources.Place:
+    return resources.Place(row.updated, row.rid, row.version)
 
 
 def _read(chart: Chart, caller: Caller, asked: Asked, pairs: Pairs) -> tuple[Pairs, Asked]:
