@@ -12,6 +12,7 @@ from suture import __version__
 from suture.clock import instant
 from suture.standards.fhir import json, search
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
+from suture.standards.fhir.search_tables import followed
 
 # What Interactions offers on each type and on the whole; the tests call every one of them.
 ON_TYPES = (
@@ -74,7 +75,7 @@ def _resource(name: str, sources: dict[str, list[str]]) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "resolves", "local"],
-        "searchInclude": [f"{name}:{code}" for code, kind in search.searchable(name).items() if kind == "reference"],
+        "searchInclude": [f"{name}:{code}" for code in _followed(name)],
         "searchRevInclude": sources.get(name, []),
         "searchParam": _parameters(name),
     }
@@ -92,12 +93,17 @@ def _parameters(name: str) -> list[dict[str, str]]:
     return rows
 
 
+def _followed(name: str) -> list[str]:
+    """The reference parameters that includes can follow."""
+    return [code for code, kind in search.searchable(name).items() if kind == "reference" and followed(name, code)]
+
+
 def _sources() -> dict[str, list[str]]:
     """Target type -> the reference parameters that can lead to it."""
     found: dict[str, list[str]] = {}
     for name in sorted(RESOURCE_TYPES):
-        for code, kind in search.searchable(name).items():
-            known = search_parameter(name, code) if kind == "reference" else None
+        for code in _followed(name):
+            known = search_parameter(name, code)
             for target in known.targets if known is not None else ():
                 found.setdefault(target, []).append(f"{name}:{code}")
     return found
