@@ -38,6 +38,13 @@ class Spec:
     keep: tuple[Keep, ...] = ()
     clears: tuple[str, ...] = ()
     numbered: bool = False  # a second one of the same identity in a message is another one
+    plan: dict[str, Any] = field(default_factory=dict, compare=False)  # what the writer is told; shared, never changed
+
+    def __post_init__(self) -> None:
+        keep = [{"if": k.condition, "elements": list(k.elements)} for k in self.keep]
+        self.plan.update({"deletes": [], "snapshot": list(self.snapshot), "keep": keep})
+        if self.clears:
+            self.plan["clears"] = list(self.clears)
 
 
 # a reference that waits: entry id, event, what writes it, the object it goes to, the resource around it, whether several may stand,
@@ -129,12 +136,14 @@ class Run:
         """Notes what the writer needs to know beside the resource."""
         if spec.write != "update" or not (deletes or spec.snapshot or spec.keep or spec.clears):
             return
-        merge = self.merges.setdefault(url, {"deletes": [], "snapshot": list(spec.snapshot), "keep": []})
-        if spec.clears:
-            merge["clears"] = list(spec.clears)
-        merge["deletes"] += [d for d in deletes if d not in merge["deletes"]]
-        if not merge["keep"]:
-            merge["keep"] = [{"if": k.condition, "elements": list(k.elements)} for k in spec.keep]
+        held = self.merges.get(url)
+        if held is None:
+            self.merges[url] = {**spec.plan, "deletes": deletes} if deletes else spec.plan
+            return
+        more = [d for d in deletes if d not in held["deletes"]]
+        if more or not held["keep"]:
+            keep = held["keep"] or spec.plan["keep"]
+            self.merges[url] = {**held, "deletes": held["deletes"] + more, "keep": keep}
 
 
 def _unite(held: dict[str, Any], made: dict[str, Any], *, lists: bool) -> None:
