@@ -17,6 +17,7 @@ from suture.access import policy
 from suture.clock import Clock
 from suture.engine import trouble
 from suture.engine.steps import ACTIONS
+from suture.engine.steps.fhir import compact
 from suture.engine.subject import Subject
 from suture.engine.versions import Versions
 from suture.engine.walk import FILTERED, LocalSearch, LocalWrite, Request, Send, StepFailed, Walk, Walking
@@ -265,7 +266,8 @@ class Runner:
                 answer = self._send(tx, going, ask, progress)
                 if progress.delivery is not None:
                     return progress
-            keep(going, ask.step.id, answer, tx.now)
+            kept = compact(answer) if isinstance(ask, LocalWrite) else answer
+            keep(going, ask.step.id, kept, tx.now)
             ask = advance(going, answer)
 
     def _write(

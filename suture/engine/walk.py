@@ -31,6 +31,20 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Merging:
+    """How what maps made meets what is stored: absent stays, a value replaces, null deletes."""
+
+    merges: Mapping[str, Any]
+
+    def __call__(self, stored: dict[str, Any] | None, coming: dict[str, Any], url: str, /) -> dict[str, Any] | None:
+        return merge(stored, coming, self.plan(url))
+
+    def plan(self, url: str, /) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.merges.get(url, NO_PLAN)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class LocalWrite:
     """A transaction for the own chart; `merges` is what maps know beside the Bundle (None: no map made it)."""
 
@@ -38,13 +52,9 @@ class LocalWrite:
     bundle: dict[str, Any]
     merges: Mapping[str, Any] | None = None
 
-    def merge(self, stored: dict[str, Any] | None, coming: dict[str, Any], url: str) -> dict[str, Any] | None:
-        """What a mapped resource makes of the stored one: absent stays, a value replaces, null deletes."""
-        return merge(stored, coming, (self.merges or {}).get(url, NO_PLAN))
-
     def unit(self, chart: Interactions, caller: Caller) -> Callable[[Tx], dict[str, Any]]:
         """The transaction, checked now, to be run inside any unit."""
-        return chart.transaction_unit(caller, self.bundle, None if self.merges is None else self.merge)
+        return chart.transaction_unit(caller, self.bundle, None if self.merges is None else Merging(self.merges))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,18 @@ def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
     return [rows[rid] for rid in rids if rid in rows]
 
 
+def heading(connection: Connection, type: str, rid: int) -> Row | None:
+    """The current version of a row without its body; None when it is deleted."""
+    row = connection.one(f"SELECT fid, ver, upd, op FROM res WHERE rid = ? AND op <> {DELETE}", (rid,))
+    return None if row is None else Row(rid, type, id_of(row[0]), row[1], row[2], METHOD_OF[row[3]], b"")
+
+
+def body_of(connection: Connection, rid: int) -> bytes:
+    """The current body of a row; empty when it is deleted or not there."""
+    row = connection.one("SELECT zd, body FROM res WHERE rid = ?", (rid,))
+    return b"" if row is None or row[1] is None else connection.bodies.unpack(*row)
+
+
 def version_of(connection: Connection, rid: int) -> int:
     """The current version of a row; 0 when it is not there or deleted."""
     row = connection.one(f"SELECT ver FROM res WHERE rid = ? AND op <> {DELETE}", (rid,))

@@ -65,7 +65,21 @@ async def test_the_write_leaves_an_audit_row_of_the_flow_and_the_runs_output(tmp
         assert [row.who for row in rows] == ["flow:feed"]
         kept = runs.steps(rig.read, rig.runs()[0].run)
         assert [step.step for step in kept] == ["save"]
-        assert any("Patient/" in e["response"]["location"] for e in json.read(kept[0].output)["output"]["entry"])
+        assert any("Patient/" in place for place in json.read(kept[0].output)["output"]["written"])
+
+
+async def test_what_changes_nothing_writes_nothing_until_somebody_else_changes_it(tmp_path: Path) -> None:
+    async with Rig(tmp_path, {"f": FEED}) as rig:
+        for n in range(3):
+            await rig.send(adt(f"M{n}", "7^^^^MR||Testperson^Alma||19791104"))
+        await rig.settled(3)
+        found = (await patients(rig))[0]
+        assert found["meta"]["versionId"] == "1"
+        await rig.rooms.interactions.update(policy.SYSTEM, "Patient", found["id"], {**found, "birthDate": "1980-01-01"})
+        await rig.send(adt("M9", "7^^^^MR||Testperson^Alma||19791104"))
+        await rig.settled(4)
+        found = (await patients(rig))[0]
+        assert (found["birthDate"], found["meta"]["versionId"]) == ("1979-11-04", "3")
 
 
 async def test_many_messages_about_one_patient_at_once_lose_nothing(tmp_path: Path) -> None:

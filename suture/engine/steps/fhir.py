@@ -42,8 +42,23 @@ def write(walk: Walk, step: Step) -> Walking:
     else:
         head = {"merges": merges, "on_ambiguous": step.with_["on_ambiguous"]}
         request = Send(step, "fhir.write", connection, head, json.write(content))
-    walk.result(step, joined(content, (yield from walk.ask(request))))
+    walk.result(step, joined(content, spread((yield from walk.ask(request)))))
     return DONE
+
+
+def compact(answer: dict[str, Any]) -> dict[str, Any]:
+    """A transaction-response as it is kept: only where each entry was written."""
+    return {"written": [(done.get("response") or {}).get("location", "") for done in answer["entry"]]}
+
+
+def spread(kept: Any) -> Any:
+    """The transaction-response again."""
+    if not isinstance(kept, dict) or "written" not in kept:
+        return kept
+    entries = [
+        {"response": {"status": "200", "location": place} if place else {"status": "200"}} for place in kept["written"]
+    ]
+    return {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
 
 
 def joined(content: dict[str, Any], answer: Any) -> Any:

@@ -23,7 +23,7 @@ from suture.services.interactions.batch import batch
 from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.find import Criteria, one
-from suture.services.interactions.plan import Merge
+from suture.services.interactions.merging import Merge
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
 from suture.settings import Settings

@@ -18,7 +18,7 @@ from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.store import search as store_search
 from suture.store.connection import Connection
 from suture.store.index import LONGEST
-from suture.store.resources import Row, read_rids, version_of
+from suture.store.resources import Row, heading, read_rids, version_of
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -59,9 +59,9 @@ def _identifier(caller: Caller, type: str, pairs: Pairs) -> tuple[str, str] | No
     return (system, value) if policy.require(caller, "search-type", type) is policy.Reach.EVERYTHING else None
 
 
-def one(connection: Connection, criteria: Criteria) -> Row | None:
-    """The one resource, or None; raises PreconditionFailed when there are several."""
-    found = _rows(connection, criteria)
+def one(connection: Connection, criteria: Criteria, *, body: bool = True) -> Row | None:
+    """The one resource, or None; raises PreconditionFailed when there are several. Without `body` it may lack it."""
+    found = _rows(connection, criteria, body)
     if len(found) > 1:
         raise PreconditionFailed(
             "the condition finds more than one resource", where=criteria.type, mend="Name an identifier that is unique."
@@ -69,11 +69,13 @@ def one(connection: Connection, criteria: Criteria) -> Row | None:
     return found[0] if found else None
 
 
-def _rows(connection: Connection, criteria: Criteria) -> list[Row]:
+def _rows(connection: Connection, criteria: Criteria, body: bool) -> list[Row]:
     if criteria.identifier is None:
         return store_search.find(connection, criteria.query).rows
     found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
-    return read_rids(connection, found) if found else []
+    if body:
+        return read_rids(connection, found) if found else []
+    return [row for rid in found if (row := heading(connection, criteria.type, rid))]
 
 
 def same(connection: Connection, criteria: Criteria, before: Row | None, *, version: bool) -> bool:

@@ -6,7 +6,7 @@ the plan made anew there. https://hl7.org/fhir/R4/http.html#trules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,14 +21,14 @@ from suture.services.interactions.chart import Chart
 from suture.services.interactions.entries import Entry, Pairs, placed
 from suture.services.interactions.find import Criteria, one, same
 from suture.services.interactions.incoming import Incoming
+from suture.services.interactions.merging import Merge
 from suture.services.interactions.rules import version_of
 from suture.services.interactions.write import require_own
 from suture.standards.fhir import json
+from suture.store import resources
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
-# (stored, coming, fullUrl) -> what is stored next; None: it stays as it is
-Merge = Callable[[dict[str, Any] | None, dict[str, Any], str], dict[str, Any] | None]
 _INTERACTIONS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 
 
@@ -58,11 +58,11 @@ class Lookups:
     known: dict[tuple[str, Pairs], tuple[Criteria, Row | None]] = field(default_factory=dict)
 
     def row(self, type: str, pairs: Pairs) -> Row | None:
-        """The one that is found, or None; raises PreconditionFailed for several."""
+        """The one that is found (by identifier: without its body), or None; raises PreconditionFailed for several."""
         key = (type, pairs)
         if key not in self.known:
             criteria = Criteria(self.chart, self.caller, type, pairs)
-            self.known[key] = (criteria, one(self.connection, criteria))
+            self.known[key] = (criteria, one(self.connection, criteria, body=False))
         return self.known[key][1]
 
     def find(self, type: str, pairs: Pairs) -> str | None:
@@ -176,15 +176,30 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str
         raise Invalid("the resource's id is not the id of the url", where="resource.id")
     resource, raw = _resolved(entry.resource, addresses, lookups)
     if lookups.merge is not None and entry.method == "PUT" and not entry.id:
-        stored = lookups.row(entry.type, entry.pairs)
-        before = json.read(stored.body) if stored is not None else None
-        resource = lookups.merge(before, resource, entry.full_url) or before or resource
-        if stored is not None and resource == before:
-            step.same = stored
+        merged = _merged(lookups, lookups.merge, entry, resource)
+        if merged is None:
+            step.same = lookups.row(entry.type, entry.pairs)
             return
-        raw = json.write(resource)
+        resource, raw = merged, json.write(merged)
     step.incoming = incoming.prepared(resource, raw, lookups.chart.database.base)
     require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
+
+
+def _merged(lookups: Lookups, merge: Merge, entry: Entry, coming: dict[str, Any]) -> dict[str, Any] | None:
+    """What an update stores; None when that is exactly what is stored already."""
+    row = lookups.row(entry.type, entry.pairs)
+    if row is None:
+        return merge(None, coming, entry.full_url) or coming
+    unchanged = lookups.chart.unchanged
+    key = unchanged.key(coming, merge.plan(entry.full_url))
+    if unchanged.holds(key, row):
+        return None
+    stored = json.read(row.body or resources.body_of(lookups.connection, row.rid))
+    made = merge(stored, coming, entry.full_url)
+    if made is not None and made != stored:
+        return made
+    unchanged.remember(key, row)
+    return None
 
 
 def _resolved(resource: dict[str, Any], addresses: dict[str, str], lookups: Lookups) -> tuple[dict[str, Any], bytes]:

@@ -18,9 +18,11 @@ from suture.errors import Invalid
 from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.entries import Entry
 from suture.services.interactions.look import look
-from suture.services.interactions.plan import Merge, Plan, Step
+from suture.services.interactions.merging import Merge
+from suture.services.interactions.plan import Plan, Step
 from suture.services.interactions.rules import Preferences
 from suture.store.connection import Connection, Tx
+from suture.store.index import Batch
 from suture.store.resources import Row
 
 LARGE = 300  # entries; a transaction with more would hold the loop up
@@ -95,47 +97,52 @@ def _response(done: Done) -> dict[str, Any]:
 
 
 def _perform(chart: Chart, caller: Caller, planned: Plan, tx: Tx) -> list[Done]:
-    """Everything in FHIR's order; the results in the order of the entries."""
+    """Everything in FHIR's order; the results in the order of the entries. Index rows are written together."""
     done: dict[int, Done] = {}
+    batch = Batch(tx)
     for step in sorted(planned.steps, key=lambda s: _ORDER[s.entry.method]):
-        done[step.entry.index] = _step(chart, caller, step, tx)
+        if step.entry.method in _READS:
+            batch.flush()
+        done[step.entry.index] = _step(chart, caller, step, tx, batch)
+    batch.flush()
     return [done[n] for n in range(len(planned.steps))]
 
 
-def _step(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+def _step(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     entry = step.entry
-    return entries.placed(entry, lambda: _STEPS[entry.method](chart, caller, step, tx))
+    return entries.placed(entry, lambda: _STEPS[entry.method](chart, caller, step, tx, batch))
 
 
-def _get(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+def _get(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     status, row, body = look(chart, caller, step.entry, tx)
     return Done(status, row, body)
 
 
-def _delete(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+def _delete(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     if not step.id:
         return Done(204)
     return Done(204, write.deleting(tx, caller, step.entry.type, step.id, step.version).row)
 
 
-def _post(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+def _post(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     if step.incoming is None:
         return Done(200, guard.present(guard.visible(tx, caller, "search-type", step.entry.type, step.id)))
-    outcome = write.creating(tx, step.incoming, step.id)
+    outcome = write.creating(tx, step.incoming, step.id, batch=batch)
     return Done(outcome.status, outcome.row)
 
 
-def _put(chart: Chart, caller: Caller, step: Step, tx: Tx) -> Done:
+def _put(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     if step.same is not None:
         return Done(200, step.same)
     if step.incoming is None:
         raise Invalid("this entry needs a resource", where="resource")
     only_new = step.entry.if_none_match.strip() == "*"
-    outcome = write.updating(tx, caller, step.incoming, step.id, step.version, only_new)
+    outcome = write.updating(tx, caller, step.incoming, step.id, step.version, only_new, batch)
     return Done(outcome.status, outcome.row)
 
 
-_STEPS: dict[str, Callable[[Chart, Caller, Step, Tx], Done]] = {
+_READS = frozenset({"GET", "HEAD"})
+_STEPS: dict[str, Callable[[Chart, Caller, Step, Tx, Batch], Done]] = {
     "DELETE": _delete,
     "POST": _post,
     "PUT": _put,

@@ -23,6 +23,7 @@ from suture.services.interactions.incoming import Incoming, accept, require_id, 
 from suture.services.interactions.rules import Conditions
 from suture.store import resources
 from suture.store.connection import Tx
+from suture.store.index import Batch
 from suture.store.resources import Row
 
 Pairs = Sequence[tuple[str, str]]
@@ -50,14 +51,15 @@ async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_ex
         return await _write(chart, access, lambda tx: creating(tx, incoming, id, criteria))
 
 
-def creating(tx: Tx, incoming: Incoming, id: str, criteria: Criteria | None = None) -> Outcome:
-    """The part of a create that runs inside the transaction."""
+def creating(
+    tx: Tx, incoming: Incoming, id: str, criteria: Criteria | None = None, batch: Batch | None = None
+) -> Outcome:
+    """The part of a create that runs inside the transaction; `batch` gathers the index rows of several."""
     found = one(tx, criteria) if criteria else None
     if found is not None:
         return Outcome(200, found)
-    return Outcome(
-        201, resources.put(tx, incoming.type, id, incoming.body, incoming.rows, method="POST", only_new=True)
-    )
+    row = resources.put(tx, incoming.type, id, incoming.body, incoming.rows, method="POST", only_new=True, batch=batch)
+    return Outcome(201, row)
 
 
 async def update(
@@ -74,12 +76,20 @@ async def update(
 
 
 def updating(
-    tx: Tx, caller: Caller, incoming: Incoming, id: str, version: int | None = None, only_new: bool = False
+    tx: Tx,
+    caller: Caller,
+    incoming: Incoming,
+    id: str,
+    version: int | None = None,
+    only_new: bool = False,
+    batch: Batch | None = None,
 ) -> Outcome:
     """The part of an update that runs inside the transaction: judged before and after, then written."""
     _require_before(tx, caller, incoming.type, id, only_new)
     require_own(caller, "update", incoming, id)
-    row = resources.put(tx, incoming.type, id, incoming.body, incoming.rows, method="PUT", if_version=version)
+    row = resources.put(
+        tx, incoming.type, id, incoming.body, incoming.rows, method="PUT", if_version=version, batch=batch
+    )
     return Outcome(201 if row.change == resources.CREATED else 200, row)
 
 
