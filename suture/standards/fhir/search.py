@@ -32,7 +32,7 @@ from suture.standards.fhir.search_query import (
     Value,
     restrict,
 )
-from suture.standards.fhir.search_tables import MODIFIERS, searchable
+from suture.standards.fhir.search_tables import MODIFIERS, followed, searchable
 from suture.standards.fhir.search_url import pairs, url
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "SearchQuery",
     "Subject",
     "World",
+    "followed",
     "holds",
     "matches",
     "Sort",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from suture.errors import InvalidSearch
+from suture.standards.fhir import index
 from suture.standards.fhir.definitions import (
     SearchParameter,
     code_parents,
@@ -33,15 +34,24 @@ def searchable(type: str) -> dict[str, str]:
     return {
         code: p.type
         for code, p in parameters.items()
-        if p.type != "special" and p.expression and code not in NOT_SEARCHED
+        if p.type != "special" and p.expression and code not in NOT_SEARCHED and _comparable(type or "Resource", p)
     }
+
+
+def _comparable(type: str, parameter: SearchParameter) -> bool:
+    """Can any of its values be compared? Those of `Bundle?composition` are whole resources."""
+    if parameter.type == "composite" or parameter.code in ("_id", "_lastUpdated"):
+        return True
+    return any(index.lists(type)[number] for number in index.atoms(type, parameter.code))
 
 
 @cache
 def followed(type: str, code: str) -> bool:
     """Does the parameter hold References, which chains can follow, or only canonical URLs?"""
     parameter = search_parameters(type)[code]
-    return any("Reference" in leaf_types(type, path) for path in paths(parameter.expression, type))
+    return parameter.type == "reference" and any(
+        "Reference" in leaf_types(type, path) for path in paths(parameter.expression, type)
+    )
 
 
 @cache

@@ -152,6 +152,7 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Patient", "_sort", "nothing", "can't be sorted"),
         ("Patient", "_count", "-1", "_count: not a whole number"),
         ("Patient", "_text", "x", "not supported"),
+        ("Bundle", "composition", "x", "not supported"),
         ("Location", "near", "1|2|3|km", "not supported"),
         ("Patient", "_include", "QuestionnaireResponse:questionnaire", "includes can't follow it"),
         ("Patient", "_include", "Patient:name", "has no such reference parameter"),
