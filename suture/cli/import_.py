@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -36,15 +37,19 @@ def import_(
     app_ = open_rooms(settings_of.read(project))
     found = files(paths)
     began = time.monotonic()
-    with _progress(found, not as_json) as (progress, bar):
-        summary = imports.load(
-            app_.database,
-            app_.interactions,
-            imports.tasks(found),
-            workers or os.cpu_count() or 1,
-            lambda weight, stored: progress.update(bar, advance=weight, stored=stored),
-        )
-    app_.database.close()
+    gc.disable()  # resources hold no circles
+    try:
+        with _progress(found, not as_json) as (progress, bar):
+            summary = imports.load(
+                app_.database,
+                app_.interactions,
+                imports.tasks(found),
+                workers or os.cpu_count() or 1,
+                lambda weight, stored: progress.update(bar, advance=weight, stored=stored),
+            )
+    finally:
+        gc.enable()
+        app_.database.close()
     _tell(summary, time.monotonic() - began, as_json)
     if summary.failed:
         sys.exit(1)
