@@ -19,6 +19,7 @@ from suture.store.search_terms import Scope
 
 INDEXED = ("here.sd", "here.upd")  # columns by which the rows of a type are in order
 MOST_MERGED = 40  # dated lists that are merged; more are gathered and sorted
+NEAR = 4  # how many times longer a dated list may be and still lead, and of how many pieces
 FEW = 500  # rows whose bodies may be looked into
 SHORT, LONG = 5_000, 30_000  # a longer list is not gathered and sorted if there is a list, or a type, in order
 
@@ -49,8 +50,9 @@ def plan(connection: Connection, query: SearchQuery, *, whole: bool = False) -> 
         found.append(_ruled(scope, query.rules))
     keys = sort_keys(scope, query.sort or _default_sort(query.type))
     empty = NEVER in found or not scope.rts()
-    driver = None if empty else _leading(connection, found, keys, whole)
-    return Plan(scope, driver, tuple(t for t in found if t is not driver), keys, empty, _few(connection, driver, found))
+    driver, short = (None, None) if empty else _leading(connection, found, keys, whole)
+    others = tuple(_gathered_once(t) if t is short else t for t in found if t is not driver)
+    return Plan(scope, driver, others, keys, empty, _few(connection, driver, found))
 
 
 def _few(connection: Connection, driver: Term | None, found: Sequence[Term]) -> bool:
@@ -60,18 +62,35 @@ def _few(connection: Connection, driver: Term | None, found: Sequence[Term]) -> 
     return length(connection, driver.scan, FEW) < FEW
 
 
-def _leading(connection: Connection, found: Sequence[Term], keys: Sequence[Key], whole: bool) -> Term | None:
+Leading = tuple[Term | None, Term | None]  # the term that leads, a short one that is gathered once beside it
+
+
+def _leading(connection: Connection, found: Sequence[Term], keys: Sequence[Key], whole: bool) -> Leading:
     """The shortest list; but if rows can be read in the order of the result, no long list is gathered and sorted."""
     if whole or not all(k.column for k in keys):
-        return rarest(connection, found)[0]
-    dated = [t for t in found if t.lists and len(t.lists) <= MOST_MERGED] if keys[0].date else []
+        return rarest(connection, found)[0], None
+    dated = [t for t in found if t.lists and len(t.lists) <= MOST_MERGED] if len(keys) == 1 and keys[0].date else []
     if len(dated) == len([t for t in found if t.scan is not None]) == 1:
-        return dated[0]
+        return dated[0], None
     most = SHORT if dated else LONG
     driver, size = rarest(connection, found, most)
     if driver is not None and (_bounds(driver) or size >= most):
-        return rarest(connection, dated, most)[0]  # none: the rows of the type themselves
-    return driver
+        return rarest(connection, dated, most)[0], None  # none: the rows of the type themselves
+    return (driver, None) if driver is None or driver.lists or not dated else _beside(connection, driver, size, dated)
+
+
+def _beside(connection: Connection, short: Term, size: int, dated: Sequence[Term]) -> Leading:
+    """Leads a dated list that is not much longer, then rows come in order and need no look at res."""
+    most = NEAR * size + FEW
+    near, length_ = rarest(connection, [t for t in dated if len(t.lists) <= NEAR], most)
+    return (near, short) if near is not None and length_ < most else (short, None)
+
+
+def _gathered_once(term: Term) -> Term:
+    """Its rows are gathered once a statement, a row is then looked up among them."""
+    scan = term.scan
+    assert scan is not None
+    return Term(lambda at: Sql(f"+{at.rid} IN ({scan.text})", scan.values), low=term.low, high=term.high)
 
 
 def _bounds(term: Term) -> bool:
