@@ -79,8 +79,8 @@ class SutureError(Exception):
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        mend = f" {self.mend}" if self.mend else ""
-        return f"{place}{self.text}{mend}"
+        stop = "" if self.text[-1:] in ".!?:" else "."
+        return f"{place}{self.text}{stop} {self.mend}" if self.mend else f"{place}{self.text}"
 
 
 class Invalid(SutureError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from suture import settings
 from suture.errors import InvalidFile
+from tests import docs
 
 
 def test_environment_wins_over_file_over_default(tmp_path: Path) -> None:
@@ -44,3 +46,14 @@ def test_relative_places_are_those_of_the_project(tmp_path: Path) -> None:
     assert (there.database, there.key_file) == ("sqlite:/srv/x.db", Path("/srv/k"))
     assert settings.read(tmp_path, {}).database == f"sqlite:{tmp_path / 'data' / 'suture.db'}"
     assert settings.read(tmp_path, {"SUTURE_DATABASE": "postgresql://h/d"}).database == "postgresql://h/d"
+
+
+def test_the_page_lists_every_setting() -> None:
+    docs.check("settings.md", "settings", settings.reference())
+
+
+def test_every_page_that_a_page_names_is_there() -> None:
+    pages = docs.ROOT / "docs"
+    for page in [*pages.glob("*.md"), docs.ROOT / "README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} points at {target}"

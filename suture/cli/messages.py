@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +12,13 @@ import typer
 
 from suture.cli import place
 from suture.clock import instant
+from suture.connectors.mllp_sender import Sender
 from suture.engine import project as project_of
 from suture.engine import redact, story
 from suture.engine.versions import Versions
-from suture.errors import NotFound
+from suture.errors import NotFound, SendFailed
 from suture.message import MessageState
+from suture.standards.hl7v2 import batch
 from suture.store import messages
 from suture.store.database import Database
 from suture.store.messages import Entry
@@ -128,3 +132,33 @@ def print_run(one: dict[str, Any]) -> None:
             typer.echo(f"    warning: {warning}")
     if one.get("loss"):
         typer.echo(f"  read by no row: {', '.join(one['loss'])}")
+
+
+@app.command(epilog="Example: `suture messages send tests/samples/adt_a01.hl7 --port 2575`")
+def send(
+    files: Annotated[
+        list[Path], typer.Argument(help="files with one HL7 v2 message or many", exists=True, dir_okay=False)
+    ],
+    host: Annotated[str, typer.Option(help="where the listener is")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="its MLLP port")] = 2575,
+) -> None:
+    """Sends HL7 v2 files over MLLP as a sender would and tells each acknowledgement; exit code 0 only if all were accepted."""
+    refused = asyncio.run(
+        _send([(file, one) for file in files for one in batch.split(file.read_bytes()).messages], host, port)
+    )
+    sys.exit(1 if refused else 0)
+
+
+async def _send(found: list[tuple[Path, bytes]], host: str, port: int) -> int:
+    sender, refused = Sender(host, port), 0
+    try:
+        for number, (file, message) in enumerate(found, 1):
+            try:
+                answer = await sender.send(message)
+                typer.echo(f"{file}, message {number}: acknowledged with {answer.code}")
+            except SendFailed as error:
+                refused += 1
+                typer.echo(f"{file}, message {number}: {error}", err=True)
+    finally:
+        await sender.close()
+    return refused

@@ -54,7 +54,7 @@ def test_a_refusal_names_the_scope_that_is_missing() -> None:
     with pytest.raises(Forbidden) as caught:
         policy.require(caller("user/Patient.r"), "search-type", "Observation")
     assert str(caught.value) == (
-        "Observation: 't' may not search-type Observation "
+        "Observation: 't' may not search-type Observation. "
         "It needs a scope such as user/Observation.s; its scopes do not reach that."
     )
 

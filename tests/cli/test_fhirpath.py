@@ -59,7 +59,7 @@ def test_a_mistake_names_its_column(patient: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as stopped:
         cli.main(["fhirpath", "name.gven", patient])
     assert stopped.value.code == 1
-    assert "column 6: HumanName has no element 'gven' Did you mean 'given'?" in capsys.readouterr().err
+    assert "column 6: HumanName has no element 'gven'. Did you mean 'given'?" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main(["fhirpath", "name", "nowhere.json"])
     assert "can't read nowhere.json" in capsys.readouterr().err

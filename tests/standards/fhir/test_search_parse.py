@@ -117,7 +117,7 @@ def test_missing() -> None:
 
 
 def test_unknown_parameters_are_refused_or_recorded() -> None:
-    with pytest.raises(InvalidSearch, match=r"nmae: Patient has no such search parameter Did you mean name"):
+    with pytest.raises(InvalidSearch, match=r"nmae: Patient has no such search parameter. Did you mean name"):
         search.parse("Patient", [("nmae", "x")])
     query = search.parse("Patient", [("nmae", "x"), ("name", "y")], lenient=True)
     assert query.unknown == ("nmae",)
