@@ -19,6 +19,7 @@ import apsw
 from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
 from suture.store.connection import Tx, translated, wait_for_locks
+from suture.store.identities import Identities
 
 T = TypeVar("T")
 Unit = Callable[[Tx], Any]
@@ -82,6 +83,10 @@ class GroupCommit:
         self.fenced = ""  # why nothing is written just now
         self.groups = 0
         self.units = 0
+
+    @property
+    def identities(self) -> Identities:
+        return self._tx.identities
 
     @property
     def backlog(self) -> int:

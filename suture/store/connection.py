@@ -15,6 +15,7 @@ import apsw
 
 from suture.errors import Conflict, SutureError, TooCostly, Unavailable, Unstartable
 from suture.store.bodies import Bodies
+from suture.store.identities import Identities, Key, Named
 from suture.store.shared import Shared
 
 APPLICATION_ID = 0x53757475  # "Sutu"
@@ -149,6 +150,7 @@ class Tx(Connection):
         self.lost: SutureError | None = None  # why SQLite gave this transaction up
         self.claimed: tuple[int, bytes | str, int] | None = None  # the resource that is being written
         self.chain: Any = None  # where the audit trail ends, once this transaction has read it
+        self.identities = Identities(0)
         self._committed: list[Callable[[], object]] = []
         self._rolled_back: list[Callable[[], object]] = []
 
@@ -156,6 +158,7 @@ class Tx(Connection):
         """What holds for one transaction only starts anew."""
         self.now, self.chain, self.next_mid, self.next_rid, self.claimed = now, None, 0, 0, None
         self.lost, self._execute, self._executemany = None, self.raw.execute, self.raw.executemany
+        self.identities.begin(self.raw.pragma("data_version"))
 
     def _heard(self, error: apsw.Error) -> SutureError:
         """When SQLite has given the transaction up, no later statement may commit on its own, whoever caught the error."""
@@ -174,6 +177,11 @@ class Tx(Connection):
             self._executemany(sql, rows)
         except apsw.Error as error:
             raise self._heard(error) from error
+
+    def keep_named(self, key: Key, named: Named) -> None:
+        """Remembers which row an identifier names in this transaction, until it is rolled back or the row changes."""
+        self.identities.keep(key, named)
+        self._rolled_back.append(lambda: self.identities.forget(named.row.rid))
 
     @property
     def changes(self) -> int:

@@ -23,6 +23,7 @@ from suture.store import anchor, dictionaries, envelope, migrations, reindex
 from suture.store.checkpoints import Checkpoints
 from suture.store.commit import LOCK_SECONDS, GroupCommit, Stepper, forget
 from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated, wait_for_locks
+from suture.store.identities import Identities
 from suture.store.shared import Shared
 from suture.store.upkeep import Upkeep
 
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 READ_CACHE = 24 << 20
 WRITE_CACHE = 24 << 20
+NOTHING_NAMED = Identities(0)
 SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -89,7 +91,8 @@ class Database:
     async def write(self, unit: Callable[[Tx], T]) -> T:
         """Runs `unit` in the next group commit; returns when it is on disk. A unit that raises is undone alone."""
         if self._group is None:
-            self._group = GroupCommit(self._writer(), self._stepper, self._writer, self.upkeep.after_commit)
+            made = self._group_writer
+            self._group = GroupCommit(made(), self._stepper, made, self.upkeep.after_commit)
         return await self._group.write(unit)
 
     def write_now(self, unit: Callable[[Tx], T]) -> T:
@@ -145,6 +148,17 @@ class Database:
         tx = Tx(self._open(WRITE_CACHE), self.shared)
         self.upkeep.checkpoints.watch(tx.raw)
         return tx
+
+    def _group_writer(self) -> Tx:
+        """The writer of the loop also remembers what identifiers named."""
+        tx = self._writer()
+        tx.identities = Identities()
+        return tx
+
+    @property
+    def identities(self) -> Identities:
+        """What identifiers named of late, for the event loop; a transaction asks its own again."""
+        return self._group.identities if self._group else NOTHING_NAMED
 
     @property
     def fenced(self) -> str:

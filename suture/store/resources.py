@@ -12,9 +12,11 @@ from suture.standards.fhir import json
 from suture.standards.fhir.index import Rows, extract
 from suture.store import index, names
 from suture.store.connection import Connection, Tx
+from suture.store.identities import Named
 from suture.store.ids import id_of as id_of
 from suture.store.ids import key_of as key_of
 from suture.store.rids import claim
+from suture.store.row import Row as Row
 from suture.store.splice import splice
 
 METHODS = {"POST": 1, "PUT": 2, "DELETE": 3, "PATCH": 4}
@@ -23,23 +25,6 @@ DELETE = METHODS["DELETE"]
 VERSION_BITS = 24
 
 CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "deleted"
-
-
-class Row(NamedTuple):
-    """One version of one resource; `body` is empty when this version is a deletion."""
-
-    rid: int
-    type: str
-    id: str
-    version: int
-    updated: int  # microseconds
-    method: str  # POST | PUT | PATCH | DELETE: what made this version
-    body: bytes
-    change: str = ""  # of a write: created | updated | unchanged | deleted
-
-    @property
-    def deleted(self) -> bool:
-        return self.method == "DELETE"
 
 
 def read(connection: Connection, type: str, id: str) -> Row | None:
@@ -68,18 +53,6 @@ def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
         for row in connection.execute(sql, tuple(rids))
     }
     return [rows[rid] for rid in rids if rid in rows]
-
-
-def heading(connection: Connection, type: str, rid: int) -> Row | None:
-    """The current version of a row without its body; None when it is deleted."""
-    row = connection.one(f"SELECT fid, ver, upd, op FROM res WHERE rid = ? AND op <> {DELETE}", (rid,))
-    return None if row is None else Row(rid, type, id_of(row[0]), row[1], row[2], METHOD_OF[row[3]], b"")
-
-
-def body_of(connection: Connection, rid: int) -> bytes:
-    """The current body of a row; empty when it is deleted or not there."""
-    row = connection.one("SELECT zd, body FROM res WHERE rid = ?", (rid,))
-    return b"" if row is None or row[1] is None else connection.bodies.unpack(*row)
 
 
 def version_of(connection: Connection, rid: int) -> int:
@@ -125,11 +98,13 @@ def put(
     if_version: int | None = None,
     only_new: bool = False,
     batch: index.Batch | None = None,
+    known: Named | None = None,
 ) -> Row:
     """Writes a version and its index rows: id and meta are put into the bytes, all else stays. The same body makes no version.
 
     `rows`: what index.extract made of the body, when the caller has it already. `if_version`: If-Match; another current
     version raises PreconditionFailed. `only_new`: an id in use raises Conflict. `batch`: gathers the index rows of many.
+    `known`: what was found there before; when it is still the current version it need not be read again.
     """
     rt = names.number(tx, type)
     old = tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
@@ -139,7 +114,7 @@ def put(
     if old is None:
         row = _insert(tx, rt, type, id, body, rows, method, alone)
     else:
-        row = _replace(tx, rt, type, id, body, rows, method, alone, old)
+        row = _replace(tx, rt, type, id, body, rows, method, alone, old, known)
     if batch is None:
         alone.flush()
     return row
@@ -161,6 +136,7 @@ def _insert(
     zd, packed = tx.bodies.pack("resource", stored)
     rid = claim(tx, type, id)
     place = batch.add(rid, rows)
+    tx.identities.written(rid, rows)
     tx.execute(
         "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
         (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed),
@@ -178,15 +154,19 @@ def _replace(
     method: str,
     batch: index.Batch,
     old: tuple[Any, ...],
+    known: Named | None,
 ) -> Row:
     rid, ver, upd, op, zd, packed = old
-    before = b"" if packed is None else tx.bodies.unpack(zd, packed)
+    if known is None or (known.row.rid, known.row.version) != (rid, ver):
+        known = Named(_row(tx, type, id, rid, ver, upd, op, zd, packed))
+    before = known.row.body
     if before and splice(body, id, ver, upd) == before:
         return Row(rid, type, id, ver, upd, METHOD_OF[op], before, UNCHANGED)
     _keep_old(tx, rid, rt, old)
     stored = splice(body, id, ver + 1, tx.now)
     new_zd, new_packed = tx.bodies.pack("resource", stored)
-    place = batch.add(rid, rows, rows_of(tx, before))
+    place = batch.add(rid, rows, known.rows or rows_of(tx, before))
+    tx.identities.written(rid, rows)
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
@@ -215,6 +195,7 @@ def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row 
     if old[3] == DELETE:
         return Row(rid, type, id, ver, upd, "DELETE", b"", UNCHANGED)
     _keep_old(tx, rid, rt, old)
+    tx.identities.forget(rid)
     index.write(tx, rid, None, rows_of(tx, tx.bodies.unpack(*old[4:])))
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, zd = NULL, body = NULL, pat = NULL, sd = NULL WHERE rid = ?",

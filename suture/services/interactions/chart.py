@@ -13,7 +13,6 @@ from suture.access.caller import Caller
 from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
 from suture.services.interactions.cursor import Cursors
-from suture.services.interactions.merging import Unchanged
 from suture.settings import Settings
 from suture.store import audit
 from suture.store.connection import Connection, Tx
@@ -35,7 +34,6 @@ class Chart:
     cursors: Cursors
     lane: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOW_AT_ONCE))
     waiting: int = 0  # for the lane
-    unchanged: Unchanged = field(default_factory=Unchanged)
 
     async def slowly(self, work: Callable[[Connection], T]) -> T:
         """Runs what takes long in a thread, on a reading connection of its own; raises Unavailable when many wait."""

@@ -16,9 +16,10 @@ from suture.services.interactions.chart import Chart
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.store import search as store_search
-from suture.store.connection import Connection
+from suture.store.connection import Connection, Tx
+from suture.store.identities import Identities, Key, Named
 from suture.store.index import LONGEST
-from suture.store.resources import Row, heading, read_rids, version_of
+from suture.store.resources import Row, read_rids, version_of
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -42,6 +43,11 @@ class Criteria:
             )
         self.query = replace(policy.narrow(caller, query), count=2)
 
+    @property
+    def key(self) -> Key:
+        """How the identifier is remembered."""
+        return (self.type, *(self.identifier or ("", "")))
+
     @staticmethod
     def read(chart: Chart, caller: Caller, type: str, text: str) -> Criteria:
         """From the text of If-None-Exist (`identifier=…`, with or without `Type?` before it)."""
@@ -59,9 +65,9 @@ def _identifier(caller: Caller, type: str, pairs: Pairs) -> tuple[str, str] | No
     return (system, value) if policy.require(caller, "search-type", type) is policy.Reach.EVERYTHING else None
 
 
-def one(connection: Connection, criteria: Criteria, *, body: bool = True) -> Row | None:
-    """The one resource, or None; raises PreconditionFailed when there are several. Without `body` it may lack it."""
-    found = _rows(connection, criteria, body)
+def one(connection: Connection, criteria: Criteria) -> Row | None:
+    """The one resource, or None; raises PreconditionFailed when there are several."""
+    found = _rows(connection, criteria)
     if len(found) > 1:
         raise PreconditionFailed(
             "the condition finds more than one resource", where=criteria.type, mend="Name an identifier that is unique."
@@ -69,21 +75,33 @@ def one(connection: Connection, criteria: Criteria, *, body: bool = True) -> Row
     return found[0] if found else None
 
 
-def _rows(connection: Connection, criteria: Criteria, body: bool) -> list[Row]:
+def _rows(connection: Connection, criteria: Criteria) -> list[Row]:
     if criteria.identifier is None:
         return store_search.find(connection, criteria.query).rows
     found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
-    if body:
-        return read_rids(connection, found) if found else []
-    return [row for rid in found if (row := heading(connection, criteria.type, rid))]
+    return read_rids(connection, found) if found else []
 
 
-def same(connection: Connection, criteria: Criteria, before: Row | None, *, version: bool) -> bool:
-    """Whether a condition still finds what it found before (in the same version, if that matters)."""
+def named(connection: Connection, criteria: Criteria, identities: Identities) -> Named | None:
+    """The same, first looked for among what identifiers named of late."""
+    found = identities.get(criteria.key) if criteria.identifier else None
+    if found is not None:
+        return found
+    row = one(connection, criteria)
+    return None if row is None else Named(row)
+
+
+def same(tx: Tx, criteria: Criteria, before: Named | None) -> bool:
+    """Whether a condition still finds what it found before, in the same version."""
     if criteria.identifier is None:
-        now = one(connection, criteria)
-        return (now and now.rid) == (before and before.rid) and (not version or now == before)
-    found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
-    if before is None or found != [before.rid]:
-        return before is None and not found
-    return not version or version_of(connection, before.rid) == before.version
+        return one(tx, criteria) == (before and before.row)
+    if before is None:
+        return not store_search.by_identifier(tx, criteria.type, *criteria.identifier)
+    known, row = tx.identities.get(criteria.key), before.row
+    if known is not None:
+        return known.row[:4] == row[:4]
+    found = store_search.by_identifier(tx, criteria.type, *criteria.identifier)
+    if found != [row.rid] or version_of(tx, row.rid) != row.version:
+        return False
+    tx.keep_named(criteria.key, before)
+    return True

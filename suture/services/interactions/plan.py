@@ -19,14 +19,14 @@ from suture.clock import new_id
 from suture.errors import Invalid, PreconditionFailed
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.entries import Entry, Pairs, placed
-from suture.services.interactions.find import Criteria, one, same
+from suture.services.interactions.find import Criteria, named, same
 from suture.services.interactions.incoming import Incoming
 from suture.services.interactions.merging import Merge
 from suture.services.interactions.rules import version_of
 from suture.services.interactions.write import require_own
 from suture.standards.fhir import json
-from suture.store import resources
-from suture.store.connection import Connection
+from suture.store.connection import Connection, Tx
+from suture.store.identities import Identities, Key, Named
 from suture.store.resources import Row
 
 _INTERACTIONS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
@@ -37,6 +37,7 @@ class Step:
     """One entry with what it will write. `found`: a POST whose condition found what is there already.
 
     `same`: an update that was merged into exactly what is stored; nothing is written.
+    `named`: what a condition found, to be merged with or replaced; `key`: how it is remembered.
     """
 
     entry: Entry
@@ -45,6 +46,8 @@ class Step:
     version: int | None = None
     found: bool = False
     same: Row | None = None
+    named: Named | None = None
+    key: Key | None = None
 
 
 @dataclass(slots=True)
@@ -54,26 +57,31 @@ class Lookups:
     chart: Chart
     caller: Caller
     connection: Connection
+    identities: Identities
     merge: Merge | None = None
-    known: dict[tuple[str, Pairs], tuple[Criteria, Row | None]] = field(default_factory=dict)
+    known: dict[tuple[str, Pairs], tuple[Criteria, Named | None]] = field(default_factory=dict)
 
-    def row(self, type: str, pairs: Pairs) -> Row | None:
-        """The one that is found (by identifier: without its body), or None; raises PreconditionFailed for several."""
+    def named(self, type: str, pairs: Pairs) -> Named | None:
+        """The one that is found, or None; raises PreconditionFailed for several."""
         key = (type, pairs)
         if key not in self.known:
             criteria = Criteria(self.chart, self.caller, type, pairs)
-            self.known[key] = (criteria, one(self.connection, criteria, body=False))
+            self.known[key] = (criteria, named(self.connection, criteria, self.identities))
         return self.known[key][1]
 
     def find(self, type: str, pairs: Pairs) -> str | None:
         """Its id, or None."""
-        found = self.row(type, pairs)
-        return found.id if found else None
+        found = self.named(type, pairs)
+        return found.row.id if found else None
 
-    def hold(self, connection: Connection) -> bool:
-        """Whether every condition still has the answer it had; what is merged must be the same version, too."""
-        merging = self.merge is not None
-        return all(same(connection, criteria, row, version=merging) for criteria, row in self.known.values())
+    def key(self, type: str, pairs: Pairs) -> Key | None:
+        """How what a condition found is remembered, when it is an identifier."""
+        criteria = self.known[type, pairs][0]
+        return criteria.key if criteria.identifier else None
+
+    def hold(self, tx: Tx) -> bool:
+        """Whether every condition still has the answer it had, in the version it had."""
+        return all(same(tx, criteria, found) for criteria, found in self.known.values())
 
 
 @dataclass(slots=True)
@@ -85,13 +93,18 @@ class Plan:
 
 
 def make(
-    chart: Chart, caller: Caller, entries: Sequence[Entry], connection: Connection, merge: Merge | None = None
+    chart: Chart,
+    caller: Caller,
+    entries: Sequence[Entry],
+    connection: Connection,
+    identities: Identities,
+    merge: Merge | None = None,
 ) -> Plan:
     """Plans a transaction; raises the first error with the entry it belongs to.
 
     `merge` makes what a conditional update stores from what is stored and what comes; without it what comes replaces.
     """
-    lookups = Lookups(chart, caller, connection, merge)
+    lookups = Lookups(chart, caller, connection, identities, merge)
     given: dict[tuple[str, Pairs], str] = {}
     steps = [placed(entry, lambda e=entry: _target(chart, caller, e, lookups, given)) for entry in entries]  # type: ignore[misc]
     _require_distinct(steps)
@@ -111,13 +124,15 @@ def _target(chart: Chart, caller: Caller, entry: Entry, lookups: Lookups, given:
         return _create_target(chart, entry, lookups, given)
     if entry.id:
         return Step(entry, entry.id, version=version)
-    found = lookups.find(entry.type, entry.pairs)
+    known = lookups.named(entry.type, entry.pairs)
+    found = known.row.id if known else None
     if entry.method == "DELETE":
         return Step(entry, found or "", version=version)
     sent = (entry.resource or {}).get("id")
     if found and sent not in (None, found) and isinstance(sent, str):
         raise Invalid("the body's id is not the id of the one that was found", where="resource.id")
-    return Step(entry, found or _sent_id(sent) or new_id(chart.clock), version=version)
+    id = found or _sent_id(sent) or new_id(chart.clock)
+    return Step(entry, id, version=version, named=known, key=lookups.key(entry.type, entry.pairs))
 
 
 def _sent_id(sent: object) -> str:
@@ -176,30 +191,28 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str
         raise Invalid("the resource's id is not the id of the url", where="resource.id")
     resource, raw = _resolved(entry.resource, addresses, lookups)
     if lookups.merge is not None and entry.method == "PUT" and not entry.id:
-        merged = _merged(lookups, lookups.merge, entry, resource)
-        if merged is None:
-            step.same = lookups.row(entry.type, entry.pairs)
+        resource, raw = _merged(lookups.merge, step, resource, raw)
+        if step.same is not None:
             return
-        resource, raw = merged, json.write(merged)
     step.incoming = incoming.prepared(resource, raw, lookups.chart.database.base)
     require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
 
 
-def _merged(lookups: Lookups, merge: Merge, entry: Entry, coming: dict[str, Any]) -> dict[str, Any] | None:
-    """What an update stores; None when that is exactly what is stored already."""
-    row = lookups.row(entry.type, entry.pairs)
-    if row is None:
-        return merge(None, coming, entry.full_url) or coming
-    unchanged = lookups.chart.unchanged
-    key = unchanged.key(coming, merge.plan(entry.full_url))
-    if unchanged.holds(key, row):
-        return None
-    stored = json.read(row.body or resources.body_of(lookups.connection, row.rid))
-    made = merge(stored, coming, entry.full_url)
-    if made is not None and made != stored:
-        return made
-    unchanged.remember(key, row)
-    return None
+def _merged(merge: Merge, step: Step, coming: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """What an update stores, and its bytes; notes when that is exactly what is stored already."""
+    url, named = step.entry.full_url, step.named
+    if named is None:
+        coming = merge(None, coming, url) or coming
+        return coming, json.write(coming)
+    plan = merge.plan(url)
+    if named.settled == (raw, plan):  # it changed nothing the last time either
+        step.same = named.row
+        return coming, raw
+    made = merge(named.resource, coming, url) or named.resource
+    written = json.write(made)
+    if written == named.written:
+        step.same, named.settled = named.row, (raw, plan)
+    return made, written
 
 
 def _resolved(resource: dict[str, Any], addresses: dict[str, str], lookups: Lookups) -> tuple[dict[str, Any], bytes]:

@@ -22,6 +22,8 @@ from suture.services.interactions.merging import Merge
 from suture.services.interactions.plan import Plan, Step
 from suture.services.interactions.rules import Preferences
 from suture.store.connection import Connection, Tx
+from suture.store.database import NOTHING_NAMED
+from suture.store.identities import Named
 from suture.store.index import Batch
 from suture.store.resources import Row
 
@@ -63,10 +65,13 @@ def unit(
     if content.get("type") != "transaction":
         raise Invalid("not a transaction", where="Bundle.type", mend='Write "type": "transaction".')
     read = entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url)
-    planned = plan.make(chart, caller, read, connection or chart.database.read, merge)
+    if connection is None:  # on the loop
+        planned = plan.make(chart, caller, read, chart.database.read, chart.database.identities, merge)
+    else:
+        planned = plan.make(chart, caller, read, connection, NOTHING_NAMED, merge)
 
     def run(tx: Tx) -> list[Done]:
-        current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx, merge)
+        current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx, tx.identities, merge)
         done = _perform(chart, caller, current, tx)
         access.detail = _detail(read, done)
         access.append(tx)
@@ -137,8 +142,18 @@ def _put(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done
     if step.incoming is None:
         raise Invalid("this entry needs a resource", where="resource")
     only_new = step.entry.if_none_match.strip() == "*"
-    outcome = write.updating(tx, caller, step.incoming, step.id, step.version, only_new, batch)
+    outcome = write.updating(tx, caller, step.incoming, step.id, step.version, only_new, batch, step.named)
+    _keep_named(tx, step, outcome.row)
     return Done(outcome.status, outcome.row)
+
+
+def _keep_named(tx: Tx, step: Step, row: Row | None) -> None:
+    """What a conditional update wrote is what its identifier names now."""
+    if step.key is None or row is None or step.incoming is None:
+        return
+    rows = step.incoming.rows
+    if any((system, value) == step.key[1:] for _, system, value in rows.identifiers):
+        tx.keep_named(step.key, Named(row._replace(change=""), rows))
 
 
 _READS = frozenset({"GET", "HEAD"})

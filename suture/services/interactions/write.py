@@ -23,6 +23,7 @@ from suture.services.interactions.incoming import Incoming, accept, require_id, 
 from suture.services.interactions.rules import Conditions
 from suture.store import resources
 from suture.store.connection import Tx
+from suture.store.identities import Named
 from suture.store.index import Batch
 from suture.store.resources import Row
 
@@ -83,12 +84,13 @@ def updating(
     version: int | None = None,
     only_new: bool = False,
     batch: Batch | None = None,
+    known: Named | None = None,
 ) -> Outcome:
     """The part of an update that runs inside the transaction: judged before and after, then written."""
     _require_before(tx, caller, incoming.type, id, only_new)
     require_own(caller, "update", incoming, id)
     row = resources.put(
-        tx, incoming.type, id, incoming.body, incoming.rows, method="PUT", if_version=version, batch=batch
+        tx, incoming.type, id, incoming.body, incoming.rows, method="PUT", if_version=version, batch=batch, known=known
     )
     return Outcome(201 if row.change == resources.CREATED else 200, row)
 

@@ -1,0 +1,22 @@
+"""One version of one resource, as it stands in the store (https://hl7.org/fhir/R4/http.html#versionsupdate)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One version of one resource; `body` is empty when this version is a deletion."""
+
+    rid: int
+    type: str
+    id: str
+    version: int
+    updated: int  # microseconds
+    method: str  # POST | PUT | PATCH | DELETE: what made this version
+    body: bytes
+    change: str = ""  # of a write: created | updated | unchanged | deleted
+
+    @property
+    def deleted(self) -> bool:
+        return self.method == "DELETE"
