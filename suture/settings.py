@@ -111,6 +111,9 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("engine.retry_longest", "duration", "10m", "longest wait between two attempts"),
     Setting("engine.send_timeout", "duration", "30s", "how long a destination may take to answer"),
+    Setting(
+        "engine.retention_every", "duration", "1h", "how often messages older than their flows keep them are let go"
+    ),
     Setting("engine.max_parse", "size", "16MiB", "largest message a step reads as text"),
     Setting("fhirpath.steps", "integer", 1_000_000, "most evaluation steps of one expression"),
     Setting(

@@ -18,6 +18,7 @@ from suture.engine.delivery import Outbox
 from suture.engine.doors import Doors
 from suture.engine.intake import Intake
 from suture.engine.project import Project
+from suture.engine.retention import Retention
 from suture.engine.runner import Runner
 from suture.engine.senders import Senders
 from suture.engine.sources import Changes, Poll
@@ -71,6 +72,8 @@ class Engine:
         await self.database.write(self._recover)
         self._begin(self.runner.poll())
         self._begin(self.outbox.poll())
+        every = float(self.settings["engine.retention_every"])
+        self._begin(Retention(self.database, self.accept.doors.flows, every, self.clock).run())
         for listener in self._listeners():
             await listener.start()
             self.listeners.append(listener)
