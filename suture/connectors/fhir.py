@@ -14,7 +14,9 @@ from suture.errors import Invalid, InvalidSyntax, SendFailed, TooLarge
 from suture.standards.fhir import json
 
 Resource = dict[str, Any]
-Merge = Callable[[Resource | None, Resource, str], Resource]  # (stored, new, fullUrl) -> what is written
+Merge = Callable[
+    [Resource | None, Resource, str], Resource | None
+]  # (stored, new, fullUrl) -> what is written, if anything
 
 MEDIA = "application/fhir+json"
 _READ = {"Accept": MEDIA}
@@ -94,11 +96,12 @@ class FhirSender:
         if not condition:
             return await self._create(kind, resource, "")
         found = await self._find(kind, condition)
+        made = merge(found, resource, str(entry.get("fullUrl") or ""))
         if found is None:
-            return await self._create(kind, merge(None, resource, str(entry.get("fullUrl") or "")), condition)
-        if method == "POST":
-            return _response("200 OK", f"{kind}/{found['id']}")
-        return await self._replace(kind, found, merge(found, resource, str(entry.get("fullUrl") or "")))
+            return await self._create(kind, made or resource, condition)
+        if method == "POST" or made is None or made == found:
+            return _response("200", f"{kind}/{found['id']}")
+        return await self._replace(kind, found, made)
 
     async def _find(self, kind: str, condition: str) -> Resource | None:
         """The one resource that fits; raises SendFailed when several do."""

@@ -10,13 +10,14 @@ from typing import Any
 from suture.clock import Clock
 from suture.connectors.connection import Connection
 from suture.connectors.connection_auth import Secret
-from suture.connectors.fhir import FhirSender
+from suture.connectors.fhir import FhirSender, replaced
 from suture.connectors.files import FileSender
 from suture.connectors.http import Answer, HttpSender, Request, tls_context, with_certificate
 from suture.connectors.mllp_sender import Patience
 from suture.connectors.mllp_sender import Sender as MllpSender
 from suture.engine.delivery import Parcel, Sender, Sent
 from suture.engine.project import Project
+from suture.engine.walk import Merging
 from suture.errors import InvalidSyntax, NotFound, TooLarge
 from suture.settings import Settings
 from suture.standards.fhir import json
@@ -125,7 +126,8 @@ async def _search(fhir: FhirSender, parcel: Parcel) -> Sent:
 
 
 async def _write(fhir: FhirSender, parcel: Parcel) -> Sent:
-    return Sent(await fhir.write(json.read(parcel.body)))
+    merges = parcel.head.get("merges")
+    return Sent(await fhir.write(json.read(parcel.body), replaced if merges is None else Merging(merges)))
 
 
 _FHIR: Mapping[str, Callable[[FhirSender, Parcel], Awaitable[Sent]]] = {"fhir.search": _search, "fhir.write": _write}
