@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from suture import settings as settings_of
 from suture.cli import place
 from suture.clock import instant
 from suture.connectors.mllp_sender import Sender
@@ -140,9 +141,11 @@ def send(
         list[Path], typer.Argument(help="files with one HL7 v2 message or many", exists=True, dir_okay=False)
     ],
     host: Annotated[str, typer.Option(help="where the listener is")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="its MLLP port")] = 2575,
+    port: Annotated[int, typer.Option(help="its MLLP port; default: this project's own")] = 0,
+    project: place.Project = Path(),
 ) -> None:
     """Sends HL7 v2 files over MLLP as a sender would and tells each acknowledgement; exit code 0 only if all were accepted."""
+    port = port or int(settings_of.read(project)["mllp.port"])
     refused = asyncio.run(
         _send([(file, one) for file in files for one in batch.split(file.read_bytes()).messages], host, port)
     )
