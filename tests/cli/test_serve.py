@@ -164,3 +164,30 @@ def test_help_shows_an_example(tmp_path: Path) -> None:
         )
         assert found.returncode == 0
         assert "Example:" in found.stdout
+
+
+@pytest.mark.slow
+def test_an_import_beside_a_running_server(tmp_path: Path) -> None:
+    file = tmp_path / "in.ndjson"
+    rows = [{"resourceType": "Patient", "id": f"p{n}", "name": [{"family": f"Family{n}"}]} for n in range(3000)]
+    file.write_text("\n".join(json.dumps(row) for row in rows))
+    with served(tmp_path) as (url, _, _):
+        key = suture(tmp_path, "client", "add", "lab", "--scope", "system/*.cruds").stdout.splitlines()[-1]
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as http:
+            assert http.put("/fhir/Patient/p1", json=rows[1]).status_code == 201
+            importing = subprocess.Popen(
+                [sys.executable, "-m", "suture", "import", str(file), "--project", str(tmp_path), "--json"],
+                env={**os.environ, "SUTURE_KEY_FILE": str(tmp_path / "key")}, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            written = 0
+            while importing.poll() is None:
+                written += 1
+                body = {"resourceType": "Patient", "id": f"own{written}", "active": True}
+                assert http.put(f"/fhir/Patient/own{written}", json=body).status_code == 201
+            summary = json.loads(importing.communicate()[0])
+            assert (summary["created"], summary["updated"], summary["failed"]) == (2999, 1, 0)
+            total = http.get("/fhir/Patient?_summary=count").json()["total"]
+            assert total == 3000 + written
+            found = http.get("/fhir/Patient?family=Family2999").json()
+            assert [e["resource"]["id"] for e in found["entry"]] == ["p2999"]
+    assert suture(tmp_path, "verify").returncode == 0
