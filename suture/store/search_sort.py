@@ -13,7 +13,7 @@ from suture.store.search_check import register_key
 from suture.store.search_sql import Sql, one_of
 from suture.store.search_terms import Scope, is_sorting
 
-LEAST_NUMBER = -1.7e308
+LEAST_NUMBER, OPEN = -1.7e308, -1.6e308
 COLUMNS = {"_lastUpdated": "here.upd", "_id": "here.fid", "_date": "here.sd"}
 PLACES = {
     "date": ("D", "lo", "dates", UNDATED),
@@ -60,7 +60,7 @@ def _indexed(scope: Scope, s: Sort, kind: str) -> Sql:
     if not pids:
         return Sql("?", (none,))
     pid, pick = one_of("pid", pids), "max" if s.descending else "min"
-    text = (
-        f"ifnull((SELECT {pick}({column}) FROM {table} INDEXED BY {table}_rid WHERE rid = here.rid AND {pid.text}), ?)"
-    )
-    return Sql(text, (*pid.values, none))
+    text = f"(SELECT {pick}({column}) FROM {table} INDEXED BY {table}_rid WHERE rid = here.rid AND {pid.text})"
+    if table == "Q":
+        text = f"max({text}, {OPEN})"  # the open end of a span has no number that a cursor could keep
+    return Sql(f"ifnull({text}, ?)", (*pid.values, none))

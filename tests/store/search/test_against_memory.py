@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from suture.standards.fhir import search
-from suture.standards.fhir.index import extract
+from suture.standards.fhir.index import extract, values
 from suture.standards.fhir.index_dates import UNDATED, sorting_date
 from tests import synthea
 from tests.store.search.queries import Maker, readable
@@ -121,3 +121,34 @@ def test_sorted_by_several_keys(people: World) -> None:
 def test_a_page_goes_on_where_it_ended_whatever_comes_between(people: World) -> None:
     query = search.parse("Observation", [("_sort", "status,-date")])
     assert people.pages(query, 1) == people.pages(query, 2) == people.pages(query, 100)
+
+
+def least_and_greatest(resource: Resource, code: str) -> tuple[Any, Any]:
+    """The least and the greatest value of a parameter; what has none comes before all others."""
+    found = []
+    for name, row in values(extract(resource), code):
+        if name in ("dates", "strings"):
+            found.append(row[1])
+        elif name == "quantities":
+            found.append(row[4])
+        elif name == "references":
+            found.append(f"{row[1]}/{row[2]}")
+        else:
+            found.append(str(row[-1]))
+    return (min(found) or None, max(found) or None) if found else (None, None)
+
+
+@pytest.mark.parametrize(
+    "type", ["Patient", "Observation", "Condition", "Encounter", "Organization", "DocumentReference"]
+)
+def test_sorted_by_any_parameter(people: World, type: str) -> None:
+    for code, kind in search.searchable(type).items():
+        if kind == "composite" or code in ("_id", "_lastUpdated"):
+            continue
+        for sign, pick in (("", 0), ("-", 1)):
+            found = people.check(type, [("_sort", sign + code)], 2)
+            seen = keys(people, found, lambda r, c=code, p=pick: least_and_greatest(r, c)[p])
+            given = [k for k in seen if k is not None]
+            assert given == sorted(given, reverse=bool(sign)), (type, sign + code)
+            bare = [k is not None for k in seen]
+            assert bare == sorted(bare, reverse=bool(sign)), "what has no value comes first, with a minus last"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
+
 from suture.standards.fhir import json, search
 from suture.standards.fhir.index import extract
 from suture.store import resources
@@ -51,7 +53,8 @@ class World:
             found += [f"{row.type}/{row.id}" for row in page.rows]
             if page.next is None:
                 return found
-            query = search.replace(query, cursor=page.next)
+            sealed = orjson.loads(orjson.dumps([page.next.keys, page.next.row]))  # as a next link carries it
+            query = search.replace(query, cursor=search.Cursor(tuple(sealed[0]), sealed[1]))
         raise AssertionError("paging does not end")
 
     def check(self, type: str, pairs: Pairs, count: int = 3) -> list[str]:
