@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("suture.cli.convert", "turn a message into FHIR and see from where everything came, and what was lost"),
     "serve": ("suture.cli.serve", "serve FHIR R4 over HTTP"),
     "import": ("suture.cli.import_", "store NDJSON files and bundles, fast"),
+    "export": ("suture.cli.export", "every resource as NDJSON, as of one moment"),
     "messages": ("suture.cli.messages", "what came in, and what became of it"),
     "runs": ("suture.cli.runs", "each message's way through a flow; what waits, what failed"),
     "deadletters": ("suture.cli.deadletters", "what gave up, and why"),
