@@ -23,7 +23,9 @@ _OPEN = [(b"access-control-allow-origin", b"*")]
 
 async def metadata(request: Request) -> Response:
     """The CapabilityStatement, for anyone."""
-    return _shown(request.site.interactions.capabilities(), _format(request), headers=list(_OPEN))
+    kind = _format(request)
+    body = await asyncio.to_thread(request.site.interactions.capabilities)  # the first time takes a while
+    return _shown(body, kind, headers=list(_OPEN))
 
 
 async def read(request: Request) -> Response:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import orjson
+
 from suture.access import policy
 from suture.access.caller import Caller
 from suture.access.policy import Reach
 from suture.errors import Gone, NotFound
-from suture.standards.fhir import json
 from suture.store import resources
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -25,7 +26,7 @@ def allowed(connection: Connection, caller: Caller, interaction: str, row: Row) 
     if found is not Reach.COMPARTMENT:
         return found is Reach.EVERYTHING
     body = row.body or resources.last_body(connection, row)
-    return bool(body) and policy.allows(caller, interaction, row.type, json.read(body), connection.shared.base)
+    return bool(body) and policy.allows(caller, interaction, row.type, orjson.loads(body), connection.shared.base)
 
 
 def judge(connection: Connection, caller: Caller, interaction: str) -> Callable[[Row], bool]:
