@@ -64,13 +64,21 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
         entry = messages.entry(database.read, id)
         if entry is None:
             raise NotFound("no message with this id", where=f"message {id}", mend="See: suture messages list")
+        versions, walked = Versions(project_of.read(project)), runs.find(database.read, mid=entry.mid)
+        reveal = reveal or (bool(walked) and all(shown_full(run.flow, versions) for run in walked))
         if reveal:
             place.revealed(database, "Message", id)
-        told = _told(database, entry, reveal, Versions(project_of.read(project)))
+        told = _told(database, entry, reveal, versions)
     if as_json:
         typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2, default=str))
         return
     _print(told)
+
+
+def shown_full(flow: str, versions: Versions) -> bool:
+    """Whether a flow says that its messages may be shown unmasked (`retention: {show: full}`)."""
+    version = versions.active.get(flow)
+    return version is not None and version.flow.show == "full"
 
 
 def _told(database: Database, entry: Entry, reveal: bool, versions: Versions) -> dict[str, Any]:

@@ -45,9 +45,10 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
         one = runs.by_id(database.read, id)
         if one is None:
             raise NotFound("no run with this id", where=f"run {id}", mend="See: suture runs list")
+        versions = Versions(project_of.read(project))
+        reveal = reveal or messages_command.shown_full(one.flow, versions)
         if reveal:
             place.revealed(database, "Run", id)
-        versions = Versions(project_of.read(project))
         told = messages_command.run_row(one) | messages_command.steps(database, one, reveal, versions)
         told["deliveries"] = [delivery_row(database.read, d) for d in deliveries.of_run(database.read, one.run)]
     if as_json:

@@ -32,6 +32,7 @@ from suture.store.queue.runs import Run
 log = logging.getLogger("suture.engine")
 
 HELD = 256  # deliveries of one connection kept in memory; others are read when it is their turn
+LOOK_AGAIN = 5_000_000  # microseconds until deliveries of other processes are looked for again
 KEPT_ANSWER = 64 * 1024  # bytes of an answer kept with its attempt
 # sent twice they do no harm: found before created, written over, or only read
 REPEATABLE = frozenset({"fhir.search", "fhir.write", "file.write"})
@@ -93,6 +94,8 @@ class Outbox:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
         self._news = asyncio.Event()
+        self._found: set[str] = set()
+        self._look_again = 0
 
     # --- from the run's unit to the wire
 
@@ -262,10 +265,9 @@ class Outbox:
                         await self._news.wait()
 
     async def _take_due(self) -> int:
+        """One look at every connection that has deliveries; each look is one probe of an index."""
         found, now = 0, self.clock.micros()
-        if not 0 < deliveries.next_due(self.database.read) <= now:
-            return 0
-        for name in deliveries.targets(self.database.read):
+        for name in self._targets(now):
             pump = self._pump(name)
             due = deliveries.next_due(self.database.read, name)
             if not 0 < due <= now or len(pump.waiting) >= HELD:
@@ -275,6 +277,13 @@ class Outbox:
                 self._offer(delivery, None)
             found += len(taken)
         return found
+
+    def _targets(self, now: int) -> list[str]:
+        """The connections that were sent to since the start, and those with deliveries of earlier processes."""
+        if now >= self._look_again:
+            self._look_again = now + LOOK_AGAIN
+            self._found = set(deliveries.targets(self.database.read))
+        return list(self._found | set(self._pumps))
 
     async def _take(self, name: str) -> list[Delivery]:
         return await self.database.write(lambda tx: deliveries.take(tx, name, self.runner.owner, FOR_EVER, BATCH))

@@ -147,6 +147,8 @@ class Engine:
         secret = self.secret(str(door["secret"]).removeprefix("secret:"), hook_origin(flow))
         http_hook.check(door, headers, body, secret, self.clock.micros() / 1_000_000)
         event = headers.get(str(door["id_header"]).lower(), "")
+        if not event and door["proof"] == "hmac" and headers.get(str(door["timestamp_header"]).lower()):
+            event = headers[str(door["signature_header"]).lower()]  # the same signed call again is the same event
         return await self.accept(f"hooks:{flow}", body, {"event_id": event} if event else {})
 
     async def stop(self) -> None:

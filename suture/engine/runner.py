@@ -275,6 +275,8 @@ class Runner:
     ) -> dict[str, Any]:
         try:
             return (write or self._transaction(going, ask))(tx)
+        except Unavailable:  # our own database: the run stays as it is there
+            raise
         except SutureError as error:
             raise StepFailed(ask.step, error) from error
 

@@ -70,11 +70,9 @@ class Poll:
         path, query = str(self.with_["type"]), tuple(self._query(mark))
         for _ in range(MOST_PAGES):
             bundle = await fhir.page(path, query)
-            for entry in listed(bundle):
-                if (entry.get("search") or {}).get("mode") == "include":
-                    continue
-                newest = max(newest, await self._take(entry["resource"]), key=moment)
-                count += 1
+            found = [e["resource"] for e in listed(bundle) if (e.get("search") or {}).get("mode") != "include"]
+            newest = max([newest, *await asyncio.gather(*map(self._take, found))], key=moment)
+            count += len(found)
             path, query = next_link(bundle), ()
             if not path:
                 break
@@ -130,9 +128,10 @@ class Changes:
         """The next versions after the watermark; returns how many there were."""
         mark = int(vault.watermark(self._database.read, self.name) or await self._begin())
         rows = resources.changes(self._database.read, mark, [str(t) for t in self.with_["types"] or ()], PAGE)
-        for row in rows:
-            if not row.deleted and self._wanted(row.body):
-                await self._accept(self.name, row.body, {"version": row.version, "method": row.method})
+        wanted = [row for row in rows if not row.deleted and self._wanted(row.body)]
+        await asyncio.gather(
+            *(self._accept(self.name, row.body, {"version": row.version, "method": row.method}) for row in wanted)
+        )
         if rows:
             await self._database.write(lambda tx: vault.set_watermark(tx, self.name, str(rows[-1].updated)))
         return len(rows)

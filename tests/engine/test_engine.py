@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
 from pathlib import Path
 from typing import Any
@@ -399,3 +401,30 @@ async def test_a_fault_of_ours_loses_no_message(tmp_path: Path, monkeypatch: pyt
         await rig.accept(adt())
         await rig.settled(1)
         assert [(d.code, d.reason) for d in rig.letters()] == [("internal", "an error of Suture itself: KeyError")]
+
+
+async def test_a_signed_webhook_that_is_sent_again_is_the_same_event(tmp_path: Path) -> None:
+    flow = HOOK.replace(", proof: bearer", "")
+    async with Site(lambda got: Say()) as site, Rig(tmp_path, {"h": flow}, other(site.url)) as rig:
+        await rig.rooms.database.write(lambda tx: vault.put(tx, "intake", "s3cret", "hook:intake"))
+        body, now = b'{"patient": {"name": "Alma", "age": 41}}', str(rig.rooms.clock.micros() // 1_000_000)
+        proof = hmac.new(b"s3cret", now.encode() + b"." + body, hashlib.sha256).hexdigest()
+        headers = {"x-timestamp": now, "x-signature": proof}
+        assert not (await rig.engine.hook("intake", headers, body)).duplicate
+        assert (await rig.engine.hook("intake", headers, body)).duplicate
+
+
+async def test_deliveries_of_a_connection_that_is_gone_become_dead_letters(tmp_path: Path) -> None:
+    flow = FORWARD.replace("attempts: 3, backoff: 20ms..50ms", "attempts: 9, backoff: 1ms..2ms")
+    async with Site(lambda got: Say(503)) as site:
+        rig = Rig(tmp_path, {"f": flow.replace("1ms..2ms", "1s..1s")}, other(site.url))
+        await rig.start()
+        await rig.accept(adt())
+        await rig.until(lambda: site.got)
+        await rig.stop()
+        (tmp_path / "connections" / "other.yaml").unlink()
+        (tmp_path / "flows" / "f.yaml").unlink()
+        await rig.start()
+        await rig.settled(1)
+        assert "no connection named 'other'" in rig.letters()[0].reason
+        await rig.stop()
