@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -68,6 +69,7 @@ def new_id(clock: Clock = SYSTEM) -> str:
     return f"{text[:8]}-{text[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[8:]}"
 
 
+@lru_cache(4096)
 def instant(micros: int) -> str:
     """Microseconds as a FHIR instant in UTC, with milliseconds: `2026-11-25T08:00:00.123Z`."""
     moment = datetime.fromtimestamp(micros // 1_000_000, UTC)

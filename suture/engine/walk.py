@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from suture.access.caller import Caller
@@ -125,6 +126,7 @@ class Walk:
     at: Step | None = None
     before: Any = None  # the content as the step that is walked found it
     results: dict[str, Any] = field(default_factory=dict)  # outputs of this walk's steps so far
+    _seen: tuple[int, Any, Environment] | None = None
 
     def steps(self) -> Walking:
         """Walks the whole flow; every error comes out as StepFailed."""
@@ -185,9 +187,16 @@ class Walk:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        return tuple(step.id for step in self.version.flow.each())
+        return _roots(self.version)
 
     def environment(self) -> Environment:
+        """What expressions see; made anew only after a step."""
+        seen = self._seen
+        if seen is None or seen[0] != len(self.trace) or seen[1] is not self.content:
+            seen = self._seen = (len(self.trace), self.content, self._environment())
+        return seen[2]
+
+    def _environment(self) -> Environment:
         named = {name: focus(value) for name, value in self.results.items()}
         original = self.subject.original
         named |= {
@@ -199,6 +208,11 @@ class Walk:
 
     def render(self, value: Any, place: str) -> Any:
         return expressions.render(value, self.evaluate, place)
+
+
+@lru_cache(1024)
+def _roots(version: Version) -> tuple[str, ...]:
+    return tuple(step.id for step in version.flow.each())
 
 
 Action = Callable[[Walk, Step], Walking]

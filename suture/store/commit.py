@@ -53,7 +53,7 @@ def run_unit(tx: Tx, unit: Callable[[Tx], T]) -> T:
             tx.execute("ROLLBACK TO unit")
             tx.execute("RELEASE unit")
         forget(tx, committed, rolled_back)
-        tx.chain, tx.claimed = chain, None
+        tx.chain, tx.claimed = chain, {}
         raise
     return result
 

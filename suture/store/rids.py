@@ -14,16 +14,25 @@ REMEMBERED = 20_000
 
 def claim(tx: Tx, type: str, id: str) -> int:
     """The number of a resource that is about to be written: the one that references have already, or a new one."""
-    rt, key = names.number(tx, type), key_of(id)
+    place = (names.number(tx, type), key_of(id))
+    rid = tx.claimed.get(place)
+    if rid is None:
+        rid = tx.claimed[place] = _claimed(tx, *place)
+    return rid
+
+
+def reserve(tx: Tx, type: str, id: str) -> None:
+    """The same ahead of the write that is sure to follow in this unit: what refers to it before needs no promise."""
+    tx.remember(tx.shared.rids, (names.number(tx, type), key_of(id)), claim(tx, type, id), REMEMBERED)
+
+
+def _claimed(tx: Tx, rt: int, key: bytes | str) -> int:
     row = tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
     if row is None:
-        rid = following(tx)
-    else:
-        rid = int(row[0])
-        _count_on(tx)  # while the row still says that its number is taken
-        tx.execute("DELETE FROM dangling WHERE rid = ?", row)
-    tx.claimed = (rt, key, rid)
-    return rid
+        return following(tx)
+    _count_on(tx)  # while the row still says that its number is taken
+    tx.execute("DELETE FROM dangling WHERE rid = ?", row)
+    return int(row[0])
 
 
 def target(tx: Tx, type: str, id: str) -> int:
@@ -32,8 +41,9 @@ def target(tx: Tx, type: str, id: str) -> int:
     known = tx.shared.rids.get(place)
     if known is not None:
         return known
-    if tx.claimed is not None and tx.claimed[:2] == place:  # refers to itself
-        return tx.claimed[2]
+    claimed = tx.claimed.get(place)
+    if claimed is not None:  # refers to itself, or to what this transaction wrote
+        return claimed
     found = _found(tx, *place) or _promised(tx, *place)
     tx.remember(tx.shared.rids, place, found, REMEMBERED)
     return found

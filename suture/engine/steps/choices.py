@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from suture.engine.plan import Step
 from suture.engine.walk import DONE, FILTERED, Walk, Walking
 
@@ -14,9 +16,8 @@ def filter_(walk: Walk, step: Step) -> Walking:
 
 
 def branch(walk: Walk, step: Step) -> Walking:
-    chosen = [i for i, case in enumerate(step.cases) if walk.holds(case.when)]
-    if step.with_["match"] == "first":
-        chosen = chosen[:1]
+    holding = (i for i, case in enumerate(step.cases) if walk.holds(case.when))
+    chosen = list(islice(holding, 1 if step.with_["match"] == "first" else None))
     walk.result(step, [i + 1 for i in chosen])
     ways = [step.cases[i].steps for i in chosen] or [step.otherwise]
     for steps in ways:

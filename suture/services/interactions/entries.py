@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ from suture.services.interactions.incoming import require_id, require_type
 
 METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
 T = TypeVar("T")
+SHORT = 300  # characters of a url that is remembered
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -31,14 +33,8 @@ class Entry:
     if_match: str = ""
     if_none_match: str = ""
     if_none_exist: str = ""
-
-    @property
-    def type(self) -> str:
-        return self.path[0] if self.path and not self.path[0].startswith("_") else ""
-
-    @property
-    def id(self) -> str:
-        return self.path[1] if len(self.path) > 1 and not self.path[1].startswith("_") else ""
+    type: str = ""  # of the path, and its id
+    id: str = ""
 
     @property
     def where(self) -> str:
@@ -72,6 +68,7 @@ def read_one(index: int, entry: Any, base: str) -> Entry:
     if not isinstance(url, str):
         raise Invalid("an entry needs a url", where=f"{where}.request.url")
     path, pairs = _url(url, base, f"{where}.request.url")
+    type, id = (("" if part[:1] == "_" else part) for part in (*path, "", "")[:2])
     read_entry = Entry(
         index,
         method,
@@ -82,6 +79,8 @@ def read_one(index: int, entry: Any, base: str) -> Entry:
         _text(request, "ifMatch", where),
         _text(request, "ifNoneMatch", where),
         _text(request, "ifNoneExist", where),
+        type,
+        id,
     )
     placed(read_entry, lambda: _check(read_entry))
     return read_entry
@@ -104,13 +103,19 @@ def _placed_issue(issue: Issue, entry: Entry) -> Issue:
 
 
 def _url(url: str, base: str, where: str) -> tuple[tuple[str, ...], Pairs]:
-    path, _, query = url.removeprefix(base).strip("/").partition("?")
-    if "://" in path or len(url) > 8000:
+    if "://" in url.removeprefix(base).partition("?")[0] or len(url) > 8000:
         raise Invalid("the url is not below this server's base", where=where, mend="Write it relative: Patient/123.")
     try:
-        pairs = tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=500))
+        return _split(url, base) if len(url) < SHORT else _split.__wrapped__(url, base)
     except (UnicodeDecodeError, ValueError):
         raise Invalid("the query of the url can't be read", where=where) from None
+
+
+@lru_cache(4096)
+def _split(url: str, base: str) -> tuple[tuple[str, ...], Pairs]:
+    """The parts of the path, and the query; feeds name the same again and again."""
+    path, _, query = url.removeprefix(base).strip("/").partition("?")
+    pairs = tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=500))
     return tuple(part for part in path.split("/") if part), pairs
 
 

@@ -29,12 +29,15 @@ from suture.store.connection import Connection, Tx
 from suture.store.identities import Identities, Key, Named
 from suture.store.resources import Row
 
+_NEW = b"urn:uuid:"
 _INTERACTIONS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 
 
 @dataclass(slots=True)
 class Step:
     """One entry with what it will write. `found`: a POST whose condition found what is there already.
+
+    `fresh`: its id was given just now, so it is sure to be created.
 
     `same`: an update that was merged into exactly what is stored; nothing is written.
     `named`: what a condition found, to be merged with or replaced; `key`: how it is remembered.
@@ -45,6 +48,7 @@ class Step:
     incoming: Incoming | None = None
     version: int | None = None
     found: bool = False
+    fresh: bool = False
     same: Row | None = None
     named: Named | None = None
     key: Key | None = None
@@ -131,8 +135,9 @@ def _target(chart: Chart, caller: Caller, entry: Entry, lookups: Lookups, given:
     sent = (entry.resource or {}).get("id")
     if found and sent not in (None, found) and isinstance(sent, str):
         raise Invalid("the body's id is not the id of the one that was found", where="resource.id")
-    id = found or _sent_id(sent) or new_id(chart.clock)
-    return Step(entry, id, version=version, named=known, key=lookups.key(entry.type, entry.pairs))
+    at = found or _sent_id(sent)
+    key = lookups.key(entry.type, entry.pairs)
+    return Step(entry, at or new_id(chart.clock), version=version, fresh=not at, named=known, key=key)
 
 
 def _sent_id(sent: object) -> str:
@@ -142,13 +147,13 @@ def _sent_id(sent: object) -> str:
 
 def _create_target(chart: Chart, entry: Entry, lookups: Lookups, given: dict[tuple[str, Pairs], str]) -> Step:
     if not entry.if_none_exist:
-        return Step(entry, new_id(chart.clock))
+        return Step(entry, new_id(chart.clock), fresh=True)
     key = (entry.type, tuple(parse_qsl(entry.if_none_exist.partition("?")[2] or entry.if_none_exist)))
     found = lookups.find(*key) or given.get(key)
     if found:  # there already, or made by an earlier entry with the same condition
         return Step(entry, found, found=True)
     given[key] = new_id(chart.clock)
-    return Step(entry, given[key])
+    return Step(entry, given[key], fresh=True)
 
 
 def _require_distinct(steps: Sequence[Step]) -> None:
@@ -220,7 +225,9 @@ def _resolved(resource: dict[str, Any], addresses: dict[str, str], lookups: Look
     raw = json.write(resource)
     if references.may_be_conditional(raw):
         addresses = {**addresses, **_conditional(resource, lookups)}
-    changed = references.rewritten(resource, references.resolver(addresses)) if addresses else resource
+    if not addresses or (_NEW not in raw and all(url.startswith("urn:uuid:") for url in addresses)):
+        return resource, raw  # it names no other entry
+    changed = references.rewritten(resource, references.resolver(addresses))
     return (resource, raw) if changed is resource else (changed, json.write(changed))
 
 

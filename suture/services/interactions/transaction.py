@@ -26,6 +26,7 @@ from suture.store.database import NOTHING_NAMED
 from suture.store.identities import Named
 from suture.store.index import Batch
 from suture.store.resources import Row
+from suture.store.rids import reserve
 
 LARGE = 300  # entries; a transaction with more would hold the loop up
 # the order FHIR prescribes
@@ -105,6 +106,9 @@ def _perform(chart: Chart, caller: Caller, planned: Plan, tx: Tx) -> list[Done]:
     """Everything in FHIR's order; the results in the order of the entries. Index rows are written together."""
     done: dict[int, Done] = {}
     batch = Batch(tx)
+    for step in planned.steps:
+        if step.fresh:
+            reserve(tx, step.entry.type, step.id)
     for step in sorted(planned.steps, key=lambda s: _ORDER[s.entry.method]):
         if step.entry.method in _READS:
             batch.flush()
