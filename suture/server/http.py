@@ -51,6 +51,8 @@ class Shell:
         allow_origin(request, response)
         compress(request, response)
         await _send(request, response, send)
+        took = self._site.clock.monotonic() - started
+        self._site.figures.count(route.pattern if route else "", request.method, response.status, took)
         self._log.write(
             "http",
             id=request.id,
@@ -58,7 +60,7 @@ class Shell:
             route=route.pattern if route else "",
             type=known if (known := request.params.get("type", "")) in RESOURCE_TYPES else "",
             status=response.status,
-            ms=round((self._site.clock.monotonic() - started) * 1000, 2),
+            ms=round(took * 1000, 2),
             bytes=len(response.body),
             caller=request.caller.id,
         )

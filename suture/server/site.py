@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from suture.access.caller import Caller
 from suture.access.people import People
 from suture.clock import Clock
 from suture.engine.engine import Engine
+from suture.server.figures import Figures
 from suture.services.interactions import Interactions
 from suture.settings import Settings
 from suture.store import audit
@@ -24,6 +25,7 @@ class Site:
     people: People
     interactions: Interactions
     engine: Engine | None = None
+    figures: Figures = field(default_factory=Figures)
 
     @property
     def fhir_url(self) -> str:

@@ -1,0 +1,60 @@
+"""`/metrics`: the figures of this process for Prometheus.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+import gc
+import resource
+from collections.abc import Iterable, Iterator
+
+from suture.server.figures import BOUNDS, Figures, Spread
+from suture.server.route import Request, Response, Route
+
+_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+async def metrics(request: Request) -> Response:
+    """All figures of this process as text."""
+    lines = [*_requests(request.site.figures), *_process(request)]
+    return Response(body=("\n".join(lines) + "\n").encode(), type=_TEXT)
+
+
+def _requests(figures: Figures) -> Iterator[str]:
+    yield from _head("suture_http_requests_total", "counter", "answers by route, method and status")
+    for (pattern, method, status), count in sorted(figures.answers.items()):
+        yield f'suture_http_requests_total{{route="{pattern}",method="{method}",status="{status}"}} {count}'
+    yield from _head("suture_http_request_seconds", "histogram", "time from the head of a request to its answer")
+    for (pattern, method), spread in sorted(figures.spreads.items()):
+        yield from _histogram(f'route="{pattern}",method="{method}"', spread)
+
+
+def _histogram(labels: str, spread: Spread) -> Iterator[str]:
+    so_far = 0
+    for bound, count in zip((*BOUNDS, "+Inf"), spread.counts, strict=True):
+        so_far += count
+        yield f'suture_http_request_seconds_bucket{{{labels},le="{bound}"}} {so_far}'
+    yield f"suture_http_request_seconds_sum{{{labels}}} {spread.seconds:.6f}"
+    yield f"suture_http_request_seconds_count{{{labels}}} {so_far}"
+
+
+def _process(request: Request) -> Iterable[str]:
+    database, used = request.site.database, resource.getrusage(resource.RUSAGE_SELF)
+    rows = (
+        ("suture_database_backlog", "gauge", "units of work that wait for a commit", database.backlog),
+        ("suture_database_fenced", "gauge", "1 while the database can't be written", int(bool(database.fenced))),
+        ("process_cpu_seconds_total", "counter", "CPU of this process", round(used.ru_utime + used.ru_stime, 2)),
+        ("process_max_resident_bytes", "gauge", "most memory this process has had", used.ru_maxrss * 1024),
+        ("python_gc_collections_total", "counter", "full collections", gc.get_stats()[2]["collections"]),
+    )
+    for name, kind, text, value in rows:
+        yield from _head(name, kind, text)
+        yield f"{name} {value}"
+
+
+def _head(name: str, kind: str, text: str) -> tuple[str, str]:
+    return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
+
+
+ROUTES = [Route("GET", "/metrics", metrics, scope="any caller")]
