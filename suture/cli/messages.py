@@ -112,7 +112,15 @@ def steps(database: Database, one: Run, reveal: bool, versions: Versions) -> dic
     return {
         "loss": told.loss,
         "steps": [
-            {"step": t.step, "uses": t.uses, "output": redact.content(t.output, reveal), "warnings": list(t.warnings)}
+            {
+                "step": t.step,
+                "uses": t.uses,
+                "output": redact.content(t.output, reveal),
+                "warnings": list(t.warnings),
+                "lineage": [f"{one.target} <- {one.source} ({one.row})" for one in t.mapped.lineage]
+                if t.mapped
+                else [],
+            }
             for t in told.trace
         ],
     }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from suture.errors import InvalidFile, Problem, Problems
 KIND = "connection/1"
 SHARED_KEYS = ("suture", "id", "uses", "title", "partner", "environment", "auth")
 CONNECTION_ID = re.compile(r"[a-z][a-z0-9-]*")
+FILES = ("ca", "certificate")
 ENVIRONMENTS = ("production", "sandbox", "test")
 
 _PATIENCE = (
@@ -27,6 +29,8 @@ _WEB = (
     Field("concurrency", "integer", "requests at once", default=4),
     Field("headers", "object", "headers of every request"),
     Field("ca", "string", "PEM file of the authority that signed the server's certificate"),
+    Field("certificate", "string", "PEM file with the own certificate, when the server asks for one"),
+    Field("key", "secret", "secret:NAME with its private key (PEM)", secret=True),
     Field("insecure", "boolean", "allow http:// to another machine", default=False),
     Field("max_answer", "size", "largest answer that is read", default="16MiB"),
 )
@@ -146,6 +150,11 @@ class Connection:
             return origin(str(self.auth["token_url"]))
         return self.origin
 
+    def below(self, folder: Path) -> Connection:
+        """The connection with its files named from the project folder on."""
+        named = {f: str(folder / str(self.with_[f])) for f in FILES if self.with_.get(f)}
+        return replace(self, with_={**self.with_, **named}) if named else self
+
     def seconds(self, name: str, default: float) -> float:
         value = self.with_.get(name)
         return default if value is None else seconds(value)
@@ -211,6 +220,8 @@ def _connection(doc: Mapping[str, Any], problems: Problems) -> Connection | None
     )
     _check_address(found, doc, problems)
     _check_secrets(kind, values, doc, problems)
+    if found.with_.get("certificate") and not found.with_.get("key"):
+        problems.add(yaml.at(doc, "certificate"), "a certificate needs its key", "Write key: secret:NAME")
     return found
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,7 +63,7 @@ class HttpSender:
             timeout=connection.seconds("timeout", timeout),
             follow_redirects=False,
             trust_env=False,
-            verify=tls_context(connection),
+            verify=tls_context(connection, secret),
             limits=httpx.Limits(max_connections=int(connection.with_.get("concurrency") or 4)),
         )
         self._authorization = Authorization(connection, secret, clock, self._client)
@@ -187,14 +186,25 @@ def _now(clock: Clock) -> datetime:
     return clock.now()
 
 
-def tls_context(connection: Connection) -> ssl.SSLContext:
-    """TLS 1.2 or newer, checked against the system's authorities or the connection's own."""
-    context = ssl.create_default_context(cafile=connection.with_.get("ca") or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+def tls_context(connection: Connection, secret: Secret) -> ssl.SSLContext:
+    """TLS 1.2 or newer, checked against the system's authorities or the connection's own; with the own certificate."""
+    given = connection.with_
+    try:
+        context = ssl.create_default_context(cafile=given.get("ca") or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if given.get("certificate"):
+            key = secret(str(given["key"]).removeprefix("secret:"), connection.secret_origin)
+            with_certificate(context, str(given["certificate"]), key)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid(
+            f"its certificates cannot be read ({type(error).__name__})",
+            where=connection.id,
+            mend="Name PEM files below the project folder, and the key that belongs to the certificate.",
+        ) from error
     return context
 
 
-def with_certificate(context: ssl.SSLContext, certificate: Path, key: str) -> None:
+def with_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Loads the own certificate with a key from the vault; the key's file exists only while it is read."""
     with NamedTemporaryFile("w", encoding="ascii", prefix="suture-", suffix=".pem") as file:
         file.write(key)

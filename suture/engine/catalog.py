@@ -158,7 +158,11 @@ STEPS: dict[str, Component] = {
             "Validate",
             "Checks FHIR content: structure, required bindings, invariants. What is wrong ends the run as a dead letter.",
             (
-                Field("profile", "string", "also check against this profile or implementation guide"),
+                Field(
+                    "profile",
+                    "string",
+                    "a profile that is meant to hold; this version checks base R4 and warns that it does not look at profiles",
+                ),
                 Field("from", "expression", "what is checked; default: the current content"),
             ),
             "{id: check, uses: validate}",

@@ -123,6 +123,8 @@ class Outbox:
         pump = self._pumps.get(connection)
         if pump is None:
             pump = self._pumps[connection] = Pump(connection, self._sender(connection), deque())
+        elif isinstance(pump.sender, _Missing):  # perhaps its secret is there now
+            pump.sender = self._sender(connection)
         return pump
 
     def _sender(self, connection: str) -> Sender:

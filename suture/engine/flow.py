@@ -253,6 +253,10 @@ class _Reader:
         step_id = self._step_id(node, scope)
         found = self._component(node, STEPS, "step")
         values = self._fields(found, node, scope) if found else {}
+        if values.get("profile"):
+            self.problems.add(
+                yaml.at(node), "profiles are not looked at yet; base R4 is", "The step checks all the rest.", "warning"
+            )
         branch = found is not None and found.name == "branch"
         if not branch and ("cases" in node or "else" in node):
             self.problems.add(

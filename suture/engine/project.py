@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from suture.connectors import connection
-from suture.connectors.connection import Connection
+from suture.connectors.connection import FILES, Connection
 from suture.engine import flow as flow_file
 from suture.engine.plan import Door, Flow
 from suture.errors import InvalidFile, NotFound, Problem
@@ -122,8 +122,18 @@ def _connections(folder: Path, problems: list[Problem]) -> dict[str, Connection]
                 )
             )
         elif one:
-            found[one.id] = one
+            found[one.id] = one.below(folder)
+            problems += _missing_files(found[one.id], name)
     return found
+
+
+def _missing_files(one: Connection, file: str) -> list[Problem]:
+    named = [str(one.with_[key]) for key in FILES if one.with_.get(key)]
+    return [
+        Problem(file, 1, 1, f"no file {path}", "Name a PEM file below the project folder.")
+        for path in named
+        if not Path(path).is_file()
+    ]
 
 
 def _flows(folder: Path, known: flow_file.Known, problems: list[Problem]) -> dict[str, Flow]:

@@ -100,6 +100,14 @@ def _line(line: str) -> str:
     return (line[3:4] or "|").join([*cut[:shown], *(text(part) for part in cut[shown:])])
 
 
+def _json(raw: bytes) -> str:
+    """A JSON original with its names in the clear and its values masked; '' when it is none."""
+    try:
+        return json.write(masked(json.read(raw))).decode()
+    except SutureError:
+        return ""
+
+
 def plain(raw: bytes, kind: str) -> str:
     """Bytes that came or went, for who may see them."""
     shown = raw.decode("utf-8", "replace")

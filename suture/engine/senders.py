@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,7 +11,7 @@ from suture.connectors.connection import Connection
 from suture.connectors.connection_auth import Secret
 from suture.connectors.fhir import FhirSender, replaced
 from suture.connectors.files import FileSender
-from suture.connectors.http import Answer, HttpSender, Request, tls_context, with_certificate
+from suture.connectors.http import Answer, HttpSender, Request, tls_context
 from suture.connectors.mllp_sender import Patience
 from suture.connectors.mllp_sender import Sender as MllpSender
 from suture.engine.delivery import Parcel, Sender, Sent
@@ -58,18 +57,10 @@ class Senders:
     def mllp(self, connection: Connection) -> Sender:
         given = connection.with_
         patience = Patience(answer=connection.seconds("timeout", float(self._settings["engine.send_timeout"])))
-        tls = self._tls(connection) if given["tls"] else None
+        tls = tls_context(connection, self._secret) if given["tls"] else None
         lines = int(given["connections"])
         sender = MllpSender(str(given["host"]), int(given["port"]), tls=tls, connections=lines, patience=patience)
         return _Mllp(sender, lines)
-
-    def _tls(self, connection: Connection) -> ssl.SSLContext:
-        """TLS with the own certificate, when the receiver asks for one; the key comes from the vault."""
-        context = tls_context(connection)
-        if connection.with_.get("certificate"):
-            key = self._secret(str(connection.with_["key"]).removeprefix("secret:"), connection.secret_origin)
-            with_certificate(context, self._project.folder / str(connection.with_["certificate"]), key)
-        return context
 
     def file(self, connection: Connection) -> Sender:
         return _File(FileSender(connection, self._project.folder))

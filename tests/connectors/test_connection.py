@@ -40,6 +40,7 @@ def test_every_example_in_the_catalog_is_right(kind: component.Component) -> Non
         (("https://pager.example", "ftp://pager.example"), "not an http or https URL"),
         (("https://pager.example", "https://pager.example:99999"), "not a URL"),
         (("bearer", "barer"), "'auth' needs a kind"),
+        (("uses: http", "uses: http, certificate: own.pem"), "a certificate needs its key"),
         (("id: pager", "id: local"), "not 'local'"),
         (("connection/1", "flow/1"), "Begin with: suture: connection/1"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,6 +20,7 @@ from suture.connectors import connection
 from suture.connectors.http import HttpSender, Request
 from suture.errors import Forbidden, Invalid, SendAmbiguous, SendFailed, SendUnavailable
 from tests.connectors.site import Got, Say, Site
+from tests.connectors.test_mllp import certificate
 
 
 def no_secret(name: str, origin: str) -> str:
@@ -216,3 +219,23 @@ async def test_a_refused_token_is_bought_anew_once() -> None:
         assert (await http.send(Request("GET", "/x"))).status == 200
         await http.close()
     assert len(site.got) == 4
+
+
+async def test_tls_is_checked_and_the_own_certificate_is_shown(tmp_path: Path) -> None:
+    chain, private = certificate(tmp_path)
+    asking = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(chain))
+    asking.load_cert_chain(chain, private)
+    asking.verify_mode = ssl.CERT_REQUIRED
+    async with Site(lambda got: Say(), asking) as site:
+        trusted = {"ca": str(chain), "certificate": str(chain), "key": "secret:own"}
+        http = sender(site.url, lambda name, origin: private.read_text(), **trusted)
+        assert (await http.send(Request("GET"))).status == 200
+        await http.close()
+        for wrong in ({}, {"ca": str(chain)}):
+            http = sender(site.url, **wrong)
+            with pytest.raises(SendUnavailable):
+                await http.send(Request("GET"))
+            await http.close()
+    assert len(site.got) == 1
+    with pytest.raises(Invalid, match="certificates cannot be read"):
+        sender("https://localhost", lambda name, origin: "no key", **trusted)
