@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import socket
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +16,7 @@ from suture.clock import SYSTEM, Clock
 from suture.engine import project
 from suture.engine.engine import Engine
 from suture.server import web
-from suture.server.log import Log
+from suture.server.log import Log, Reports
 from suture.server.site import Site
 from suture.server.web import Web
 from suture.services.interactions import Interactions
@@ -42,6 +44,10 @@ class App:
     log: Log
     engine: Engine | None = None
     parts: list[Part] = field(default_factory=list)
+    reports: logging.Handler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reports = Reports(self.log)
 
     @property
     def site(self) -> Site:
@@ -50,6 +56,7 @@ class App:
 
     async def start(self) -> None:
         """Starts all parts; when one can't start, those before it are stopped again."""
+        logging.getLogger().addHandler(self.reports)
         started: list[Part] = []
         try:
             for part in self.parts:
@@ -58,14 +65,17 @@ class App:
         except BaseException:
             for part in reversed(started):
                 await part.stop()
+            logging.getLogger().removeHandler(self.reports)
             raise
 
     async def stop(self) -> None:
-        """Stops all parts, the last one first, and closes the database."""
-        for part in reversed(self.parts):
-            await part.stop()
-        self.log.flush()
-        self.database.close()
+        """Stops all parts, the last one first, and closes the database, even when a part fails to stop."""
+        async with AsyncExitStack() as after:
+            after.callback(self.database.close)
+            after.callback(self.log.flush)
+            after.callback(logging.getLogger().removeHandler, self.reports)
+            for part in self.parts:
+                after.push_async_callback(part.stop)
 
 
 def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = False, log: Log | None = None) -> App:

@@ -1,7 +1,8 @@
-"""The access log: one JSON line a request on stderr; route patterns instead of paths, never ids or query values."""
+"""The log: JSON lines on stderr, one a request and whatever the rooms report; never ids, query values or texts of errors."""
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import sys
@@ -36,8 +37,7 @@ class Log:
 
     def fault(self, request: str, error: BaseException) -> None:
         """An unexpected fault: its kind and the places it passed; its text is left out, it may hold values."""
-        places = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
-        self.write("fault", id=request, kind=type(error).__name__, places=places[-12:])
+        self.write("fault", id=request, kind=type(error).__name__, places=_places(error))
 
     def flush(self) -> None:
         """Writes what the stream takes without waiting."""
@@ -62,6 +62,33 @@ class Log:
             size += len(self._lines[0])
             lines.append(self._lines.popleft())
         return b"".join(lines)
+
+
+class Reports(logging.Handler):
+    """What rooms and libraries report through `logging`, as lines of the log.
+
+    Our own rooms word their reports without values. Of a library's only the first line is kept: the others, and the
+    texts of errors, show the objects it was working on.
+    """
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        own = record.name.partition(".")[0] == "suture"
+        text = record.getMessage() if own else str(record.msg).partition("\n")[0][:200]
+        facts: dict[str, Any] = {"level": record.levelname.lower(), "room": record.name, "text": text}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            facts |= {"kind": type(error).__name__, "places": _places(error)}
+        self._log.write("report", **facts)
+
+
+def _places(error: BaseException) -> list[str]:
+    """The innermost places an error passed."""
+    passed = [f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+    return passed[-12:]
 
 
 def _descriptor(stream: TextIO) -> int:

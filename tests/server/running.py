@@ -14,6 +14,7 @@ import httpx
 from suture import settings as settings_of
 from suture.access import people
 from suture.app import App, open_server
+from suture.clock import SYSTEM
 from suture.server.log import Log
 from suture.server.web import Web, url_of
 from suture.store import accounts, audit
@@ -55,9 +56,8 @@ async def serving(folder: Path, **values: Any) -> AsyncIterator[Running]:
     settings = settings_of.read(folder, {}).with_values(
         key_file=str(folder / "keys" / "test.key"), http__port=0, session__recheck=0.0, **values
     )
-    app = open_server(settings)
     log = io.StringIO()
-    app.log.__init__(app.clock, log)  # type: ignore[misc]
+    app = open_server(settings, log=Log(SYSTEM, log))
     await app.start()
     listening = next(part._listening for part in app.parts if isinstance(part, Web))
     url = url_of(app.settings, listening)
