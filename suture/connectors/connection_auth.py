@@ -19,12 +19,15 @@ from joserfc.jwk import ECKey, RSAKey
 
 from suture.clock import Clock
 from suture.connectors.connection import Connection, origin
+from suture.connectors.http_body import exchange
 from suture.errors import Invalid, SendFailed, SendUnavailable
 
 Secret = Callable[[str, str], str]  # (name, origin) -> the secret; refuses another origin than the one it is bound to
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFE = 240  # seconds; SMART allows 300
+LARGEST_ANSWER = 1024 * 1024
+_ACCEPT = {"Accept": "application/json"}
 RENEW_AT = 0.8  # of a token's life
 
 
@@ -89,46 +92,46 @@ class Authorization:
         self._renew = self._clock.monotonic() + RENEW_AT * (float(life) if isinstance(life, int | float) else 300.0)
 
     async def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
-        try:
-            answer = await self._client.post(url, data=dict(form), headers={"Accept": "application/json", **headers})
-        except httpx.TransportError as error:
+        request = self._client.build_request("POST", url, data=dict(form), headers={**_ACCEPT, **headers})
+        status, body = await self._ask(request, "the token endpoint cannot be reached")
+        if status == 429 or status >= 500:
             raise SendUnavailable(
-                f"the token endpoint cannot be reached ({type(error).__name__})", where=self._connection.id
-            ) from error
-        if answer.status_code == 429 or answer.status_code >= 500:
-            raise SendUnavailable(
-                f"the token endpoint answered {answer.status_code}",
-                where=self._connection.id,
-                answer=str(answer.status_code),
+                f"the token endpoint answered {status}", where=self._connection.id, answer=str(status)
             )
-        if answer.status_code != 200:
+        if status != 200:
             raise SendFailed(
-                f"the token endpoint answered {answer.status_code}",
+                f"the token endpoint answered {status}",
                 where=self._connection.id,
                 mend="Check client id, key and scope with the other side.",
-                answer=str(answer.status_code),
+                answer=str(status),
             )
-        return _table(answer.content, self._connection.id)
+        return _table(body, self._connection.id)
+
+    async def _ask(self, request: httpx.Request, what: str) -> tuple[int, bytes]:
+        """Status and body; raises SendUnavailable while the other side cannot answer."""
+        try:
+            answer, body = await exchange(self._client, request, LARGEST_ANSWER, self._connection.id)
+        except httpx.TransportError as error:
+            kind = type(error).__name__
+            raise SendUnavailable(f"{what} cannot be reached ({kind})", where=self._connection.id) from error
+        status = answer.status_code
+        if status == 429 or status >= 500:
+            raise SendUnavailable(f"{what} answered {status}", where=self._connection.id, answer=str(status))
+        return status, body
 
     async def _endpoint(self) -> str:
         """The token endpoint: as written, or discovered at the base; a discovered one must share the base's origin."""
         if not self._token_url:
             base = str(self._connection.with_["base"]).rstrip("/")
-            try:
-                answer = await self._client.get(
-                    f"{base}/.well-known/smart-configuration", headers={"Accept": "application/json"}
-                )
-            except httpx.TransportError as error:
-                raise SendUnavailable(
-                    f"cannot be reached ({type(error).__name__})", where=self._connection.id
-                ) from error
-            found = _table(answer.content, self._connection.id).get("token_endpoint")
+            request = self._client.build_request("GET", f"{base}/.well-known/smart-configuration", headers=_ACCEPT)
+            status, body = await self._ask(request, "its SMART configuration")
+            found = _table(body, self._connection.id).get("token_endpoint")
             if not isinstance(found, str) or origin(found) != self._connection.origin:
                 raise SendFailed(
                     "its token endpoint is not at the same origin",
                     where=self._connection.id,
                     mend="Write the endpoint you trust under auth: token_url:",
-                    answer=str(answer.status_code),
+                    answer=str(status),
                 )
             self._token_url = found
         return self._token_url

@@ -58,13 +58,6 @@ class FhirSender:
             raise SendFailed("the answer to a search is not a Bundle", where=self.where, answer=str(answer.status))
         return bundle
 
-    async def transaction(self, bundle: bytes) -> Resource:
-        """Sends a transaction Bundle whole; repeatable, since every entry in it is conditional or by id."""
-        answer = await self.http.send(
-            Request("POST", "", (), {**_WRITE, "Prefer": "return=minimal"}, bundle, repeatable=True)
-        )
-        return self._body(answer) if answer.body else {"resourceType": "Bundle", "type": "transaction-response"}
-
     async def write(self, content: Resource, merge: Merge = replaced) -> Resource:
         """Writes a resource, or the entries of a Bundle one by one in the order of their references; safe to repeat."""
         entries = content.get("entry") if content.get("resourceType") == "Bundle" else [{"resource": content}]

@@ -21,6 +21,7 @@ from suture.clock import Clock
 from suture.component import size
 from suture.connectors.connection import Connection, origin
 from suture.connectors.connection_auth import Authorization, Secret
+from suture.connectors.http_body import exchange
 from suture.errors import Invalid, SendAmbiguous, SendFailed, SendUnavailable
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -121,18 +122,8 @@ class HttpSender:
             raise self._lost(request, error) from error
 
     async def _exchange(self, built: httpx.Request) -> Answer:
-        answer = await self._client.send(built, stream=True)
-        try:
-            body = bytearray()
-            async for part in answer.aiter_bytes():
-                body += part
-                if len(body) > self._most:
-                    raise SendFailed(
-                        "the answer is larger than max_answer", where=self.connection.id, answer=str(answer.status_code)
-                    )
-        finally:
-            await answer.aclose()
-        return Answer(answer.status_code, answer.headers, bytes(body))
+        answer, body = await exchange(self._client, built, self._most, self.connection.id)
+        return Answer(answer.status_code, answer.headers, body)
 
     def _lost(self, request: Request, error: Exception) -> SendFailed:
         text = f"no answer ({type(error).__name__})"

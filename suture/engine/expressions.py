@@ -52,7 +52,7 @@ KEYWORDS = frozenset(
     ]
 )
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_QUIET = re.compile(r"'(?:\\.|[^'\\])*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_QUIET = re.compile(r"`(?:\\.|[^`\\])*`|'(?:\\.|[^'\\])*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
 _HEAD = re.compile(r"(?<![.\w%@$`-])([A-Za-z_]\w*)\b(?!\s*\(|-\d)")
 
 

@@ -147,7 +147,7 @@ async def test_nobody_listening_is_safe_to_retry() -> None:
 async def test_an_endless_answer_is_cut_off() -> None:
     async with Site(lambda got: Say(200, b"x" * 5000)) as site:
         http = sender(site.url, max_answer="4kB")
-        with pytest.raises(SendFailed, match="larger than max_answer"):
+        with pytest.raises(SendFailed, match="larger than allowed"):
             await http.send(Request("GET"))
         await http.close()
 
@@ -203,6 +203,28 @@ async def test_a_discovered_token_endpoint_elsewhere_is_refused() -> None:
         with pytest.raises(SendFailed, match="not at the same origin"):
             await http.send(Request("GET"))
         await http.close()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(503, SendUnavailable), (400, SendFailed)])
+@pytest.mark.parametrize("place", ["/token", "smart-configuration"])
+async def test_a_token_endpoint_that_is_down_is_asked_again_later(
+    place: str, status: int, kind: type[SendFailed]
+) -> None:
+    def handler(got: Got) -> Say:
+        return Say(
+            status,
+            {"error": "invalid_client"} if got.target.endswith(place) else {"token_endpoint": f"{site.url}/token"},
+        )
+
+    async with Site(handler) as site:
+        http = sender(
+            site.url, lambda name, origin: PEM, auth={"kind": "smart-backend", "client_id": "me", "key": "secret:k"}
+        )
+        with pytest.raises(SendFailed) as error:
+            await http.send(Request("GET"))
+        await http.close()
+    if place == "/token" or status == 503:
+        assert type(error.value) is kind
 
 
 async def test_a_refused_token_is_bought_anew_once() -> None:

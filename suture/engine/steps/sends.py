@@ -102,7 +102,14 @@ def with_fields(message: hl7v2.Message, fields: dict[str, str]) -> bytes:
         parts += [""] * (index + 1 - len(parts))
         parts[index] = escape(value, message.separators)
         lines[row] = message.separators.field.join(parts)
-    return ("\r".join(lines) + "\r").encode(message.charset)
+    try:
+        return ("\r".join(lines) + "\r").encode(message.charset)
+    except UnicodeEncodeError:
+        raise Invalid(
+            "a value cannot be written in the message's character set",
+            where="MSH-18",
+            mend="Set MSH-18 to UNICODE UTF-8.",
+        ) from None
 
 
 def file(walk: Walk, step: Step) -> Walking:
