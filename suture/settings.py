@@ -167,6 +167,8 @@ def _fingerprint(folder: Path) -> str:
 def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of a project folder; raises InvalidFile with every unknown name and wrong value."""
     env = os.environ if environment is None else environment
+    if not folder.is_dir():
+        raise InvalidFile([Problem(str(folder), 0, 0, "no such folder", "Make it first: suture init DIR")])
     file = folder / "suture.toml"
     written = _flat(_toml(file))
     problems = [

@@ -35,6 +35,11 @@ def test_every_problem_is_told_with_place_and_mend(tmp_path: Path) -> None:
     assert "'soon' is not a duration" in text
 
 
+def test_a_folder_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
+    with pytest.raises(InvalidFile, match="no such folder"):
+        settings.read(tmp_path / "typo", {})
+
+
 def test_the_key_file_stands_outside_the_project(tmp_path: Path) -> None:
     assert tmp_path not in settings.read(tmp_path, {}).key_file.parents
 

@@ -26,6 +26,8 @@ def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
     """The listening socket of the settings; raises Unstartable when the address is taken, not ours, or not safe."""
     host, port = settings["http.host"], settings["http.port"]
     refuse_open(host, bool(settings["http.tls_certificate"]), insecure)
+    if not 0 <= port <= 65535:
+        raise Unstartable(f"there is no port {port}", where="http.port", mend="Take one from 1 to 65535, or 0 for any.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
@@ -54,6 +56,7 @@ class Web:
         self._site = site
         self._log = log
         self._listening = listening
+        self._tls = tls_of(site.settings)
         self._server: uvicorn.Server | None = None
         self._turning: asyncio.Task[None] | None = None
 
@@ -97,8 +100,7 @@ class Web:
             timeout_graceful_shutdown=int(settings["http.stop_timeout"]),
         )
         config.load()
-        if settings["http.tls_certificate"]:
-            config.ssl = context(Path(settings["http.tls_certificate"]), Path(settings["http.tls_key"]))
+        config.ssl = self._tls
         return config
 
 
@@ -119,6 +121,13 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """The TLS the settings ask for; raises Unstartable when its files don't fit."""
+    if not settings["http.tls_certificate"]:
+        return None
+    return context(Path(settings["http.tls_certificate"]), Path(settings["http.tls_key"]))
 
 
 def context(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from suture.app import open_server
 from suture.errors import Unstartable
 from suture.server.web import bind
 from tests.server.people import patient
@@ -207,6 +208,18 @@ def test_an_address_others_reach_needs_tls(tmp_path: Path, host: str) -> None:
 
 def test_a_reachable_address_is_taken_when_that_is_asked_for(tmp_path: Path) -> None:
     bind(settings(tmp_path, http__host="0.0.0.0", http__port=0), insecure=True).close()
+
+
+def test_a_port_that_cannot_be_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Unstartable, match="there is no port 70000"):
+        bind(settings(tmp_path, http__port=70000))
+
+
+def test_tls_files_that_do_not_fit_are_found_before_anything_starts(tmp_path: Path) -> None:
+    cert = tmp_path / "cert.pem"
+    cert.write_text("no certificate")
+    with pytest.raises(Unstartable, match="the TLS certificate can't be used"):
+        open_server(settings(tmp_path, http__port=0, http__tls_certificate=str(cert), http__tls_key=str(cert)))
 
 
 def test_a_port_that_is_taken_says_so(tmp_path: Path) -> None:
