@@ -127,9 +127,9 @@ def _value(component: Component, f: Field, values: Mapping[str, Any], problems: 
 def _wrong(f: Field, value: Any) -> str:
     """What is wrong with a value of this field, or nothing."""
     if f.kind != "boolean" and isinstance(value, bool) and f.kind != "any":
-        return f"must be a {f.kind}, not true or false"
+        return f"must be {_article(f.kind)} {f.kind}, not true or false"
     if not isinstance(value, _KINDS[f.kind]):
-        return f"must be a {f.kind}"
+        return f"must be {_article(f.kind)} {f.kind}"
     if f.choices and value not in f.choices:
         return f"must be one of {', '.join(f.choices)}"
     try:
@@ -137,6 +137,10 @@ def _wrong(f: Field, value: Any) -> str:
     except ValueError as error:
         return f"is wrong: {error}"
     return ""
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
 
 
 def _check_unit(kind: str, value: Any) -> None:

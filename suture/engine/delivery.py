@@ -304,10 +304,17 @@ class Outbox:
         self._stopped = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self.settings["engine.send_timeout"])
-        for task in list(self._tasks):
-            task.cancel()
+        await trouble.ended(self._tasks)
+        await self._give_back([delivery.did for pump in self._pumps.values() for delivery, _ in pump.waiting])
         for pump in self._pumps.values():
             await pump.sender.close()
+
+    async def _give_back(self, unsent: list[int]) -> None:
+        """What was taken but never went out is as it was; otherwise the next start would take it for sent."""
+        try:
+            await self.database.write(lambda tx: deliveries.give_back(tx, unsent))
+        except Unavailable as error:
+            log.warning("deliveries that were not sent will be listed as ambiguous: %s", error.code)
 
 
 class _Missing(Sender):

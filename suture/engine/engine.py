@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from suture.clock import Clock, new_id
@@ -33,6 +33,7 @@ from suture.store.database import Database
 from suture.store.queue import runs
 
 log = logging.getLogger("suture.engine")
+AGAIN = 5.0  # seconds before a source or queue that failed begins again
 
 
 class Engine:
@@ -70,10 +71,10 @@ class Engine:
 
     async def start(self) -> None:
         await self.database.write(self._recover)
-        self._begin(self.runner.poll())
-        self._begin(self.outbox.poll())
+        self._begin(self.runner.poll)
+        self._begin(self.outbox.poll)
         every = float(self.settings["engine.retention_every"])
-        self._begin(Retention(self.database, self.accept.doors.flows, every, self.clock).run())
+        self._begin(Retention(self.database, self.accept.doors.flows, every, self.clock).run)
         for listener in self._listeners():
             await listener.start()
             self.listeners.append(listener)
@@ -85,10 +86,8 @@ class Engine:
         self.outbox.recover(tx)
         runs.release_others(tx, self.runner.owner)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(_told)
-        self._tasks.append(task)
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(kept(work)))
 
     def _source(self, version: Version) -> None:
         door = version.flow.source
@@ -101,9 +100,9 @@ class Engine:
                 self.database,
                 self.clock,
             )
-            self._begin(poll.run())
+            self._begin(poll.run)
         elif door.uses == "fhir.changed":
-            self._begin(Changes(version, self.accept, self.database).run())
+            self._begin(Changes(version, self.accept, self.database).run)
 
     def _listeners(self) -> list[Listener]:
         """One listener per port, whatever number of flows share it."""
@@ -155,9 +154,7 @@ class Engine:
         """Closes the doors, lets what runs come to a commit, closes the connections."""
         for listener in self.listeners:
             await listener.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await trouble.ended(self._tasks)
         await self.runner.stop()
         await self.outbox.stop()
 
@@ -167,6 +164,11 @@ def hook_origin(flow: str) -> str:
     return f"hook:{flow}"
 
 
-def _told(task: asyncio.Task[None]) -> None:
-    if found := trouble.of_task(task):
-        log.error("a source or queue of the engine ended unexpectedly: %s", found)
+async def kept(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a source or queue that never ends; a fault is told, and it begins again."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            log.error("a source or queue of the engine begins again, it failed unexpectedly: %s", trouble.place(error))
+        await asyncio.sleep(AGAIN)

@@ -199,7 +199,7 @@ class _Reader:
 
     def _connection(self, uses: str, name: str, at: tuple[int, int]) -> None:
         wanted = KIND_OF_CONNECTION[uses]
-        if self.known.connections is None or (name == LOCAL and wanted == "fhir"):
+        if self.known.connections is None or (name == LOCAL and wanted == "fhir" and uses in STEPS):
             return
         kind = self.known.connections.get(name)
         if kind is None:

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlsplit
 
 from suture.access import policy
+from suture.access.caller import Caller
 from suture.clock import Clock
+from suture.connectors.fhir import next_link
 from suture.engine import trouble
 from suture.engine.steps import ACTIONS
 from suture.engine.steps.fhir import compact
@@ -150,8 +153,7 @@ class Runner:
         self._stopped = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=10)
-        for task in list(self._tasks):
-            task.cancel()
+        await trouble.ended(self._tasks)
 
     # --- one run
 
@@ -170,12 +172,12 @@ class Runner:
             going = self._going(run, subject)
         except Unavailable:
             raise
-        except SutureError as error:
+        except Exception as error:
             await self._give_up(run, error)
             return
-        await self.drive(going, None, first=True)
+        await self.drive(going, None)
 
-    async def _give_up(self, run: Run, error: SutureError) -> None:
+    async def _give_up(self, run: Run, error: Exception) -> None:
         """A run that cannot even begin: its version or message is gone."""
         following = await self.database.write(lambda tx: self._fail(tx, run, "", error))
         if following is not None:
@@ -192,16 +194,14 @@ class Runner:
         walk = Walk(version, subject, ACTIONS, int(self.settings["fhirpath.steps"]), outputs)
         return Going(run, walk, walk.steps(), turn=len(kept) + 1)
 
-    async def drive(self, going: Going, answer: Any, *, first: bool = False) -> None:
+    async def drive(self, going: Going, answer: Any) -> None:
         """Walks on until the run ends or waits; each round ends in one commit."""
         ask: Request | str | StepFailed = advance(going, answer)
         while True:
             if isinstance(ask, LocalSearch):
                 ask = await self._searched(going, ask)
                 continue
-            request = ask
-            unit = self._prepared(going, request)
-            progress = await self.database.write(unit)
+            progress = await self.database.write(self._prepared(going, ask))
             self.committed(going, progress)
             if progress.search is None:
                 return
@@ -210,14 +210,25 @@ class Runner:
     async def _searched(self, going: Going, ask: LocalSearch) -> Request | str | StepFailed:
         """What comes after a search of the own chart."""
         try:
-            found = await self.chart.search(policy.flow_caller(going.run.flow), ask.type, ask.pairs)
+            output = await self._pages(policy.flow_caller(going.run.flow), ask)
         except Unavailable:
             raise
-        except SutureError as error:
+        except Exception as error:
             return StepFailed(ask.step, error)
-        output = found_in(found)
         keep(going, ask.step.id, output, self.clock.micros())
         return advance(going, output)
+
+    async def _pages(self, caller: Caller, ask: LocalSearch) -> dict[str, Any]:
+        """The matches of up to `pages` pages as one searchset."""
+        found = found_in(await self.chart.search(caller, ask.type, ask.pairs))
+        page = found
+        for _ in range(ask.pages - 1):
+            following = urlsplit(next_link(page)).query
+            if not following:
+                break
+            page = found_in(await self.chart.search(caller, ask.type, parse_qsl(following)))
+            found["entry"] = [*found.get("entry", []), *page.get("entry", [])]
+        return found
 
     def _prepared(self, going: Going, ask: Request | str | StepFailed) -> Callable[[Tx], Progress]:
         """The unit for what the walk asks; a write is checked and indexed before the transaction."""
@@ -225,8 +236,8 @@ class Runner:
         if isinstance(ask, LocalWrite):
             try:
                 write = self._transaction(going, ask)
-            except SutureError as error:
-                if error.retry:
+            except Exception as error:
+                if isinstance(error, SutureError) and error.retry:
                     raise
                 ask = StepFailed(ask.step, error)
         return lambda tx: self.advance_in(tx, going, ask, write)
@@ -244,6 +255,11 @@ class Runner:
             return run_unit(tx, lambda inner: self._perform(inner, going, ask, write))
         except StepFailed as failed:
             return Progress(following=self._fail(tx, going.run, failed.step.id, failed.error))
+        except SutureError:
+            raise
+        except Exception as error:  # a fault of ours: the lane must not wait for a run that cannot end
+            step = going.walk.at.id if going.walk.at else ""
+            return Progress(following=self._fail(tx, going.run, step, error))
 
     def _perform(
         self, tx: Tx, going: Going, ask: Request | str | StepFailed, write: Callable[[Tx], dict[str, Any]] | None

@@ -63,9 +63,7 @@ class Poll:
 
     async def once(self, fhir: FhirSender) -> int:
         """One poll with all its pages; returns how many resources came."""
-        mark = vault.watermark(self._database.read, self.name) or str(
-            self.with_["since"] or instant(self._clock.micros())
-        )
+        mark = vault.watermark(self._database.read, self.name) or await self._begin()
         newest, count = mark, 0
         path, query = str(self.with_["type"]), tuple(self._query(mark))
         for _ in range(MOST_PAGES):
@@ -78,6 +76,14 @@ class Poll:
                 break
         await self._database.write(lambda tx: vault.set_watermark(tx, self.name, newest))
         return count
+
+    async def _begin(self) -> str:
+        """Where the first poll begins; a first start is kept at once, so that it stays the same until a poll works."""
+        if self.with_["since"]:
+            return str(self.with_["since"])
+        begin = instant(self._clock.micros())
+        await self._database.write(lambda tx: vault.set_watermark(tx, self.name, begin))
+        return begin
 
     def _query(self, mark: str) -> Iterator[tuple[str, str]]:
         since = moment(mark) - timedelta(seconds=seconds(self.with_["overlap"]))

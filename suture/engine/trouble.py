@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -18,3 +19,11 @@ def of_task(task: asyncio.Task[None]) -> str:
     """What ended a task unexpectedly; '' when nothing did."""
     error = None if task.cancelled() else task.exception()
     return place(error) if error is not None else ""
+
+
+async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels tasks and waits until they have let go of what they held."""
+    left = list(tasks)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

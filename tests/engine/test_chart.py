@@ -136,3 +136,22 @@ steps:
         await rig.send(adt("M3", "7^^^^MR||Testperson^Berta|||F", "A08"))
         await rig.settled(5)
         assert [m.source for m in rig.messages(type="Patient")] == ["changed:follow"] * 2
+
+
+async def test_a_search_of_the_own_chart_follows_as_many_pages_as_it_is_told(tmp_path: Path) -> None:
+    count = """suture: flow/1
+id: count
+source: {uses: mllp.listen, with: {messages: [ADT^*]}}
+steps:
+  - {id: known, uses: fhir.search, with: {type: Patient, search: {_count: 2}, pages: PAGES}}
+  - {id: note, uses: file.write, with: {connection: out, name: n.txt, body: "{{ known.entry.count() }}"}}
+"""
+    out = {"out": "{suture: connection/1, id: out, uses: file, folder: out}"}
+    for pages, entries in ((1, 2), (2, 4), (9, 5)):
+        folder = tmp_path / str(pages)
+        async with Rig(folder, {"c": count.replace("PAGES", str(pages))}, out) as rig:
+            for n in range(5):
+                await rig.rooms.interactions.create(policy.SYSTEM, "Patient", {"resourceType": "Patient", "id": str(n)})
+            await rig.accept(adt("M1", "1^^^^MR"))
+            await rig.settled(1)
+            assert (folder / "out" / "n.txt").read_text() == str(entries)

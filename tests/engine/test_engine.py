@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from suture.engine import replay
+from suture.engine import engine, replay
 from suture.engine.replay import Wish
 from suture.errors import Conflict, NotFound, TooLarge, Unauthenticated
 from suture.message import DeliveryState, MessageState, RunState
@@ -428,3 +428,64 @@ async def test_deliveries_of_a_connection_that_is_gone_become_dead_letters(tmp_p
         await rig.settled(1)
         assert "no connection named 'other'" in rig.letters()[0].reason
         await rig.stop()
+
+
+async def test_a_fault_of_ours_in_a_write_ends_the_run_and_its_lane_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = """suture: flow/1
+id: keep
+source: {uses: mllp.listen, with: {messages: [ADT^*], system: "urn:test:lakeside"}}
+steps:
+  - {id: chart, uses: map, with: {map: hl7v2/ADT_A01}}
+  - {id: save, uses: fhir.write}
+"""
+    async with Rig(tmp_path, {"f": flow}) as rig:
+        chart = rig.rooms.interactions
+        sound = chart.transaction_unit
+        for ended, fault in enumerate((lambda *_: {}["x"], lambda *_: lambda tx: {}["x"]), 1):
+            monkeypatch.setattr(chart, "transaction_unit", fault)
+            await rig.accept(adt(f"BAD{ended}"))
+            await rig.settled(ended)
+        monkeypatch.setattr(chart, "transaction_unit", sound)
+        await rig.accept(adt("GOOD"))
+        await rig.settled(3)
+        assert [(d.step, d.code) for d in rig.letters()] == [("save", "internal")] * 2
+        assert rig.messages()[-1].state is MessageState.DONE
+
+
+async def test_what_never_went_out_is_not_ambiguous_after_a_stop(tmp_path: Path) -> None:
+    held, begun = asyncio.Event(), asyncio.Event()
+
+    async def hold(got: Got) -> Say:
+        begun.set()
+        await held.wait()
+        return Say()
+
+    async with Site(hold) as site:
+        connection = other(site.url, on_ambiguous="park", concurrency=1)
+        rig = Rig(tmp_path, {"f": FORWARD}, connection, engine__send_timeout=0.2)
+        await rig.start()
+        for n in range(5):
+            await rig.accept(adt(f"M{n}", str(n)))
+        await begun.wait()
+        await rig.stop()
+        held.set()
+        await rig.start()
+        await rig.settled(4)
+        assert len(deliveries.find(rig.read, state=DeliveryState.AMBIGUOUS)) == 1
+        assert sorted(got.json["id"] for got in site.got) == [f"M{n}" for n in range(5)]
+        await rig.stop()
+
+
+async def test_a_queue_that_fails_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "AGAIN", 0.0)
+    turns: list[int] = []
+
+    async def work() -> None:
+        turns.append(len(turns))
+        if len(turns) < 3:
+            raise KeyError("x")
+
+    await engine.kept(work)
+    assert turns == [0, 1, 2]

@@ -71,7 +71,7 @@ def test_an_hl7_feed_keeps_order_per_patient_unless_told_otherwise() -> None:
         ("mllp.listen", "mlpp.listen", "4:16", "Did you mean 'mllp.listen'?"),
         ("uses: validate", "uses: valdiate", "8:23", "Did you mean 'validate'?"),
         ("port: 2575", "prot: 2575", "4:36", "Did you mean 'port'?"),
-        ("port: 2575", "port: high", "4:42", "must be a integer"),
+        ("port: 2575", "port: high", "4:42", "must be an integer"),
         ("connection: local", "connexion: local", "9:41", "Did you mean 'connection'?"),
         ("connection: pager", "connection: pagr", "15:60", "Did you mean 'pager'?"),
         ("connection: pager", "connection: ehr", "15:60", "needs a connection of kind http"),
@@ -203,3 +203,8 @@ def test_no_content_makes_the_reader_fall_over(content: Any) -> None:
 )
 def test_no_slip_of_the_hand_makes_the_reader_fall_over(at: int, cut: int, typed: str) -> None:
     flow.lint(LAB[:at] + typed + LAB[at + cut :], "f", KNOWN)
+
+
+def test_the_own_chart_is_followed_not_polled() -> None:
+    poll = LAB.replace(LAB.splitlines()[3], "source: {uses: fhir.poll, with: {connection: local, type: Patient}}")
+    assert "no connection named 'local'" in findings(poll)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -200,3 +201,18 @@ steps:
             await rig.accept(adt())
             await rig.settled(1)
             assert f"answered {status}" in rig.letters()[0].reason
+
+
+async def test_what_changes_while_the_first_polls_fail_is_not_missed(tmp_path: Path) -> None:
+    down = True
+    empty = {"resourceType": "Bundle", "type": "searchset"}
+    async with Site(lambda got: Say(503) if down else Say(200, empty)) as site:
+        connections = texts(site.url, site.url)
+        connections["ehr"] = connections["ehr"].replace(', "auth": {"kind": "bearer", "token": "secret:ehr"}', "")
+        flow = POLL.replace(', since: "2020-01-01T00:00:00Z"', "").replace("every: 100ms", "every: 10ms")
+        async with Rig(tmp_path, {"p": flow}, connections) as rig:
+            await rig.until(lambda: len(site.got) > 3)
+            down = False
+            await rig.until(lambda: len(site.got) > 6)
+    asked = {parse_qs(urlsplit(got.target).query)["_lastUpdated"][0] for got in site.got}
+    assert len(asked) == 1

@@ -6,7 +6,7 @@ https://www.enterpriseintegrationpatterns.com/patterns/messaging/GuaranteedMessa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -170,6 +170,14 @@ def release_others(tx: Tx, owner: str) -> list[Delivery]:
         f"SELECT {_COLUMNS} FROM delivery WHERE state = 2 AND owner <> ? AND open = 1", (names.number(tx, owner),)
     )
     return [_delivery(tx, row) for row in rows]
+
+
+def give_back(tx: Tx, dids: Iterable[int]) -> None:
+    """What was taken and never sent waits again, due now."""
+    tx.many(
+        "UPDATE delivery SET state = 1, next_at = ?, owner = NULL WHERE did = ? AND state = 2 AND open = 1",
+        [(tx.now, did) for did in dids],
+    )
 
 
 def content(connection: Connection, did: int) -> bytes:
