@@ -11,6 +11,7 @@ from suture.store.database import Database
 
 def settings(folder: Path, **values: object) -> Settings:
     """Settings whose database and key file stay inside `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
     places = {"SUTURE_DATABASE": f"sqlite:{folder / 'data' / 'suture.db'}", "SUTURE_KEY_FILE": str(folder / "key")}
     return read(folder, places).with_values(**values)
 
