@@ -1,4 +1,4 @@
-"""How a source, step or connector declares its fields once; lint, JSON Schema, docs and masking all come from it."""
+"""How a source, step or connector declares its fields once; lint, defaults and docs all come from it."""
 
 from __future__ import annotations
 
@@ -154,26 +154,6 @@ def _nearest(name: str, component: Component) -> str:
     names = [f.name for f in component.fields]
     close = get_close_matches(name, names, 1)
     return f"Did you mean '{close[0]}'?" if close else f"It knows: {', '.join(names) or 'no fields'}."
-
-
-def json_schema(component: Component) -> dict[str, Any]:
-    """The component's fields as a JSON Schema object (draft 2020-12)."""
-    kinds = {"integer": "integer", "number": "number", "boolean": "boolean", "list": "array", "object": "object"}
-    properties: dict[str, Any] = {}
-    for f in component.fields:
-        properties[f.name] = {"type": kinds.get(f.kind, "string"), "description": f.help}
-        if f.choices:
-            properties[f.name]["enum"] = list(f.choices)
-        if f.default is not None:
-            properties[f.name]["default"] = f.default
-    required = [f.name for f in component.fields if f.required]
-    return {
-        "type": "object",
-        "title": component.title,
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
 
 
 def reference(components: Sequence[Component]) -> str:

@@ -253,7 +253,6 @@ STEPS: dict[str, Component] = {
     )
 }
 
-SENDS = frozenset({"http.send", "mllp.send", "file.write"})  # always deliveries; fhir.* are when not local
 KIND_OF_CONNECTION = {
     "fhir.poll": "fhir",
     "fhir.search": "fhir",

@@ -265,10 +265,6 @@ def change_client(
     return found
 
 
-def delete_client(tx: Tx, id: str) -> None:
-    tx.execute("DELETE FROM client WHERE cid = ?", (id,))
-
-
 def blocked_until(connection: Connection, key: str) -> int:
     """Until when logins under `key` (a login name, an address) are refused; 0 when they are not."""
     row = connection.one("SELECT blocked FROM failure WHERE key = ?", (key,))
@@ -296,12 +292,6 @@ def first_time(tx: Tx, key: str, life: float, value: bytes = b"") -> bool:
         return False
     tx.execute("INSERT OR REPLACE INTO once VALUES (?, ?, ?)", (key, tx.now + int(life * MICROS), value or None))
     return True
-
-
-def kept_value(connection: Connection, key: str) -> bytes:
-    """What was kept with the first time of `key`."""
-    row = connection.one("SELECT value FROM once WHERE key = ?", (key,))
-    return (row and row[0]) or b""
 
 
 def sweep(tx: Tx) -> int:

@@ -152,12 +152,6 @@ def _seal_key(opened: envelope.Envelope) -> bytes:
     return opened.derive("backup")
 
 
-def describe(file: Path) -> Backup:
-    """What the file says of itself; raises Unstartable when it is no backup."""
-    with _open(file) as source:
-        return _header(source, file)[0]
-
-
 def _open(file: Path) -> IO[bytes]:
     try:
         return file.open("rb")

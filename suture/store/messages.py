@@ -136,11 +136,6 @@ def settle(tx: Tx, mid: int, state: MessageState) -> None:
     tx.execute("UPDATE message SET state = ? WHERE mid = ? AND state = 1", (STATES[state], mid))
 
 
-def set_answer(tx: Tx, mid: int, answer: bytes) -> None:
-    """Keeps the acknowledgement, so that a duplicate gets the same one."""
-    tx.execute("UPDATE message SET answer = ? WHERE mid = ?", (answer, mid))
-
-
 _COLUMNS = "m.mid, m.id, m.source, m.kind, m.type, m.state, m.control, m.same_as, m.attributes"
 
 

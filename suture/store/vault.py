@@ -1,4 +1,4 @@
-"""The vault: secrets that connections name, sealed and bound to the origin they are for; standings and watermarks.
+"""The vault: secrets that connections name, sealed and bound to the origin they are for; and where polls go on.
 
 https://cheatsheetseries.owasp.org/cheatsheets/Secrets_Management_Cheat_Sheet.html
 """
@@ -6,7 +6,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Secrets_Management_Cheat_Sheet.ht
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from suture import crypto
 from suture.errors import NotFound
@@ -60,24 +60,6 @@ def _key(shared: Shared) -> bytes:
 
 def context_of(name: str, origin: str) -> bytes:
     return json.dumps(["suture-vault/1", name, origin]).encode()
-
-
-def set_standing(tx: Tx, name: str, value: Any) -> None:
-    """What is known of a connection, flow or partner: live, paused, its agreement (any JSON value)."""
-    tx.execute("INSERT OR REPLACE INTO standing VALUES (?, ?, ?)", (name, json.dumps(value), tx.now))
-
-
-def standing(connection: Connection, name: str) -> Any:
-    """The value kept under `name`, or None."""
-    row = connection.one("SELECT value FROM standing WHERE name = ?", (name,))
-    return None if row is None else json.loads(row[0])
-
-
-def standings(connection: Connection, prefix: str = "") -> dict[str, Any]:
-    rows = connection.all(
-        "SELECT name, value FROM standing WHERE name >= ? AND name < ?", (prefix, prefix + "\U0010ffff")
-    )
-    return {name: json.loads(value) for name, value in rows}
 
 
 def set_watermark(tx: Tx, name: str, value: str) -> None:

@@ -125,7 +125,7 @@ def test_half_a_backup_and_another_key_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Unstartable, match="does not open"):
         backup.restore(settings(tmp_path), file, force=True)
     with pytest.raises(Unstartable, match="no Suture backup"):
-        backup.describe(tmp_path / "key")
+        backup.restore(settings(tmp_path), tmp_path / "key", force=True)
 
 
 def test_a_folder_keeps_the_newest_few(tmp_path: Path) -> None:

@@ -258,25 +258,6 @@ def cancel(tx: Tx, run: int, reason: str) -> int:
     return _promote(tx, *row) if row[1] else 0
 
 
-def park(tx: Tx, run: int, owner: str, reason: str) -> int:
-    """Sets a blocked run aside (waiting, not due, no longer in its lane's way). Returns the next of its lane, or 0."""
-    row = tx.one("SELECT flow, lane FROM run WHERE run = ?", (run,))
-    tx.execute(
-        "UPDATE run SET open = NULL, next_at = NULL, owner = NULL, state = 2, error = ? WHERE run = ? AND owner = ?",
-        (reason, run, names.number(tx, owner)),
-    )
-    _require_held(tx)
-    return _promote(tx, row[0], row[1]) if row and row[1] else 0
-
-
-def unpark(tx: Tx, run: int) -> None:
-    """A parked run goes on now, outside its lane's order."""
-    tx.execute(
-        "UPDATE run SET open = 1, lane = NULL, next_at = ? WHERE run = ? AND open IS NULL AND state = 2", (tx.now, run)
-    )
-    _require_held(tx)
-
-
 def _promote(tx: Tx, flow: int, lane: str) -> int:
     row = tx.one(
         "SELECT run, next_at, state FROM run WHERE open = 1 AND flow = ? AND lane = ? ORDER BY run LIMIT 1",

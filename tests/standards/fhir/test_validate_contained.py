@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from suture.standards.fhir.definitions import type_definition
 from suture.standards.fhir.fhirpath import Environment, compile
+from suture.standards.fhir.narrative import finding, fine_div
 from suture.standards.fhir.validate import check
 from suture.standards.fhir.validate.contained import broken_rules
-from suture.standards.fhir.validate.narrative import finding, fine_div
 
 EXPRESSIONS = {i.key: i.expression for i in type_definition("DomainResource").invariants}  # type: ignore[union-attr]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import ClassVar, Final, TypeVar
@@ -221,11 +221,6 @@ def compare(left: Moment, right: Moment) -> int | None:
 
 # --- arithmetic
 
-_UNITS = {
-    "year": YEAR, "month": MONTH, "week": DAY, "day": DAY, "hour": HOUR, "minute": MINUTE, "second": SECOND,
-    "millisecond": SECOND,
-}  # fmt: skip
-_DAYS_OF = {"week": Decimal(7), "day": Decimal(1), "hour": 1 / Decimal(24), "minute": 1 / Decimal(1440)}
 _NANOSECONDS = {
     "week": 7 * _DAY,
     "day": _DAY,
@@ -312,12 +307,3 @@ def _spin(moment: Time, amount: Decimal, unit: str) -> Time:
     total = int(_whole(amount, unit) * _NANOSECONDS[unit] / smallest) * smallest
     parts, fraction = _split((moment.low + total) % _DAY, moment.fraction)
     return Time(parts[: moment.precision], fraction if moment.precision == 3 else "")
-
-
-def shift_zone(moment: DateTime, offset: int) -> DateTime:
-    """The same instant on another clock."""
-    if moment.offset is None or moment.precision < MINUTE:
-        return moment
-    moved = datetime(*moment.parts[:5]) + timedelta(minutes=offset - moment.offset)  # type: ignore[arg-type]
-    parts = (moved.year, moved.month, moved.day, moved.hour, moved.minute, *moment.parts[5:])
-    return DateTime(parts, moment.fraction, offset)

@@ -13,9 +13,9 @@ from typing import Any
 
 from suture.errors import Issue, SutureError, TooCostly
 from suture.standards.fhir.definitions import RESOURCE_TYPES, Element, Invariant, type_definition, value_set
+from suture.standards.fhir.narrative import finding
 from suture.standards.fhir.validate.contained import broken_rules, contained_ids
 from suture.standards.fhir.validate.formulas import holds
-from suture.standards.fhir.validate.narrative import finding
 from suture.standards.fhir.validate.primitives import FINE, FORMS, MENDS
 from suture.standards.fhir.validate.rules import NATIVE, Rule
 from suture.standards.fhir.validate.shapes import (

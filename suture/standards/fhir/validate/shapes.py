@@ -21,9 +21,9 @@ from suture.standards.fhir.definitions import (
     type_definition,
     value_set,
 )
+from suture.standards.fhir.narrative import fine_div
 from suture.standards.fhir.validate.contained import contained_ids
 from suture.standards.fhir.validate.formulas import rule as formula
-from suture.standards.fhir.validate.narrative import fine_div
 from suture.standards.fhir.validate.primitives import FINE, FORMS, Fine
 from suture.standards.fhir.validate.rules import NATIVE, Rule, sqt_1
 from suture.standards.fhir.words import WORDS

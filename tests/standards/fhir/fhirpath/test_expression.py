@@ -35,7 +35,7 @@ def test_results_are_plain_values(text: str, wanted: list[Any]) -> None:
 
 
 def test_an_unknown_element_names_column_and_nearest() -> None:
-    with pytest.raises(InvalidSyntax, match=r"column 14: HumanName has no element 'familie' Did you mean 'family'\?"):
+    with pytest.raises(InvalidSyntax, match=r"column 14: HumanName has no element 'familie'. Did you mean 'family'\?"):
         compile("Patient.name.familie", type="Patient")
 
 
@@ -60,5 +60,5 @@ def test_registered_functions_are_called_with_plain_values() -> None:
 
 
 def test_a_wrong_function_name_gets_the_nearest() -> None:
-    with pytest.raises(InvalidSyntax, match=r"column 6: there is no function exist\(\) Did you mean exists\(\)\?"):
+    with pytest.raises(InvalidSyntax, match=r"column 6: there is no function exist\(\). Did you mean exists\(\)\?"):
         compile("name.exist()")

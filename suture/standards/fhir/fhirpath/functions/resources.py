@@ -7,9 +7,9 @@ from typing import Any
 
 import suture.standards.fhir.fhirpath.kinds as kinds
 import suture.standards.fhir.fhirpath.model as model
-import suture.standards.fhir.fhirpath.narrative as narrative
 import suture.standards.fhir.fhirpath.paths as paths
 import suture.standards.fhir.fhirpath.tree as tree
+from suture.standards.fhir import narrative
 from suture.standards.fhir.fhirpath.code import NONE, Code, Compiler, Evaluation, Row, Scope, from_truth, unfit
 from suture.standards.fhir.fhirpath.values import Item, system, system_name, type_of
 
@@ -130,7 +130,7 @@ def _html_checks(compiler: Compiler, node: tree.Call, source: Code, scope: Scope
     def truth(state: Evaluation, this: Any) -> bool | None:
         items = run(state, this)
         state.spend(sum(1 + len(item) // 64 for item in items if isinstance(item, str)))
-        return all(isinstance(item, str) and narrative.sound(item) for item in items) if items else None
+        return all(narrative.fine_div(item) for item in items) if items else None
 
     return from_truth(truth)
 
