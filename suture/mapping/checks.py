@@ -74,17 +74,15 @@ def _row(made: Map, row: Row, frame: Frame, kind: str, findings: Findings) -> No
         return
     row.kind = places[-1].kind if places else kind
     origin = _expressions(row, frame, findings)
+    main = row.each or (row.source[0] if len(row.source) == 1 else None)
+    inner = _inside(frame, main, origin)
     if row.each:
         row.part = origin.type
         _each(row, places, findings)
-        frame = Frame(json=True, fhir=frame.fhir) if frame.json else frame.within(origin.type)
-    inner = (
-        frame
-        if row.each or not row.source
-        else Frame(json=True, fhir=frame.fhir)
-        if frame.json
-        else frame.within(origin.type)
-    )
+    elif row.where and not (frame.json or (main and isinstance(main.tree, tree.Location))):
+        findings.add(
+            row.sheet.at("where"), "'where' chooses among the repetitions of one location", "Write from: PID-3."
+        )
     if row.where:
         _walk(row.where, inner, findings)
     if row.rows:
@@ -93,6 +91,15 @@ def _row(made: Map, row: Row, frame: Frame, kind: str, findings: Findings) -> No
     else:
         _change(made, row, origin, frame, findings)
     _fill(row, findings)
+
+
+def _inside(frame: Frame, main: Expression | None, origin: Origin) -> Frame:
+    """What is at hand for a repetition or item."""
+    if main is None:
+        return frame
+    if frame.json:
+        return Frame(json=True, fhir=frame.fhir)
+    return frame.within(origin.type) if isinstance(main.tree, tree.Location) else frame
 
 
 def _each(row: Row, places: tuple[Place, ...], findings: Findings) -> None:
@@ -238,6 +245,7 @@ def _made_by(row: Row, used: Map, findings: Findings) -> None:
 
 def _translate(made: Map, row: Row, origin: Origin, findings: Findings) -> None:
     _columns(made, row, findings)
+    _values(made, row, findings)
     _narrow(row, origin, findings)
     if row.kind and not targets.is_primitive(row.kind) and row.kind not in ("Coding", "CodeableConcept"):
         findings.add(
@@ -245,6 +253,21 @@ def _translate(made: Map, row: Row, origin: Origin, findings: Findings) -> None:
             f"a table gives a code, {row.kind} can't hold one",
             "Write to a code, Coding or CodeableConcept.",
         )
+
+
+def _values(made: Map, row: Row, findings: Findings) -> None:
+    """Whether the texts of a table can become what the target is."""
+    table = made.tables.get(row.table)
+    if table is None or row.kind not in IMPLIED:
+        return
+    for text in table.column(row.column or "to").values():
+        if REGISTRY[row.kind].work(text, engine.NOBODY) is None:
+            findings.add(
+                row.sheet.value_at("translate"),
+                f"table '{row.table}' gives '{text}', which is no {row.kind}",
+                "Write to another element, or mend the table.",
+            )
+            return
 
 
 def _columns(made: Map, row: Row, findings: Findings) -> None:

@@ -176,13 +176,15 @@ class Writer:
         raise NotSimple
 
     def _joined(self, node: tree.Syntax) -> str:
+        if isinstance(node, tree.Location) and self.repeats(_located(node)):
+            raise NotSimple  # here all repetitions count
         if self.frame.json and not isinstance(node, tree.Literal):
             raise NotSimple
         return self.present(self.value(node)) if isinstance(node, tree.Location) else self.value(node)
 
     def _call(self, node: tree.Call) -> str:
         if node.name == "iif" and node.source is None and len(node.arguments) == 3:
-            yes, no = self.value(node.arguments[1]), self.value(node.arguments[2])
+            yes, no = self._joined(node.arguments[1]), self._joined(node.arguments[2])
             return f"({yes} if {self.condition(node.arguments[0])} else {no})"
         if node.name == "first" and node.source is not None and not node.arguments:
             return self.value(node.source)

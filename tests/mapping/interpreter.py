@@ -153,6 +153,8 @@ class Interpreter:
                 if value is None:
                     continue
                 for one in value if isinstance(value, list) else [value]:
+                    if row.fill:
+                        one = {**one, **{k: v for k, v in copy.deepcopy(row.fill).items() if k not in one}}
                     o = self.put(made, row, kind, o, one, labels)
         return o
 
@@ -251,8 +253,6 @@ class Interpreter:
             y = self.translated(made, row, x)
         else:
             y = x
-        if y is not None and row.fill:
-            y = {**y, **{k: v for k, v in copy.deepcopy(row.fill).items() if k not in y}}
         return y
 
     def used(self, made: Map, row: Row, x: Any, here: Here, expression: Expression | None) -> Any:
