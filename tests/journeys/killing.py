@@ -169,14 +169,14 @@ async def kill_again_and_again(folder: Path, kills: int, seed: int) -> tuple[Out
     victim = Victim(folder, free_port(), sink.listener.port)
     await victim.start()
     load = Load(victim.port, outcome)
-    await _first_answer(load, time.monotonic(), 20)
+    await _first_answer(load, time.monotonic(), 60)
     for _ in range(kills):
         await asyncio.sleep(chance.uniform(0.02, 0.6))
         await victim.kill()
         outcome.kills += 1
         killed = time.monotonic()
         await victim.start()
-        outcome.restarts.append(await _first_answer(load, killed, 20))
+        outcome.restarts.append(await _first_answer(load, killed, 60))
     await load.stop()
     await _quiet(victim, 60)
     await victim.stop()
