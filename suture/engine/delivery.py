@@ -248,7 +248,7 @@ class Outbox:
         longest = self.settings["engine.retry_longest"] if retry.longest is None else retry.longest
         asked = error.after if isinstance(error, SendFailed | Unavailable) else 0.0
         wait = max(backoff(tried, first, longest), asked)
-        return self.clock.micros() + int(wait * 1_000_000)
+        return self.runner.steady.now() + int(wait * 1_000_000)
 
     # --- what waits in the database
 
@@ -268,13 +268,13 @@ class Outbox:
 
     async def _take_due(self) -> int:
         """One look at every connection that has deliveries; each look is one probe of an index."""
-        found, now = 0, self.clock.micros()
+        found, now = 0, self.runner.steady.now()
         for name in self._targets(now):
             pump = self._pump(name)
             due = deliveries.next_due(self.database.read, name)
             if not 0 < due <= now or len(pump.waiting) >= HELD:
                 continue
-            taken = await self._take(name)
+            taken = await self._take(name, now)
             for delivery in taken:
                 self._offer(delivery, None)
             found += len(taken)
@@ -287,8 +287,8 @@ class Outbox:
             self._found = set(deliveries.targets(self.database.read))
         return list(self._found | set(self._pumps))
 
-    async def _take(self, name: str) -> list[Delivery]:
-        return await self.database.write(lambda tx: deliveries.take(tx, name, self.runner.owner, FOR_EVER, BATCH))
+    async def _take(self, name: str, now: int) -> list[Delivery]:
+        return await self.database.write(lambda tx: deliveries.take(tx, name, self.runner.owner, FOR_EVER, BATCH, now))
 
     def recover(self, tx: Tx) -> None:
         """At the start: what another process was sending when it ended may or may not have arrived."""

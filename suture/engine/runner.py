@@ -19,6 +19,7 @@ from suture.access.caller import Caller
 from suture.clock import Clock
 from suture.connectors.fhir import next_link
 from suture.engine import trouble
+from suture.engine.steady import Steady
 from suture.engine.steps import ACTIONS
 from suture.engine.steps.fhir import compact
 from suture.engine.subject import Subject
@@ -86,6 +87,7 @@ class Runner:
         self.settings = settings
         self.clock = clock
         self.owner = owner
+        self.steady = Steady(clock)
         self.outbox: Outbox
         self._ready: deque[tuple[Run, Subject | None]] = deque()
         self._active = 0
@@ -129,17 +131,21 @@ class Runner:
         """Takes runs that are due: retries, replays, and what waited in the database; never ends."""
         while True:
             due = runs.next_due(self.database.read)
-            self._waiting_in_database = 0 < due <= self.clock.micros()
+            now = self.steady.now()
+            self._waiting_in_database = 0 < due <= now
             if not self._waiting_in_database or self.crowded:
                 await self._nap()
                 continue
             try:
-                taken = await self.database.write(lambda tx: runs.lease(tx, self.owner, FOR_EVER, count=BATCH))
+                taken = await self._lease(now)
             except Unavailable as error:
                 await asyncio.sleep(error.after)
                 continue
             for run in taken:
                 self.begin(run)
+
+    async def _lease(self, now: int) -> list[Run]:
+        return await self.database.write(lambda tx: runs.lease(tx, self.owner, FOR_EVER, count=BATCH, now=now))
 
     async def _nap(self) -> None:
         """Until there is room for what waits in the database, or it is time to look again."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from suture import settings as settings_of
 from suture.app import App, open_rooms
+from suture.clock import SYSTEM, Clock
 from suture.connectors.mllp_sender import Sender
 from suture.engine import project
 from suture.engine.engine import Engine
@@ -41,8 +42,10 @@ class Rig:
         flows: dict[str, str],
         connections: dict[str, str] | None = None,
         maps: dict[str, str] | None = None,
+        clock: Clock = SYSTEM,
         **settings: Any,
     ) -> None:
+        self.clock = clock
         self.folder = folder
         self.values = {"mllp__port": 0, "http__base_url": "http://127.0.0.1", **settings}
         for kind, texts in (("flows", flows), ("connections", connections or {}), ("maps", maps or {})):
@@ -60,7 +63,7 @@ class Rig:
 
     async def start(self) -> None:
         settings = settings_of.read(self.folder, {"SUTURE_KEY_FILE": str(self.folder / "key")})
-        self.rooms: App = open_rooms(settings.with_values(**self.values))
+        self.rooms: App = open_rooms(settings.with_values(**self.values), self.clock)
         self.engine = Engine(
             self.rooms.database,
             self.rooms.interactions,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from suture.clock import SystemClock
 from suture.connectors.mllp_sender import Sender
 from suture.errors import SendUnavailable
 from suture.message import MessageState, RunState
@@ -100,3 +102,37 @@ async def test_a_run_whose_commit_fails_is_walked_again(tmp_path: Path, monkeypa
         await rig.settled(1, 20)
         assert [(r.state, r.error) for r in rig.runs()] == [(RunState.DONE, "")]
         assert rig.letters(open=None) == []
+
+
+class Jumping(SystemClock):
+    """The machine's clock, set by somebody while we run."""
+
+    def __init__(self) -> None:
+        self.hours = 0
+
+    def micros(self) -> int:
+        return super().micros() + self.hours * 3_600_000_000
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(hours=self.hours)
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+async def test_a_clock_that_jumps_stops_no_retry_and_hurries_none(tmp_path: Path, hours: int) -> None:
+    clock, down = Jumping(), True
+    flow = FORWARD.replace("attempts: 3, backoff: 20ms..50ms", "attempts: 8, backoff: 200ms..200ms")
+    async with (
+        Site(lambda got: Say(503 if down else 200)) as site,
+        Rig(tmp_path, {"f": flow}, other(site.url), clock=clock) as rig,
+    ):
+        await rig.accept(adt("M1"))
+        await rig.until(lambda: site.got)
+        clock.hours = hours
+        await rig.until(lambda: len(site.got) == 3)
+        clock.hours = 0
+        await rig.accept(adt("M2"))
+        await rig.until(lambda: len(site.got) == 4)
+        down = False
+        await rig.settled(2)
+        assert [r.state for r in rig.runs()] == [RunState.DONE] * 2
+        assert len(site.got) <= 7

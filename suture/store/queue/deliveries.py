@@ -137,9 +137,9 @@ def due(connection: Connection, target: str, now: int, count: int = 64) -> list[
     return [_delivery(connection, row) for row in rows]
 
 
-def take(tx: Tx, target: str, owner: str, until: int, count: int = 64) -> list[Delivery]:
+def take(tx: Tx, target: str, owner: str, until: int, count: int = 64, now: int = 0) -> list[Delivery]:
     """Leases what is due: sending, `owner`'s until `until`; what a lease outlived comes back as it was left (sending)."""
-    found = due(tx, target, tx.now, count)
+    found = due(tx, target, now or tx.now, count)
     holder = names.number(tx, owner)
     for delivery in found:
         tx.execute("UPDATE delivery SET state = 2, owner = ?, next_at = ? WHERE did = ?", (holder, until, delivery.did))

@@ -121,9 +121,9 @@ def head(connection: Connection, flow: str, lane: str) -> int | None:
     return row[0] if row else None
 
 
-def lease(tx: Tx, owner: str, until: int, *, count: int = 64) -> list[Run]:
-    """Takes runs that are due, oldest first: theirs is `owner` until `until`, then they are due again."""
-    rows = tx.all(f"SELECT {_COLUMNS} FROM run WHERE next_at <= ? ORDER BY next_at LIMIT ?", (tx.now, count))
+def lease(tx: Tx, owner: str, until: int, *, count: int = 64, now: int = 0) -> list[Run]:
+    """Takes runs that are due (at `now`), oldest first: theirs is `owner` until `until`, then they are due again."""
+    rows = tx.all(f"SELECT {_COLUMNS} FROM run WHERE next_at <= ? ORDER BY next_at LIMIT ?", (now or tx.now, count))
     holder = names.number(tx, owner)
     for row in rows:
         tx.execute("UPDATE run SET owner = ?, next_at = ?, state = 1 WHERE run = ?", (holder, until, row[0]))
