@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from suture.standards.fhir import definitions, fhirpath
@@ -53,8 +54,10 @@ def merge(existing: Resource | None, mapped: Resource, plan: Mapping[str, Any] =
 def _kept(existing: Resource, mapped: Resource, plan: Mapping[str, Any]) -> list[str] | None:
     """The elements that stay; None when everything does."""
     names: list[str] = []
+    if not plan.get("keep"):
+        return names
     environment = Environment(variables={"new": mapped})
-    for keep in plan.get("keep", ()):
+    for keep in plan["keep"]:
         if fhirpath.compile(keep["if"]).holds(existing, environment):
             if not keep.get("elements"):
                 return None
@@ -63,14 +66,20 @@ def _kept(existing: Resource, mapped: Resource, plan: Mapping[str, Any]) -> list
 
 
 def _restore(made: Resource, existing: Resource, name: str) -> None:
-    definition = definitions.type_definition(existing["resourceType"])
-    keys = [name]
-    if definition is not None:
-        keys = [key for key, (element, _) in definition.keys.items() if element.name == name] or [name]
+    keys = _keys(existing["resourceType"], name) or (name,)
     for key in [*keys, *(f"_{key}" for key in keys)]:
         made.pop(key, None)
         if key in existing:
             made[key] = existing[key]
+
+
+@cache
+def _keys(kind: str, name: str) -> tuple[str, ...]:
+    """The JSON keys of an element: several for a choice, none when the type has it not."""
+    definition = definitions.type_definition(kind)
+    if definition is None:
+        return (name,)
+    return tuple(key for key, (element, _) in definition.keys.items() if element.name == name)
 
 
 # --- delete
@@ -78,10 +87,7 @@ def _restore(made: Resource, existing: Resource, name: str) -> None:
 
 def _clear(holder: Resource, mapped: Any, path: list[str], kind: str) -> None:
     """Takes away what the event did not send; a choice under whichever of its names."""
-    definition = definitions.type_definition(kind)
-    names = (
-        [key for key, (element, _) in definition.keys.items() if element.name == path[0]] if definition else path[:1]
-    )
+    names = _keys(kind, path[0])
     for name in names:
         if len(path) == 1 and not (isinstance(mapped, dict) and any(other in mapped for other in names)):
             holder.pop(name, None)
@@ -89,6 +95,7 @@ def _clear(holder: Resource, mapped: Any, path: list[str], kind: str) -> None:
         elif len(path) > 1 and isinstance(holder.get(name), dict):
             inner = holder[name] = {**holder[name]}
             below = mapped.get(name) if isinstance(mapped, dict) else None
+            definition = definitions.type_definition(kind)
             _clear(inner, below, path[1:], definition.keys[name][1] if definition else "")
             if not inner:
                 del holder[name]
@@ -128,7 +135,7 @@ def _over(made: Resource, mapped: Resource, kind: str, snapshot: frozenset[str])
             continue
         element, type_ = keys.get(key) or keys.get(key.removeprefix("_")) or (None, "")
         if element is not None and element.choice:
-            _only(made, key, element, keys)
+            _only(made, key.removeprefix("_"), _keys(kind, element.name))
         before = made.get(key)
         if key[0] != "_" and f"_{key}" in made and f"_{key}" not in mapped and before != value:
             del made[f"_{key}"]  # it spoke of the old value
@@ -162,10 +169,10 @@ def _inverted(period: Mapping[str, Any]) -> bool:
     return start[:size] > end[:size]
 
 
-def _only(made: Resource, key: str, element: Any, keys: Mapping[str, Any]) -> None:
+def _only(made: Resource, key: str, choices: tuple[str, ...]) -> None:
     """Of a choice only one stays."""
-    for other, (found, _) in keys.items():
-        if found is element and other != key.removeprefix("_"):
+    for other in choices:
+        if other != key:
             made.pop(other, None)
             made.pop(f"_{other}", None)
 

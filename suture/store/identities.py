@@ -19,19 +19,21 @@ Key = tuple[str, str, str]  # resource type, system, value
 class Named:
     """A row that an identifier named, its resource read once, and its index rows when they are at hand. Change none of it."""
 
-    def __init__(self, row: Row, rows: Rows | None = None) -> None:
+    def __init__(self, row: Row, rows: Rows | None = None, *, ours: bool = False) -> None:
+        """`ours`: the body is as this server writes it."""
         self.row = row
         self.rows = rows
+        self._ours = ours
         self.settled: object = None  # what was merged with it last and changed nothing
 
     @cached_property
     def resource(self) -> dict[str, Any]:
-        return json.read(self.row.body)
+        return json.reread(self.row.body)
 
     @cached_property
     def written(self) -> bytes:
         """The resource as this server writes it: what is equal to it to the byte is the same."""
-        return json.write(self.resource)
+        return self.row.body if self._ours else json.write(self.resource)
 
 
 class Identities:

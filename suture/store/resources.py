@@ -176,7 +176,7 @@ def _replace(
 
 def rows_of(tx: Tx, body: bytes) -> Rows | None:
     """The index rows of a stored body; None for a deletion."""
-    return extract(json.read(body), tx.shared.base) if body else None
+    return extract(json.reread(body), tx.shared.base) if body else None
 
 
 def _keep_old(tx: Tx, rid: int, rt: int, old: tuple[Any, ...]) -> None:

@@ -180,4 +180,6 @@ def require_true(tx: Tx, values: list[str]) -> None:
             assert by_identifier(tx, "Patient", system, rest) == [found.row.rid]
             assert row is not None
             assert (row.version, row.body) == (found.row.version, found.row.body)
+            assert found.resource == json.read(row.body)
+            assert found.written == json.write(found.resource)
             assert found.rows is None or found.rows == index.extract(json.read(row.body), tx.shared.base)

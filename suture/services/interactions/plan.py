@@ -207,8 +207,8 @@ def _merged(merge: Merge, step: Step, coming: dict[str, Any], raw: bytes) -> tup
     """What an update stores, and its bytes; notes when that is exactly what is stored already."""
     url, named = step.entry.full_url, step.named
     if named is None:
-        coming = merge(None, coming, url) or coming
-        return coming, json.write(coming)
+        made = merge(None, coming, url) or coming
+        return made, raw if made is coming else json.write(made)
     plan = merge.plan(url)
     if named.settled == (raw, plan):  # it changed nothing the last time either
         step.same = named.row

@@ -157,7 +157,7 @@ def _keep_named(tx: Tx, step: Step, row: Row | None) -> None:
         return
     rows = step.incoming.rows
     if any((system, value) == step.key[1:] for _, system, value in rows.identifiers):
-        tx.keep_named(step.key, Named(row._replace(change=""), rows))
+        tx.keep_named(step.key, Named(row._replace(change=""), rows, ours=True))
 
 
 _READS = frozenset({"GET", "HEAD"})

@@ -50,6 +50,12 @@ def read(raw: bytes, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE) ->
     return value
 
 
+def reread(raw: bytes) -> dict[str, Any]:
+    """The same for bytes that `read` has read before: what is stored was checked when it came."""
+    value: dict[str, Any] = _DECODER.decode(raw)
+    return value
+
+
 def write(value: Any) -> bytes:
     """Compact JSON; a Decimal is written as it was read."""
     try:
