@@ -114,7 +114,6 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "engine.retention_every", "duration", "1h", "how often messages older than their flows keep them are let go"
     ),
-    Setting("engine.max_parse", "size", "16MiB", "largest message a step reads as text"),
     Setting("fhirpath.steps", "integer", 1_000_000, "most evaluation steps of one expression"),
     Setting(
         "audit.anchor",
@@ -182,7 +181,7 @@ def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings
         if setting.environment in env:
             origin, raw = setting.environment, env[setting.environment]
         try:
-            values[setting.name] = _value(setting, raw)
+            values[setting.name] = _value(setting, raw, folder)
         except ValueError as error:
             problems.append(Problem(origin, 0, 0, f"'{setting.name}': {error}", setting.help))
     if problems:
@@ -206,7 +205,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _value(setting: Setting, raw: Any) -> Any:
+def _value(setting: Setting, raw: Any, folder: Path) -> Any:
     if setting.kind == "duration":
         return seconds(raw)
     if setting.kind == "size":
@@ -215,6 +214,8 @@ def _value(setting: Setting, raw: Any) -> Any:
         return _integer(raw)
     if setting.kind == "boolean":
         return _boolean(raw)
+    if setting.kind == "path":  # of the project folder, from wherever the command is called
+        return str((folder / str(raw)).absolute()) if raw else ""
     return str(raw)
 
 

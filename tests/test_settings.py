@@ -49,6 +49,8 @@ def test_relative_places_are_those_of_the_project(tmp_path: Path) -> None:
     assert (here.database, here.key_file) == (f"sqlite:{tmp_path / 'x.db'}", tmp_path / "../k")
     there = settings.read(tmp_path, {"SUTURE_DATABASE": "sqlite:/srv/x.db", "SUTURE_KEY_FILE": "/srv/k"})
     assert (there.database, there.key_file) == ("sqlite:/srv/x.db", Path("/srv/k"))
+    tls = settings.read(tmp_path, {"SUTURE_HTTP_TLS_KEY": "tls/key.pem"})
+    assert (tls["http.tls_key"], tls["http.tls_certificate"]) == (str(tmp_path / "tls/key.pem"), "")
     assert settings.read(tmp_path, {}).database == f"sqlite:{tmp_path / 'data' / 'suture.db'}"
     assert settings.read(tmp_path, {"SUTURE_DATABASE": "postgresql://h/d"}).database == "postgresql://h/d"
 

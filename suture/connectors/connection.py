@@ -66,7 +66,7 @@ KINDS: dict[str, Component] = {
         ),
         Component(
             "file", "connection", "Folder", "A folder of this machine that files are written into.",
-            (Field("folder", "string", "path; relative to the project folder", required=True), *_PATIENCE),
+            (Field("folder", "string", "path; relative to the project folder", required=True),),
             "{suture: connection/1, id: archive, uses: file, folder: out}",
         ),
     )

@@ -8,10 +8,10 @@ import ssl
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, cast
 
 from suture.clock import SYSTEM, Clock, new_id
+from suture.connectors.connection import loopback
 from suture.connectors.mllp_frames import Framer
 from suture.connectors.mllp_frames import frame as framed
 from suture.errors import InvalidMessage, SutureError, TooLarge, Unavailable, Unstartable
@@ -102,7 +102,7 @@ class Listener:
         limits: Limits | None = None,
         clock: Clock = SYSTEM,
     ) -> None:
-        if not tls and not insecure and not _is_loopback(host):
+        if not tls and not insecure and not loopback(host):
             raise Unstartable(
                 f"MLLP on {host}:{port} without TLS would carry patient data in the clear",
                 where="mllp.host",
@@ -418,15 +418,6 @@ class Answer:
         clock = self.connection.listener.clock
         answer = ack.build(message, code, now=clock.now(), control_id=control_id or new_id(clock), error=error)
         return framed(answer)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _common_name(certificate: dict[str, Any]) -> str:

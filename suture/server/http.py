@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from suture.access.caller import Caller
 from suture.server import answers
 from suture.server.extras import allow_origin, compress, preflight
 from suture.server.log import Log
@@ -122,6 +121,3 @@ async def _refuse(scope: Mapping[str, Any], receive: Receive, send: Send) -> Non
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1000})
-
-
-__all__ = ["Caller", "Shell"]

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from suture.access.caller import ANONYMOUS
 from suture.access.people import SHORTEST_PASSWORD
 from suture.access.policy import require_role
 from suture.errors import Forbidden, SutureError, Unauthenticated
@@ -148,4 +147,3 @@ ROUTES = [
     Route("GET", "/first-run/{token}", first_run_page, access="anonymous"),
     Route("POST", "/first-run/{token}", first_run, access="anonymous"),
 ]
-__all__ = ["ANONYMOUS", "COOKIE", "ROUTES", "identify", "require_same_site"]

@@ -6,13 +6,13 @@ https://www.uvicorn.org/
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from pathlib import Path
 
 import uvicorn
 
+from suture.connectors.connection import loopback
 from suture.errors import Unstartable
 from suture.server.http import Shell
 from suture.server.log import Log
@@ -106,21 +106,12 @@ class Web:
 
 def refuse_open(host: str, tls: bool, insecure: bool) -> None:
     """Raises Unstartable for an address others can reach without TLS, unless that was asked for by name."""
-    if tls or insecure or _loopback(host):
+    if tls or insecure or loopback(host):
         return
     raise Unstartable(
         f"{host} can be reached by other machines and there is no TLS certificate",
         mend="Set http.tls_certificate and http.tls_key, or say --insecure when something before Suture ends TLS.",
     )
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
