@@ -91,6 +91,15 @@ def _row(made: Map, row: Row, frame: Frame, kind: str, findings: Findings) -> No
     else:
         _change(made, row, origin, frame, findings)
     _fill(row, findings)
+    _otherwise(row, findings)
+
+
+def _otherwise(row: Row, findings: Findings) -> None:
+    """What stands in for a value has the target's type, too."""
+    values = [("default", row.default)] + ([("on_miss", row.miss.value)] if row.miss.how == "use" else [])
+    for key, value in values:
+        for text, mend in targets.constant(value, row.kind) if value is not MISSING else ():
+            findings.add(row.sheet.value_at(key), text, mend)
 
 
 def _inside(frame: Frame, main: Expression | None, origin: Origin) -> Frame:
@@ -205,9 +214,6 @@ def _change(made: Map, row: Row, origin: Origin, frame: Frame, findings: Finding
         _translate(made, row, origin, findings)
     else:
         _plain(row, origin, findings)
-    if row.default is not MISSING:
-        for text, mend in targets.constant(row.default, row.kind):
-            findings.add(row.sheet.value_at("default"), text, mend)
 
 
 def _using(made: Map, row: Row, origin: Origin, frame: Frame, findings: Findings) -> None:

@@ -51,6 +51,8 @@ WRONG = [
     ("{id: a, from: PID-7, to: birthDate, as: \"e164('A','B')\"}", 45, "takes 0 to 1 arguments, here are 2", ""),
     ("{id: a, when: 'PID-30 = ', to: deceasedBoolean, set: true}", 19, "not an expression", ""),
     ("{id: a, when: PID-7.fop(), to: deceasedBoolean, set: true}", 19, "fop", ""),
+    ("{id: a, each: PID-5, to: 'name[]', default: x, rows: [{id: i, from: XPN.2, to: text}]}", 49, "HumanName is a structure", "mapping"),
+    ("{id: a, from: PID-8, to: maritalStatus, translate: sex, on_miss: {use: x}}", 70, "CodeableConcept is a structure", "coding"),
     ("{id: a, from: $this, to: birthDate}", 19, "$this is no repetition here", "each"),
     ("{id: a, when: pid.x, to: deceasedBoolean, set: true}", 19, "'pid' is nothing in a message", "PID-3.1"),
     ("{id: a, set: 'yes', to: deceasedBoolean}", 18, "a boolean is true or false", ""),
