@@ -92,6 +92,7 @@ async def test_a_message_every_flow_filters_is_filtered(tmp_path: Path) -> None:
         assert [m.state for m in rig.messages()] == [MessageState.FILTERED]
 
 
+@pytest.mark.slow
 async def test_a_destination_that_is_down_for_a_while_gets_everything_in_order(tmp_path: Path) -> None:
     down = 4
 

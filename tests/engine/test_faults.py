@@ -59,6 +59,7 @@ async def test_no_message_is_acknowledged_while_the_disk_fails(
             assert [got.json["id"] for got in site.got] == ["M1", "M2"]
 
 
+@pytest.mark.slow
 async def test_a_delivery_is_not_repeated_because_our_own_disk_failed_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ async def test_a_delivery_is_not_repeated_because_our_own_disk_failed_meanwhile(
             assert [m.state for m in rig.messages()] == [MessageState.DONE]
 
 
+@pytest.mark.slow
 async def test_a_run_whose_commit_fails_is_walked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(tmp_path, {"f": FEED})
     async with on_a_bad_disk(rig, tmp_path, monkeypatch) as disk:
@@ -117,6 +119,7 @@ class Jumping(SystemClock):
         return super().now() + timedelta(hours=self.hours)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hours", [-3, 3])
 async def test_a_clock_that_jumps_stops_no_retry_and_hurries_none(tmp_path: Path, hours: int) -> None:
     clock, down = Jumping(), True

@@ -79,6 +79,7 @@ async def call(rig: Rig, **body: Any) -> None:
 
 
 async def test_a_webhook_books_in_another_server_once_and_the_poll_brings_it_back(tmp_path: Path) -> None:
+    (tmp_path / "remote").mkdir()
     async with serving(tmp_path / "remote") as remote, Site(lambda got: Say()) as desk:
         await remote.put({"resourceType": "Patient", "id": "p1", "identifier": [{"system": "urn:mrn", "value": "77"}]})
         async with Rig(tmp_path / "own", {"b": BOOK, "p": POLL}, texts(remote.url, desk.url), {"booking": MAP}) as rig:
@@ -102,6 +103,7 @@ async def test_a_webhook_books_in_another_server_once_and_the_poll_brings_it_bac
 
 
 async def test_a_poll_goes_page_by_page_and_takes_each_version_once_also_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "remote").mkdir()
     async with serving(tmp_path / "remote") as remote, Site(lambda got: Say()) as desk:
         for n in range(5):
             await remote.put(_appointment(n))
