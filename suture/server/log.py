@@ -8,6 +8,7 @@ import select
 import sys
 import traceback
 from collections import deque
+from threading import Lock
 from typing import Any, TextIO
 
 import orjson
@@ -25,6 +26,7 @@ class Log:
         self._stream = stream or sys.stderr
         self._lines: deque[bytes] = deque()
         self._lost = 0  # lines that nobody took in time
+        self._flushing = Lock()
 
     def write(self, event: str, **facts: Any) -> None:
         """Adds one line; facts hold nothing personal."""
@@ -41,6 +43,14 @@ class Log:
 
     def flush(self) -> None:
         """Writes what the stream takes without waiting."""
+        if not self._flushing.acquire(blocking=False):
+            return  # another thread is at it
+        try:
+            self._write_lines()
+        finally:
+            self._flushing.release()
+
+    def _write_lines(self) -> None:
         target = _descriptor(self._stream)
         while self._lines and _takes(target):
             part = self._part()

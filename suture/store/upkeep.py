@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from suture.store.checkpoints import Checkpoints
 from suture.store.connection import Connection, Tx
 from suture.store.shared import Shared
 
+log = logging.getLogger("suture.store")
 SWEEP_SECONDS = 3600.0
 
 
@@ -78,11 +80,17 @@ class Upkeep:
                 self.train(kind)
             if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:
                 self.sweep()
-            self.trouble = ""
+            self._told("")
         except (SutureError, OSError, apsw.Error) as error:
-            self.trouble = f"{type(error).__name__}: {error}"
+            self._told(f"{type(error).__name__}: {error}")
         finally:
             self._busy.release()
+
+    def _told(self, trouble: str) -> None:
+        """Reports what goes wrong once, not after every commit."""
+        if trouble and trouble != self.trouble:
+            log.error("checkpoint, anchor or sweep failed and is tried again: %s", trouble)
+        self.trouble = trouble
 
     def settle(self) -> None:
         """Waits for the task at hand (a new dictionary, so that the next rows are packed with it)."""
