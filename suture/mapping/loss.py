@@ -49,18 +49,16 @@ class Unread:
 
     def message(self, segments: dict[str, list[list[str]]]) -> list[str]:
         """The places of a whole message; a segment that no row reads is told by its name."""
-        found: list[str] = []
+        found: dict[str, None] = {}
         for name, cuts in segments.items():
             if name in self.ignored and 0 in self.ignored[name]:
                 continue
             if name not in self.plans:
-                found.append(name)
+                found[name] = None
                 continue
             for cut in cuts:
-                for place in self.segment(name, cut):
-                    if place not in found:
-                        found.append(place)
-        return found
+                found.update(dict.fromkeys(self.segment(name, cut)))
+        return list(found)
 
     def json(self, content: Any) -> list[str]:
         """The paths of a document that hold something and that no row reads."""

@@ -181,21 +181,36 @@ def united(before: list[Any], coming: list[Any], kind: str) -> list[Any]:
     """Both lists in one: an item that comes takes the place of the same one; order stays."""
     made = list(before)
     marks = SAME.get(kind, ())
+    places: dict[Any, int] = {}
+    for number, item in enumerate(made):
+        for key in _alike(item, marks):
+            places.setdefault(key, number)
     for item in coming:
-        place = next((n for n, old in enumerate(made) if _same(old, item, marks)), None)
-        if place is None:
+        keys = _alike(item, marks)
+        place = next((places[key] for key in keys if key in places), len(made))
+        if place == len(made):
             made.append(item)
-        else:
-            made[place] = item
+        made[place] = item
+        for key in keys:
+            places[key] = place
     return made
 
 
-def _same(old: Any, new: Any, marks: tuple[str, ...]) -> bool:
-    if old == new:
-        return True
-    if not marks or not isinstance(old, dict) or not isinstance(new, dict):
-        return False
-    return all(mark in new and old.get(mark) == new[mark] for mark in marks)
+def _alike(item: Any, marks: tuple[str, ...]) -> list[Any]:
+    """What makes an item the same as another: its content, and its marks when it has all of them."""
+    keys = [_frozen(item)]
+    if marks and isinstance(item, dict) and all(mark in item for mark in marks):
+        keys.append(("marks", *(_frozen(item[mark]) for mark in marks)))
+    return keys
+
+
+def _frozen(value: Any) -> Any:
+    """A value that can be a key: equal values have equal ones."""
+    if isinstance(value, dict):
+        return frozenset((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return (bool, value) if isinstance(value, bool) else value
 
 
 def _meta(before: Mapping[str, Any], coming: Mapping[str, Any]) -> dict[str, Any]:

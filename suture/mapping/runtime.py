@@ -69,6 +69,9 @@ class Run:
     places: dict[int, int] = field(default_factory=dict)  # id of an entry's resource -> its number in the Bundle
     seconds: dict[tuple[str, str, str], int] = field(default_factory=dict)  # how often an identity was met
     host: dict[str, Any] = field(default_factory=dict)  # the resource that contains what has no identity
+    contained: dict[int, tuple[dict[str, Any], set[str]]] = field(
+        default_factory=dict
+    )  # id of a host -> host, ids in it
     deletes: list[dict[str, Any]] = field(default_factory=list)  # of the resource at hand
     later: list[Later] = field(default_factory=list)
     lost: bool = False  # whether a part of a datatype was left unread
@@ -90,14 +93,25 @@ class Run:
 
     def _contain(self, made: dict[str, Any]) -> dict[str, Any]:
         self.trace.append(CONTAINED)
+        inside = made.pop("contained", [])
+        name = f"{made['resourceType'].lower()}-{self.context.new_id(repr(made))[:18]}"
         held = self.host.setdefault("contained", [])
-        held += [inner for inner in made.pop("contained", []) if inner not in held]
-        for other in held:
-            if {key: value for key, value in other.items() if key != "id"} == made:
-                return _labelled(f"#{other['id']}", other)
-        name = f"{made['resourceType'].lower()}-{self.context.new_id(repr(made))[:8]}"
-        held.append({"resourceType": made["resourceType"], "id": name} | made)
+        names = self._names(self.host)
+        for inner in inside:
+            if inner["id"] not in names:
+                names.add(inner["id"])
+                held.append(inner)
+        if name not in names:
+            names.add(name)
+            held.append({"resourceType": made["resourceType"], "id": name} | made)
         return _labelled(f"#{name}", made)
+
+    def _names(self, host: dict[str, Any]) -> set[str]:
+        """The ids of what a resource contains."""
+        found = self.contained.get(id(host))
+        if found is None:
+            found = self.contained[id(host)] = (host, set())
+        return found[1]
 
     def enter(self, made: dict[str, Any], spec: Spec, found: tuple[str, str] | None, name: str) -> str:
         """Puts a resource into the Bundle; gives its fullUrl. The same identity is there once."""

@@ -286,7 +286,7 @@ class Interpreter:
             return None
         held = self.host.setdefault("contained", [])
         held += [inner for inner in y.pop("contained", []) if inner not in held]
-        name = f"{y['resourceType'].lower()}-{self.context.new_id(repr(y))[:8]}"
+        name = f"{y['resourceType'].lower()}-{self.context.new_id(repr(y))[:18]}"
         made = {"resourceType": y["resourceType"], "id": name, **y}
         if made not in held:
             held.append(made)

@@ -154,6 +154,15 @@ def test_contained_resources_without_a_reference_go() -> None:
     assert replaced["contained"] == [new]
 
 
+def test_very_long_lists_are_united_in_one_pass() -> None:
+    old = [{"system": "s", "value": str(n)} for n in range(30_000)]
+    new = [{"system": "s", "value": str(n), "use": "old"} for n in range(15_000, 45_000)]
+    found = merge({**STORED, "identifier": old}, {"resourceType": "Patient", "identifier": new})
+    assert found is not None
+    assert len(found["identifier"]) == 45_000
+    assert sum("use" in item for item in found["identifier"]) == 30_000
+
+
 NAMES = st.lists(st.fixed_dictionaries({"family": st.sampled_from("ABC")}), min_size=1, max_size=3)
 PATIENTS = st.fixed_dictionaries(
     {"resourceType": st.just("Patient"), "name": NAMES}, optional={"gender": st.sampled_from(["male", "female"])}

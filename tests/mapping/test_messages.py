@@ -184,6 +184,17 @@ def test_a_collection_has_no_requests() -> None:
     assert all("request" not in entry for entry in found.value["entry"])
 
 
+def test_very_many_repetitions_and_fields_do_no_harm() -> None:
+    people = "~".join(f"^N{n}" for n in range(20_000))
+    text = (
+        HEAD.format("ORU^R01") + f"PID|1||1\rOBR|1|||G\rOBX|1|ST|a||x||||||F|||||{people}\rOBX|2" + "|x" * 20_000 + "\r"
+    )
+    found = run(text)
+    first = of(found, "Observation")[0]
+    assert len(first["performer"]) == len(first["contained"]) == 20_000
+    assert len(found.loss) > 19_000
+
+
 NAMES = st.sampled_from(
     [
         "PID",
