@@ -116,7 +116,7 @@ class FhirSender:
         return _response(f"{answer.status}", self._location(kind, answer), answer.headers.get("etag", ""))
 
     async def _replace(self, kind: str, found: Resource, resource: Resource) -> Resource:
-        version = (found.get("meta") or {}).get("versionId")
+        version = table(found.get("meta")).get("versionId")
         where = f"{kind}/{quote(str(found['id']), safe='')}"
         return await self._put(where, {**resource, "id": found["id"]}, f'W/"{version}"' if version else "")
 
@@ -153,9 +153,14 @@ def listed(bundle: Resource) -> list[Resource]:
         for e in (entries if isinstance(entries, list) else [])
         if isinstance(e, dict)
         and isinstance(e.get("resource"), dict)
-        and (e.get("search") or {}).get("mode") != "outcome"
+        and table(e.get("search")).get("mode") != "outcome"
         and e["resource"].get("resourceType") != "OperationOutcome"
     ]
+
+
+def table(value: Any) -> Mapping[str, Any]:
+    """A JSON object, or an empty one when something else stands there: other servers may send anything."""
+    return value if isinstance(value, dict) else {}
 
 
 def next_link(bundle: Resource) -> str:

@@ -5,16 +5,22 @@ https://www.enterpriseintegrationpatterns.com/patterns/messaging/MessageRouter.h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from suture.connectors.fhir import table
 from suture.engine import expressions
 from suture.engine.subject import FHIR, HL7V2, JSON, Subject, focus, parse
 from suture.engine.versions import Versions
 from suture.engine.walk import Version, Walk
 from suture.errors import Invalid, InvalidMessage, SutureError
 from suture.message import Message
+from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.hl7v2 import message as hl7v2
 from suture.standards.hl7v2 import place
 from suture.store.connection import Tx
@@ -22,6 +28,10 @@ from suture.store.queue import runs
 from suture.store.queue.runs import Run
 
 KINDS = {"mllp": HL7V2, "hooks": JSON, "poll": FHIR, "changed": FHIR}
+TYPE = re.compile(r"[A-Z0-9]{2,3}(?:\^[A-Z0-9]{2,3})?")
+OTHER = "other"  # a type that no standard knows; its name is the sender's own
+LONGEST = 200  # characters of what the journal is searched by
+MOST_PATIENTS = 50  # of one message
 PATIENT_PLACES = ("PID-3.1", "PID-2.1", "MRG-1.1")
 
 
@@ -121,47 +131,58 @@ def _index_hl7(arrival: Arrival, _: Sequence[Version]) -> None:
         raise InvalidMessage(
             "the message type is missing", where="MSH-9", mend="Send such as ADT^A01.", error_code="101"
         )
-    message.type = parsed.type
-    message.control_id = parsed.control_id
-    message.patients = tuple(dict.fromkeys(text for where in PATIENT_PLACES for text in parsed.values(where)))
-    arrival.sender = f"{parsed.get('MSH-3.1')}|{parsed.get('MSH-4.1')}"
+    message.type = parsed.type if TYPE.fullmatch(parsed.type) else OTHER
+    message.control_id = key(parsed.control_id)
+    message.patients = few(text for where in PATIENT_PLACES for text in parsed.values(where))
+    arrival.sender = f"{parsed.get('MSH-3.1')[:100]}|{parsed.get('MSH-4.1')[:100]}"
 
 
 def _index_json(arrival: Arrival, flows: Sequence[Version]) -> None:
     message, door = arrival.message, flows[0].flow.source.with_ if flows else {}
-    message.type = "".join(_texts(door.get("type"), arrival.parsed))[:100]
-    message.patients = tuple(_texts(door.get("patient"), arrival.parsed))
-    message.control_id = str(message.attributes.get("event_id") or "")
+    message.type = "".join(_texts(door.get("type"), arrival.parsed))[:LONGEST]
+    message.patients = few(_texts(door.get("patient"), arrival.parsed))
+    message.control_id = key(str(message.attributes.get("event_id") or ""))
 
 
 def _texts(expression: str | None, content: Any) -> Iterator[str]:
-    if expression:
+    """What an expression of the source finds; what it cannot find only is missing from lists."""
+    if not expression:
+        return
+    with suppress(SutureError):
         for found in expressions.compiled(expression).evaluate(focus(content)):
             yield str(found)
 
 
 def _index_fhir(arrival: Arrival, _: Sequence[Version]) -> None:
     resource, message = arrival.parsed, arrival.message
-    kind, version = str(resource.get("resourceType") or ""), (resource.get("meta") or {}).get("versionId")
-    message.type = kind
-    message.control_id = (
-        f"{kind}/{resource.get('id')}/_history/{version or (resource.get('meta') or {}).get('lastUpdated')}"
-    )
-    message.patients = tuple(dict.fromkeys(_patients(resource)))
+    kind, meta = resource.get("resourceType"), table(resource.get("meta"))
+    message.type = kind if isinstance(kind, str) and kind in RESOURCE_TYPES else OTHER
+    version = meta.get("versionId") or meta.get("lastUpdated")
+    message.control_id = key(f"{message.type}/{resource.get('id')}/_history/{version}")
+    message.patients = few(_patients(resource))
 
 
 def _patients(resource: Mapping[str, Any]) -> Iterator[str]:
     """A patient's own id and identifiers, or the patient a resource is about."""
     if resource.get("resourceType") == "Patient":
         yield str(resource.get("id") or "")
-        for one in resource.get("identifier") or ():
-            if isinstance(one, dict) and one.get("value"):
-                yield str(one["value"])
+        listed = resource.get("identifier")
+        for one in listed if isinstance(listed, list) else ():
+            yield str(table(one).get("value") or "")
     for name in ("subject", "patient"):
-        about = resource.get(name)
-        reference = str(about.get("reference") or "") if isinstance(about, dict) else ""
+        reference = str(table(resource.get(name)).get("reference") or "")
         if "Patient/" in reference:
             yield reference.rpartition("Patient/")[2].partition("/")[0]
+
+
+def key(text: str) -> str:
+    """An id for the journal's index: a long one by its digest."""
+    return text if len(text) <= LONGEST else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def few(found: Iterable[str]) -> tuple[str, ...]:
+    """Patient identifiers for the journal's index: each once, not too many, none too long."""
+    return tuple(islice(dict.fromkeys(text[:LONGEST] for text in found if text), MOST_PATIENTS))
 
 
 _INDEX = {HL7V2: _index_hl7, JSON: _index_json, FHIR: _index_fhir}

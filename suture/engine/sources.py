@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from suture.clock import Clock, instant
 from suture.component import seconds
-from suture.connectors.fhir import FhirSender, listed, next_link
+from suture.connectors.fhir import FhirSender, listed, next_link, table
 from suture.engine import expressions
 from suture.engine.subject import focus
 from suture.engine.walk import Version
@@ -29,6 +29,8 @@ log = logging.getLogger("suture.engine")
 LOOK = 0.5  # seconds between two looks at the own chart
 PAGE = 200
 MOST_PAGES = 10_000  # of one poll
+AHEAD = timedelta(minutes=10)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Poll:
@@ -68,7 +70,7 @@ class Poll:
         path, query = str(self.with_["type"]), tuple(self._query(mark))
         for _ in range(MOST_PAGES):
             bundle = await fhir.page(path, query)
-            found = [e["resource"] for e in listed(bundle) if (e.get("search") or {}).get("mode") != "include"]
+            found = [e["resource"] for e in listed(bundle) if table(e.get("search")).get("mode") != "include"]
             newest = max([newest, *await asyncio.gather(*map(self._take, found))], key=moment)
             count += len(found)
             path, query = next_link(bundle), ()
@@ -86,7 +88,7 @@ class Poll:
         return begin
 
     def _query(self, mark: str) -> Iterator[tuple[str, str]]:
-        since = moment(mark) - timedelta(seconds=seconds(self.with_["overlap"]))
+        since = max(moment(mark) - timedelta(seconds=seconds(self.with_["overlap"])), EPOCH)
         yield "_lastUpdated", f"ge{since.isoformat().replace('+00:00', 'Z')}"
         yield "_sort", "_lastUpdated"
         yield "_count", str(self.with_["page"])
@@ -97,16 +99,18 @@ class Poll:
     async def _take(self, resource: dict[str, Any]) -> str:
         """Journals one resource (a version seen before is a duplicate); returns when it was changed."""
         await self._accept(self.name, json.write(resource), {"connection": self.with_["connection"]})
-        return str((resource.get("meta") or {}).get("lastUpdated") or "")
+        changed = moment(str(table(resource.get("meta")).get("lastUpdated") or ""))
+        latest = self._clock.now() + AHEAD  # a server whose clock is far ahead must not hide what comes later
+        return instant(int(min(changed, latest).timestamp() * 1_000_000))
 
 
 def moment(text: str) -> datetime:
-    """A FHIR instant; the beginning of time when it is none."""
+    """A FHIR instant; 1970 when it is none."""
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text)
     except ValueError:
-        found = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-    return found if found.tzinfo else datetime.fromisoformat(text + "+00:00")
+        return EPOCH
+    return max(found if found.tzinfo else found.replace(tzinfo=UTC), EPOCH)
 
 
 class Changes:

@@ -15,7 +15,7 @@ from suture.engine import engine, replay
 from suture.engine.replay import Wish
 from suture.errors import Conflict, NotFound, TooLarge, Unauthenticated
 from suture.message import DeliveryState, MessageState, RunState
-from suture.store import vault
+from suture.store import messages, vault
 from suture.store.queue import deliveries, runs
 from tests.connectors.site import Got, Say, Site
 from tests.engine.rig import Rig, adt
@@ -490,3 +490,13 @@ async def test_a_queue_that_fails_begins_again(monkeypatch: pytest.MonkeyPatch) 
 
     await engine.kept(work)
     assert turns == [0, 1, 2]
+
+
+async def test_what_the_journal_is_searched_by_stays_small_whatever_comes(tmp_path: Path) -> None:
+    async with Rig(tmp_path, {"f": FORWARD.replace("ADT^*", "SIU^*")}, other("http://127.0.0.1:1")) as rig:
+        many = "~".join(f"{n}^^^X" for n in range(500))
+        await rig.accept(adt("C" * 5000, many).replace(b"ADT^A01^ADT_A01", b"Q" * 5000))
+        found = rig.messages()[0]
+        assert (found.type, len(found.control_id)) == ("other", 64)
+        assert len(rig.messages(patient="7")) == 1
+        assert len(messages.patients_of(rig.read, found.mid)) == 50
