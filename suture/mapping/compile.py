@@ -36,23 +36,31 @@ class Result:
     compiled: Compiled = field(repr=False)
     doubts: dict[int, str] = field(default_factory=dict, repr=False)
     lost: bool = False  # whether parts of datatypes are unread, too
+    told: Told | None = field(default=None, repr=False)
 
     @property
     def lineage(self) -> list[Lineage]:
         """Which target came from which source by which row."""
-        return lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix)[0]
+        return self._told()[0]
 
     @property
     def warnings(self) -> list[Warned]:
         """What somebody should look at: place, row and kind, never a value."""
-        return lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix, self.doubts)[1]
+        return self._told()[1]
 
     @property
     def loss(self) -> list[str]:
         """Places of the source that hold something and that no row read."""
-        if not self.lost:
-            return self.unread
-        return self.unread + lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix)[2]
+        return self.unread + self._told()[2] if self.lost else self.unread
+
+    def _told(self) -> Told:
+        """The trace in words, told once."""
+        if self.told is None:
+            self.told = lineage.tell(self.trace, self.compiled.unit.sites, self.compiled.prefix, self.doubts)
+        return self.told
+
+
+Told = tuple[list[Lineage], list[Warned], list[str]]
 
 
 class Variant:
