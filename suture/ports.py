@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from suture.errors import SutureError
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -15,6 +17,7 @@ class Receipt:
     duplicate: bool = False
     answer: bytes = b""  # the stored acknowledgement, when the source keeps one
     rejected: str = ""  # why the content was refused (broken in structure); it is kept all the same
+    error: SutureError | None = None  # the refusal with its place, for senders that can be told it
 
 
 class Accept(Protocol):

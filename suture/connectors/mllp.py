@@ -395,7 +395,7 @@ class Answer:
         except (InvalidMessage, TooLarge) as error:
             return self.refusal(error)
         if receipt.rejected:
-            return self.refusal(InvalidMessage(receipt.rejected, where="MSH", ack="AR"), message)
+            return self.refusal(_rejection(receipt), message)
         self.connection.listener.figures.accepted += 1
         return self._answer(message, Outcome.ACCEPT, control_id=receipt.message_id)
 
@@ -418,6 +418,15 @@ class Answer:
         clock = self.connection.listener.clock
         answer = ack.build(message, code, now=clock.now(), control_id=control_id or new_id(clock), error=error)
         return framed(answer)
+
+
+def _rejection(receipt: Receipt) -> InvalidMessage:
+    """A reject with the place and code of what is broken, as far as they are known."""
+    error = receipt.error
+    if not isinstance(error, InvalidMessage):
+        return InvalidMessage(receipt.rejected, where="MSH", ack="AR")
+    text = f"{error.text}. {error.mend}" if error.mend else error.text
+    return InvalidMessage(text, where=error.where, mend=error.mend, ack="AR", error_code=error.error_code)
 
 
 def _common_name(certificate: dict[str, Any]) -> str:

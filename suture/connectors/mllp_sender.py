@@ -119,7 +119,7 @@ class Sender:
         except ssl.SSLCertVerificationError as error:
             raise self._unreachable(f"the certificate of {self._name} is not trusted") from error
         except (OSError, TimeoutError, ssl.SSLError) as error:
-            raise self._unreachable(f"{self._name} cannot be reached") from error
+            raise self._unreachable("it cannot be reached") from error
         self._failures = 0
         self._lines.append(line)
         return line

@@ -90,4 +90,4 @@ class Intake:
             return accepted
 
         accepted = await self.database.write(unit)
-        return Receipt(accepted.id, False, b"", str(error))
+        return Receipt(accepted.id, False, b"", str(error), error)

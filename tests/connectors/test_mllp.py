@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from suture import settings
 from suture.connectors.mllp import Limits, Listener, limits_of, tls_of
-from suture.errors import Unavailable, Unstartable
+from suture.errors import InvalidMessage, Unavailable, Unstartable
 from suture.ports import Receipt
 from suture.standards.hl7v2.message import Message, parse
 
@@ -218,6 +218,19 @@ async def test_content_that_the_journal_rejects_is_answered_so() -> None:
         peer = await connect(listener)
         peer.send(wrap(adt("1")))
         assert await peer.told() == "AR 1"
+
+
+async def test_a_rejection_names_place_and_code() -> None:
+    journal = Journal()
+    wrong = InvalidMessage("no type", where="MSH-9", mend="Send one.", error_code="101")
+    journal.receipt["|1|"] = Receipt("id", rejected=str(wrong), error=wrong)
+    async with listening(journal) as listener:
+        peer = await connect(listener)
+        peer.send(wrap(adt("1")))
+        answer = await peer.answer()
+        assert [answer.get(place) for place in ("MSA-1", "MSA-3", "ERR-2.1", "ERR-2.3", "ERR-3.1")] == [
+            "AR", "MSH-9: no type. Send one.", "MSH", "9", "101",
+        ]  # fmt: skip
 
 
 async def test_a_duplicate_gets_the_stored_answer() -> None:

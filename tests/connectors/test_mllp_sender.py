@@ -162,7 +162,7 @@ async def test_an_acknowledgement_without_its_last_cr_counts() -> None:
 
 async def test_who_cannot_be_reached_was_sent_nothing() -> None:
     sender = Sender("127.0.0.1", 1, patience=QUICK)
-    with pytest.raises(SendUnavailable, match=r"127\.0\.0\.1:1 cannot be reached"):
+    with pytest.raises(SendUnavailable, match=r"it cannot be reached"):
         await sender.send(adt("1"))
     with pytest.raises(SendUnavailable, match="was not reachable a moment ago") as caught:
         await sender.send(adt("1"))

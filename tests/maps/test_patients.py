@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.maps.chart import HOSPITAL, Chart, adt, msh, pid, pv1
+import pytest
+
+from suture.errors import Unmapped
+from tests.maps.chart import HOSPITAL, Chart, adt, msh, pid, pv1, run
 
 MRG = f"MRG|200002^^^{HOSPITAL}^MR||||||Rivera^Maya"
 
@@ -145,3 +148,8 @@ def test_the_same_number_and_substance_of_two_authorities_are_two_allergies() ->
     for authority, reaction in (("A&1.2.3&ISO", "HIVES"), ("B&1.2.4&ISO", "RASH")):
         chart.send(*adt("A28", f"PID|1||7^^^{authority}^MR||One^Ann", f"AL1|1|DA|7980^Penicillin^RXNORM|SV|{reaction}"))
     assert [a["reaction"][0]["manifestation"][0]["text"] for a in chart.all("AllergyIntolerance")] == ["HIVES", "RASH"]
+
+
+def test_a_message_without_a_pid_says_so() -> None:
+    with pytest.raises(Unmapped, match="the message has no PID segment"):
+        run(b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01^ADT_A01|1|P|2.5.1\rEVN|A01|20260101\r")
