@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from typing import Any
 
 from suture.component import seconds, size
 from suture.errors import InvalidFile, Problem
+
+_AT = re.compile(r" \(at line (\d+), column (\d+)\)")
+_HEAD = re.compile(r"\s*\[([^\[\]]+)\]")
+_KEY = re.compile(r"""(\s*)["']?([\w.-]+)["']?\s*=""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +174,10 @@ def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings
     if not folder.is_dir():
         raise InvalidFile([Problem(str(folder), 0, 0, "no such folder", "Make it first: suture init DIR")])
     file = folder / "suture.toml"
-    written = _flat(_toml(file))
+    text = _text(file)
+    written = _flat(_toml(text, file))
     problems = [
-        Problem(str(file), 0, 0, f"no setting named '{name}'", _nearest(name))
+        Problem(str(file), *_place(text, name), f"no setting named '{name}'", _nearest(name))
         for name in written
         if name not in {s.name for s in TABLE}
     ]
@@ -183,19 +189,40 @@ def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings
         try:
             values[setting.name] = _value(setting, raw, folder)
         except ValueError as error:
-            problems.append(Problem(origin, 0, 0, f"'{setting.name}': {error}", setting.help))
+            at = _place(text, setting.name) if origin == str(file) else (0, 0)
+            problems.append(Problem(origin, *at, f"'{setting.name}': {error}", setting.help))
     if problems:
         raise InvalidFile(problems)
     return Settings(values, folder)
 
 
-def _toml(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
+def _text(file: Path) -> str:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidFile([Problem(str(file), 0, 0, f"not TOML: {error}", "See https://toml.io")]) from error
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+    except UnicodeDecodeError as error:
+        raise InvalidFile([Problem(str(file), 0, 0, "this is not UTF-8", "Save the file as UTF-8.")]) from error
+
+
+def _toml(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said, found = str(error), _AT.search(str(error))
+        line, column = (int(found[1]), int(found[2])) if found else (len(text.splitlines()), 1)
+        problem = Problem(str(file), line, column, f"not TOML: {_AT.sub('', said)}", "Check brackets and quotes.")
+        raise InvalidFile([problem]) from error
+
+
+def _place(text: str, name: str) -> tuple[int, int]:
+    """Line and column where a setting is written; 0, 0 when it is written in a way that is not found."""
+    section, _, key = name.rpartition(".")
+    inside = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := _HEAD.match(line):
+            inside = head[1].strip()
+        elif (found := _KEY.match(line)) and found[2] in {key if inside == section else name, name}:
+            return number, len(found[1]) + 1
+    return 0, 0
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

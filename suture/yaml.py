@@ -9,7 +9,7 @@ import io
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from suture.errors import InvalidFile, Problem
@@ -38,7 +38,7 @@ def load(text: str, file: str = "<text>") -> Any:
 
 def at(node: Any, key: Any = None) -> Place:
     """Line and column (1-based) of `key` in `node`, of item `key` of a list, or of `node` itself."""
-    if key is not None and isinstance(node, CommentedMap) and key in node:
+    if key is not None and _knows(node, key):
         line, column = node.lc.key(key)
         return line + 1, column + 1
     if key is not None and isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
@@ -52,10 +52,15 @@ def at(node: Any, key: Any = None) -> Place:
 
 def value_at(node: Any, key: Any) -> Place:
     """Line and column (1-based) of the value under `key`."""
-    if isinstance(node, CommentedMap) and key in node:
+    if _knows(node, key):
         line, column = node.lc.value(key)
         return line + 1, column + 1
     return at(node, key)
+
+
+def _knows(node: Any, key: Any) -> bool:
+    """A table as it was read, or some keys of one that kept its `lc`."""
+    return isinstance(node, dict) and key in node and getattr(getattr(node, "lc", None), "data", None) is not None
 
 
 def plain(node: Any) -> Any:

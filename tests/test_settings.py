@@ -33,6 +33,25 @@ def test_every_problem_is_told_with_place_and_mend(tmp_path: Path) -> None:
     assert "'x' is not a whole number" in text
     assert "SUTURE_HTTP_READ_TIMEOUT" in text
     assert "'soon' is not a duration" in text
+    assert [(p.line, p.column) for p in error.value.problems] == [(2, 1), (3, 1), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("[http\nport = 1\n", (1, 6), "not TOML: Expected ']' at the end of a table declaration"),
+        ("x = [\n", (1, 1), "not TOML"),
+        ("[http]\nport = 1\n[mllp]\n  prt = 1\n", (4, 3), "no setting named 'mllp.prt'"),
+        ("[http]\nprt = 1\n[mllp]\nhttp.prt = 1\n", (2, 1), "no setting named 'http.prt'"),
+    ],
+)
+def test_a_finding_stands_at_its_line(tmp_path: Path, text: str, place: tuple[int, int], said: str) -> None:
+    (tmp_path / "suture.toml").write_text(text)
+    with pytest.raises(InvalidFile) as error:
+        settings.read(tmp_path, {})
+    first = error.value.problems[0]
+    assert (first.line, first.column) == place
+    assert first.text.startswith(said)
 
 
 def test_a_folder_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:

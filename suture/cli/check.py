@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,6 @@ from suture.engine import tests_read
 from suture.errors import Invalid, InvalidFile, Problem
 
 app = place.single()
-MARKS = ("suture.toml", "flows", "connections", "maps")
 
 
 @app.command(epilog="Example: `suture check` or `suture check flows/lab-results.yaml --json`")
@@ -47,7 +46,7 @@ def folder_of(path: Path) -> Path:
     if not path.exists():
         raise Invalid("no such file or folder", where=str(path), mend="Name a project folder, or a file inside one.")
     for folder in (path, *path.parents):
-        if folder.is_dir() and any((folder / mark).exists() for mark in MARKS):
+        if folder.is_dir() and place.is_project(folder):
             return folder
     raise Invalid("this is no project folder", where=str(path), mend="Run: suture init DIR")
 
@@ -62,7 +61,8 @@ def everything(folder: Path) -> list[Problem]:
         found += error.problems
     found += project_of.map_problems(project)
     tests_read.tests_of(project, [], found)
-    return list(dict.fromkeys(found))
+    told = dict.fromkeys(replace(one, file=project_of.named(Path(one.file), folder)) for one in found)
+    return sorted(told, key=lambda one: (one.file, one.line, one.column))
 
 
 def _asked(problem: Problem, folder: Path, given: list[Path]) -> bool:

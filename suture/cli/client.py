@@ -9,10 +9,10 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from suture import settings as settings_of
 from suture.access import people
+from suture.cli import place
 from suture.clock import instant
 from suture.component import seconds
 from suture.errors import Invalid
@@ -20,8 +20,9 @@ from suture.store import accounts
 from suture.store.database import Database
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
-Project = Annotated[Path, typer.Option(help="the project folder")]
+Project = Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+COLUMNS = ("name", "scopes", "patient", "state", "expires", "id")
 
 
 @app.command(epilog="Example: `suture client add lab --scope 'system/Observation.cruds system/Patient.rs'`")
@@ -49,22 +50,16 @@ def add(
 @app.command("list", epilog="Example: `suture client list --json`")
 def list_clients(project: Project = Path(), as_json: AsJson = False) -> None:
     """Lists all clients; keys are never shown again."""
-    database = Database.open(settings_of.read(project))
+    database = Database.open(place.kept(project))
     rows = [_row(client) for client in accounts.clients(database.read)]
     database.close()
-    if as_json:
-        typer.echo(orjson.dumps(rows))
-        return
-    table = Table("name", "scopes", "patient", "state", "expires", "id")
-    for row in rows:
-        table.add_row(*(str(row[k]) for k in ("name", "scopes", "patient", "state", "expires", "id")))
-    Console().print(table)
+    place.show(rows, COLUMNS, as_json, "No clients.")
 
 
 @app.command(epilog="Example: `suture client revoke lab`")
 def revoke(name: str, project: Project = Path()) -> None:
     """Ends a client's key; running servers heed it within the setting session.recheck."""
-    database = Database.open(settings_of.read(project))
+    database = Database.open(place.kept(project))
     ended = people.revoke_client(database, name)
     database.close()
     typer.echo(f"Client '{ended.name}' is revoked.")

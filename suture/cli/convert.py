@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from suture.cli import place
 from suture.clock import SYSTEM
 from suture.engine import project
 from suture.errors import InvalidMessage, NotAllowed, NotFound, Unmapped
@@ -140,7 +139,4 @@ def _line(found: Result) -> dict[str, Any]:
 
 
 def _lineage(found: Result) -> None:
-    table = Table("target", "source", "row", box=None, padding=(0, 2, 0, 0))
-    for item in found.lineage:
-        table.add_row(item.target, item.source, item.row)
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    place.table([("target", "source", "row"), *((item.target, item.source, item.row) for item in found.lineage)])

@@ -9,8 +9,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from suture import settings as settings_of
 from suture.settings import Settings
@@ -54,11 +52,9 @@ def _port(name: str, host: str, port: int) -> Finding:
 
 
 def _print(findings: list[Finding]) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    for column in ("level", "what", "said"):
-        table.add_column(column, overflow="fold")
+    wide = max(len(finding.what) for finding in findings)
     for finding in findings:
-        colour = COLOURS[finding.level]
-        said = finding.text + (f"\n{finding.mend}" if finding.mend else "")
-        table.add_row(f"[{colour}]{finding.level}[/]", finding.what, said)
-    Console(highlight=False).print(table)
+        level = typer.style(f"{finding.level:<7}", fg=COLOURS[finding.level])
+        typer.echo(f"{level}  {finding.what:<{wide}}  {finding.text}")
+        if finding.mend and finding.mend not in finding.text:
+            typer.echo(f"{'':{wide + 9}}  {finding.mend}")

@@ -10,16 +10,18 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len
 
 from suture import settings as settings_of
 from suture.clock import SYSTEM
 from suture.component import moment
+from suture.errors import Invalid
+from suture.settings import Settings
 from suture.store import audit
 from suture.store.database import Database
 
-Project = Annotated[Path, typer.Option(help="the project folder")]
+MARKS = ("suture.toml", "flows", "connections", "maps")
+Project = Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Reveal = Annotated[bool, typer.Option("--reveal", help="show values unmasked; leaves a row in the audit trail")]
 
@@ -37,11 +39,29 @@ def single() -> typer.Typer:
 @contextmanager
 def opened(project: Path) -> Iterator[Database]:
     """The project's database, beside a running server or without one."""
-    database = Database.open(settings_of.read(project))
+    database = Database.open(kept(project))
     try:
         yield database
     finally:
         database.close()
+
+
+def kept(project: Path) -> Settings:
+    """The settings of a project whose database is to be looked into: in a folder that is no project and has no
+    database, somebody stands in the wrong place, and an empty new database there would tell nothing."""
+    settings = settings_of.read(project)
+    kind, _, file = settings.database.partition(":")
+    if kind == "sqlite" and not settings["database"] and not Path(file).exists() and not is_project(project):
+        raise Invalid(
+            "no project and no database here",
+            where=str(project.resolve()),
+            mend="Go to the project folder, or name it with --project.",
+        )
+    return settings
+
+
+def is_project(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in MARKS)
 
 
 def who() -> str:
@@ -63,10 +83,22 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: boo
     if not rows:
         typer.echo(nothing)
         return
-    table = Table(*columns, box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*(str(row.get(column, "")) for column in columns))
-    Console(highlight=False).print(table)
+    table([columns, *([str(row.get(column, "")) for column in columns] for row in rows)])
+
+
+def table(lines: Sequence[Sequence[str]]) -> None:
+    """Prints columns that are as wide as what stands in them: nothing is cut, so that an id can be copied, and
+    nothing in it is taken for markup or reaches the terminal as a control character."""
+    shown = [[printable(cell) for cell in line] for line in lines]
+    widths = [max(cell_len(cell) for cell in column) for column in zip(*shown, strict=True)]
+    for line in shown:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def printable(text: str) -> str:
+    """On one line, without control characters (they come from senders)."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.splitlines()))
 
 
 def micros(text: str) -> int:

@@ -6,20 +6,18 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from suture import settings as settings_of
 from suture.access import people
 from suture.access.caller import ADMINISTRATOR
+from suture.cli import place
 from suture.errors import Invalid
 from suture.store import accounts
 from suture.store.database import Database
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
-Project = Annotated[Path, typer.Option(help="the project folder")]
+Project = Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)]
 _ROLES = ", ".join(people.ROLES)
 
 
@@ -51,17 +49,14 @@ def list_users(
     project: Project = Path(), as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False
 ) -> None:
     """Lists the people who can sign in."""
-    database = Database.open(settings_of.read(project))
+    database = Database.open(place.kept(project))
     found = accounts.users(database.read)
     database.close()
-    if as_json:
-        rows = [{"login": u.login, "name": u.name, "roles": u.roles, "active": u.active} for u in found]
-        typer.echo(orjson.dumps(rows))
-        return
-    table = Table("login", "name", "roles", "active")
-    for user in found:
-        table.add_row(user.login, user.name, ", ".join(user.roles), "yes" if user.active else "no")
-    Console().print(table)
+    rows = [
+        {"login": u.login, "name": u.name, "roles": u.roles if as_json else ", ".join(u.roles), "active": u.active}
+        for u in found
+    ]
+    place.show(rows, ("login", "name", "roles", "active"), as_json, "No users. suture user add NAME adds one.")
 
 
 def _password() -> str:

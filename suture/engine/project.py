@@ -33,6 +33,16 @@ class Project:
     def errors(self) -> list[Problem]:
         return [p for p in self.problems if p.severity == "error"]
 
+    def secrets(self) -> list[tuple[str, str]]:
+        """Every secret that is named, and how `suture secret set` is told what it is for."""
+        named = [
+            (str(value), f"--connection {one.id}")
+            for one in self.connections.values()
+            for value in (*one.auth.values(), *one.with_.values())
+        ]
+        named += [(str(flow.source.with_.get("secret", "")), f"--hook {flow.id}") for flow in self.flows.values()]
+        return [(name.removeprefix("secret:"), option) for name, option in named if name.startswith("secret:")]
+
     def raise_if_wrong(self) -> None:
         if self.errors:
             raise InvalidFile(self.errors)
@@ -58,7 +68,7 @@ def map_problem(library: Library, name: str) -> str:
         first = error.problems[0]
         return f"{first.text} ({first.file}:{first.line})"
     except NotFound as error:
-        return f"{error.text}. {error.mend}"
+        return f"there is none of that name. {error.mend}"
     return ""
 
 
@@ -92,9 +102,13 @@ def named(path: Path, folder: Path) -> str:
 def text(path: Path, name: str, problems: list[Problem]) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(name, 0, 0, f"cannot be read: {type(error).__name__}", "Save the file as UTF-8."))
-        return None
+    except OSError as error:
+        problems.append(Problem(name, 0, 0, f"cannot be read: {error.strerror}", "Look at its rights."))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        column = error.start - (error.object.rfind(b"\n", 0, error.start) + 1) + 1
+        problems.append(Problem(name, line, column, "this is not UTF-8", "Save the file as UTF-8."))
+    return None
 
 
 def _map_files(folder: Path, problems: list[Problem]) -> dict[str, str]:

@@ -76,6 +76,7 @@ def extended(content: Sheet, load: Load, findings: Findings, depth: int = 0) -> 
     if base is None:
         text = "extends itself" if depth >= 10 else f"extends '{name}', which is not there"
         findings.add(content.value_at("extends"), text, nearest(str(name), load.names()))
+        findings.raise_if_any()  # what it would have taken from there can't be missed
         return content
     return overlay.lay(extended(base, load, findings, depth + 1), content, findings)
 

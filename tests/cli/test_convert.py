@@ -56,6 +56,10 @@ def test_lineage_and_loss(adt: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "ZZZ" in convert(capsys, adt, "--loss").splitlines()
 
 
+def test_the_lineage_names_whole_targets(adt: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Bundle.entry[0].resource.birthDate" in convert(capsys, adt, "--lineage")
+
+
 def test_several_messages_as_lines_of_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "two.hl7").write_text(ADT + ADT, newline="")
     lines = convert(capsys, str(tmp_path / "two.hl7"), "--json", "--source", "lakeside").splitlines()

@@ -49,6 +49,25 @@ def test_every_part_of_a_project_is_looked_at(project: Path) -> None:
         assert said in told.output
 
 
+def test_findings_stand_in_the_order_of_the_files_each_at_its_place(project: Path) -> None:
+    (project / "suture.toml").write_text("[http]\nprot = 1\n")
+    (project / "connections" / "x.yaml").write_text(
+        "suture: connection/1\nid: x\nuses: http\nbase: nowhere\ntimout: 5s\n"
+    )
+    (project / "flows" / "forward.yaml").write_bytes(FLOW.encode() + b"# \xff\n")
+    (project / "maps").mkdir()
+    (project / "maps" / "p.yaml").write_text("suture: map/1\nmap: a/PID-Patient\nextends: hl7v2/PID-Patent\n")
+    found = [line for line in run(check.app, str(project)).output.splitlines() if ": error: " in line]
+    last = len(FLOW.splitlines()) + 1
+    assert found == [
+        "connections/x.yaml:4:7: error: this is not an http or https URL",
+        "connections/x.yaml:5:1: error: 'http' has no field 'timout'",
+        f"flows/forward.yaml:{last}:3: error: this is not UTF-8",
+        "maps/p.yaml:3:10: error: extends 'hl7v2/PID-Patent', which is not there",
+        "suture.toml:2:1: error: no setting named 'http.prot'",
+    ]
+
+
 def test_one_file_is_judged_alone_and_json_is_for_programs(project: Path) -> None:
     (project / "flows" / "second.yaml").write_text("{suture: flow/1, id: second}")
     told = run(check.app, str(project / "flows" / "forward.yaml"))

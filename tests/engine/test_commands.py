@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.cli import check, deadletters, init, messages, replay, runs, secret
+from suture.cli import check, client, deadletters, init, messages, replay, runs, secret, user
 from suture.cli import test as test_command
 from suture.cli.place import opened
 from suture.errors import Conflict, Invalid, NotFound
@@ -78,6 +78,28 @@ async def test_a_message_is_found_and_shown_masked(failed: tuple[Path, str, str]
     assert "Testperson" not in shown
     assert "PID|9||999999^^^XXXXXXXX^XX||Xxxxxxxxxx^Xxxx" in shown
     assert "MSA|AA|MSG1" in shown
+
+
+async def test_what_a_sender_wrote_is_shown_whole_and_is_neither_markup_nor_control(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    async with Rig(folder, {"f": FORWARD}, other("http://127.0.0.1:9")) as rig:
+        await rig.accept(adt("[/red]\x1b[31m" + "N" * 80).replace(b"ADT^A01", b"ADT^[/b]"))
+        id = rig.messages()[0].id
+    line = run(messages.app, "list", "--project", str(folder)).output.splitlines()[1]
+    assert line.split()[1:5] == [id, "mllp:0", "ADT^[/b]", "[/red]\N{REPLACEMENT CHARACTER}[31m" + "N" * 80]
+
+
+def test_in_the_wrong_folder_nothing_is_made(tmp_path: Path) -> None:
+    for command in (messages.app, runs.app, deadletters.app, secret.app, client.app, user.app):
+        with pytest.raises(Invalid, match="no project and no database here"):
+            run(command, "list", "--project", str(tmp_path))
+        assert run(command, "list", "--project", str(tmp_path / "typo")).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_dead_letter_that_never_was_is_not_closed(failed: tuple[Path, str, str]) -> None:
+    with pytest.raises(NotFound, match="no dead letter with this id"):
+        run(deadletters.app, "discard", "0193", "--project", str(failed[0]))
 
 
 async def test_a_revealed_message_leaves_an_audit_row(failed: tuple[Path, str, str]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suture.clock import new_id
-from suture.errors import Conflict
+from suture.errors import Conflict, NotFound
 from suture.store import names
 from suture.store.connection import Connection, Tx
 from suture.store.resources import id_of, key_of
@@ -61,6 +61,8 @@ def close(tx: Tx, id: str, by: str, *, replay: int = 0) -> None:
         "UPDATE dead SET open = NULL, closed = ?, closed_by = ?, replay = ? WHERE id = ? AND open = 1",
         (tx.now, by, replay or None, key_of(id)),
     )
+    if tx.changes != 1 and tx.one("SELECT 1 FROM dead WHERE id = ?", (key_of(id),)) is None:
+        raise NotFound("no dead letter with this id", where=f"dead letter {id}", mend="See: suture deadletters list")
     if tx.changes != 1:
         raise Conflict("this dead letter was replayed or discarded already", where="dead letters")
 
