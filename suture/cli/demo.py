@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,9 @@ from rich.console import Console
 from suture.cli.demo_show import Show
 from suture.cli.demo_site import Site, start, stop
 from suture.cli.demo_walk import walk
+from suture.sandbox.people import person
+
+WIDE = 140  # columns of what goes into a file or a pipe
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -36,23 +40,25 @@ def demo(
     form with its EHR, and results for a billing system that is slow and sometimes busy. Only this machine is spoken to.
     """
     place = folder or Path(tempfile.mkdtemp(prefix="suture-demo-"))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_demo(place, console, exit_, messages, people, seed))
+            runner.run(_demo(place, folder, console, exit_, messages, people, seed))
     finally:
         if folder is None:
             shutil.rmtree(place, ignore_errors=True)
 
 
-async def _demo(place: Path, console: Console, exit_: bool, messages: int, people: int, seed: int) -> None:
+async def _demo(
+    place: Path, kept: Path | None, console: Console, exit_: bool, messages: int, people: int, seed: int
+) -> None:
     told = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, told.set)
     show = Show(console)
     site = await start(place, seed)
     try:
-        show.begin(site)
+        show.begin(kept)
         walking = asyncio.ensure_future(walk(site, show, messages, people, seed))
         stopping = asyncio.ensure_future(told.wait())
         await asyncio.wait({walking, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,7 +67,7 @@ async def _demo(place: Path, console: Console, exit_: bool, messages: int, peopl
             return
         show.figures(await walking)
         if not exit_:
-            show.invite(site)
+            show.invite(site, person(seed, 0).family)
             await told.wait()
     finally:
         await stop(site)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from suture.cli.demo_site import Site
 from suture.sandbox.walk import Sent
@@ -43,15 +44,16 @@ class Show:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[counts]}"), TimeElapsedColumn(),
+            TextColumn("{task.description}", table_column=Column(min_width=18, no_wrap=True)), BarColumn(16),
+            TextColumn("{task.fields[counts]}", table_column=Column(no_wrap=True)), TimeElapsedColumn(),
             console=console,
         )  # fmt: skip
         self._task: TaskID | None = None
 
-    def begin(self, site: Site) -> None:
+    def begin(self, folder: Path | None) -> None:
         self.console.print("[bold]Suture demo[/]  everything on this machine, all people synthetic")
-        for notice in [*site.suture.database.notices, *site.ehr.database.notices]:
-            self.console.print(f"[dim]{notice}[/]")
+        if folder:
+            self.console.print(f"[dim]Project {folder / 'hub'}, keys {folder / 'keys'}[/]")
         for line in FLOWS:
             self.console.print(line)
         self._progress.start()
@@ -105,7 +107,7 @@ class Show:
                 f"\n[bold red]Dead letter[/] of flow {letter.flow}, step {letter.step or 'start'}: {letter.reason}"
             )
 
-    def invite(self, site: Site) -> None:
+    def invite(self, site: Site, family: str) -> None:
         base, key = site.url, site.key
         self.console.print("\n[bold]It keeps serving[/] (Ctrl-C ends it).")
         self.console.print(f"  Console   {base}/first-run/{site.link}   [dim](once; makes you the administrator)[/]")
@@ -114,7 +116,7 @@ class Show:
         self.console.print("\n[bold]Three requests to try[/]")
         bearer = f"-H 'Authorization: Bearer {key}'"
         for query in (
-            "Patient?family=Park&_count=5",
+            f"Patient?family={family}&_count=5",
             "Observation?code=http://loinc.org|2345-7&_sort=-date&_include=Observation:subject",
             "DiagnosticReport?status=final&_summary=count",
         ):

@@ -31,4 +31,5 @@ def test_the_demo_walks_three_flows_and_ends_with_0(tmp_path: Path) -> None:
     assert taken
     assert delivered[1] == taken[1] != "0"
     assert "Traceback" not in done.stderr
+    assert re.search(r"Synthetic patients .*\nHL7 v2 feed .*\nIntake forms .*\nBilling ", figures)
     assert list(tmp_path.iterdir()) == []
