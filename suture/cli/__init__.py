@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("suture.cli.doctor", "look at key, database, disk, backup and ports; say how to mend"),
     "fhirpath": ("suture.cli.fhirpath", "evaluate a FHIRPath on a resource or a message"),
     "convert": ("suture.cli.convert", "turn a message into FHIR and see from where everything came, and what was lost"),
-    "serve": ("suture.cli.serve", "serve FHIR R4 over HTTP"),
+    "serve": ("suture.cli.serve", "run the flows and their listeners, the FHIR R4 API and the console"),
     "import": ("suture.cli.import_", "store NDJSON files and bundles, fast"),
     "export": ("suture.cli.export", "every resource as NDJSON, as of one moment"),
     "messages": ("suture.cli.messages", "what came in, and what became of it"),

@@ -1,4 +1,4 @@
-"""`suture serve`: the web side (and whatever else is wired in app.py) in one process, until it is told to stop."""
+"""`suture serve`: flows, their listeners and the web side in one process, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -14,23 +14,30 @@ from rich.console import Console
 
 from suture import settings as settings_of
 from suture.app import App, open_server
+from suture.store import vault
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-_EXAMPLE = "Example: `suture serve --port 8080`"
+_EXAMPLE = "Example: `suture serve` or `suture serve my-feed --port 8080`"
 
 
 @app.command(epilog=_EXAMPLE)
 def serve(
-    host: Annotated[str, typer.Option(help="address to listen on; default: the setting http.host")] = "",
-    port: Annotated[int, typer.Option(help="port to listen on; default: the setting http.port")] = -1,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PROJECT]", help="the project folder; default: this one", exists=True, file_okay=False),
+    ] = None,
+    host: Annotated[str, typer.Option(help="address of the web side; default: the setting http.host")] = "",
+    port: Annotated[int | None, typer.Option(help="port of the web side; default: the setting http.port")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="listen on a reachable address without TLS")] = False,
-    project: Annotated[Path, typer.Option(help="the project folder")] = Path(),
+    project: Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)] = Path(),
 ) -> None:
-    """Serves FHIR R4 under /fhir; stops gracefully at SIGTERM or Ctrl-C."""
-    settings = settings_of.read(project)
+    """Runs the project's flows and their listeners, FHIR R4 under /fhir and the console; stops gracefully at SIGTERM
+    or Ctrl-C.
+    """
+    settings = settings_of.read(folder or project)
     if host:
         settings = settings.with_values(http__host=host)
-    if port >= 0:
+    if port is not None:
         settings = settings.with_values(http__port=port)
     running = open_server(settings, insecure=insecure)
     _tell(running)
@@ -43,6 +50,7 @@ async def _until_told(running: App) -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, told.set)
     await running.start()
+    _tell_flows(running)
     Console(highlight=False).print("Ready       Ctrl-C stops it", soft_wrap=True)
     gc.collect()
     gc.freeze()  # what start-up made stays; the collector need not walk it again
@@ -62,3 +70,19 @@ def _tell(running: App) -> None:
     if link:
         url = f"{running.settings['http.base_url']}/first-run/{link}"
         console.print(f"First start: open this once to create the administrator:\n  [bold]{url}[/]", soft_wrap=True)
+
+
+def _tell_flows(running: App) -> None:
+    """Each door with the flows behind it, and the secrets that they will miss."""
+    console, engine = Console(highlight=False, markup=False), running.engine
+    if engine is None or not engine.versions.active:
+        console.print("Flows       none in this folder; suture init DIR makes a project", soft_wrap=True)
+        return
+    ports = {one.source: f"{one.host}:{one.port}" for one in engine.listeners}
+    for source, found in engine.accept.doors.flows.items():
+        kind, address = ("MLLP", ports[source]) if source in ports else ("Flow", source)
+        console.print(f"{kind:<12}{address}  {', '.join(one.flow.id for one in found)}", soft_wrap=True)
+    known = {one.name for one in vault.listing(running.database.read)}
+    for name, option in engine.project.secrets():
+        if name not in known:
+            console.print(f"Missing     secret:{name}. Run: suture secret set {name} {option}", soft_wrap=True)

@@ -79,6 +79,28 @@ def test_first_start_then_calls_then_a_graceful_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_start_tells_each_door_and_each_secret_that_is_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "clinic"
+    init(folder)
+    (folder / "connections").mkdir(exist_ok=True)
+    (folder / "connections" / "pager.yaml").write_text(
+        "{suture: connection/1, id: pager, uses: http, base: 'http://127.0.0.1:9', auth: {kind: bearer, token: secret:pager-token}}"
+    )
+    flow = folder / "flows" / "first-feed.yaml"
+    flow.write_text(flow.read_text().replace("port: 2575", "port: 0"))
+    with served(tmp_path, str(folder)) as (_, _, said):
+        text = "".join(said)
+    assert re.search(r"^MLLP +127\.0\.0\.1:\d+  first-feed$", text, re.MULTILINE)
+    assert "Missing     secret:pager-token. Run: suture secret set pager-token --connection pager\n" in text
+    with served(tmp_path) as (_, _, said):
+        assert "Flows       none in this folder" in "".join(said)
+
+
+def init(folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "suture", "init", str(folder)], check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.slow
 def test_one_server_per_database(tmp_path: Path) -> None:
     with served(tmp_path):
         second = suture(tmp_path, "serve", "--port", "0")

@@ -35,13 +35,16 @@ async def test_a_newcomer_gets_a_first_message_into_the_chart(tmp_path: Path) ->
         "BASE": f"http://127.0.0.1:{port}",
     }
     serving: asyncio.subprocess.Process | None = None
+    here, known = tmp_path, ""  # a terminal stays in its folder and keeps its variables
     try:
         for command, wanted in lines:
             if command.endswith("suture serve"):
-                serving = await _serve(command, wanted, tmp_path, environment)
+                serving = await _serve(command, wanted, here, environment)
                 continue
-            out = await _run(command, tmp_path, environment)
+            out = await _run(f"{known}\n{command}\necho; pwd; echo $KEY", here, environment)
             assert wanted in out, (command, out)
+            *_, folder, key = out.splitlines()
+            here, known = Path(folder), f"KEY={key}"
     finally:
         if serving is not None:
             serving.terminate()
