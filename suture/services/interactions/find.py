@@ -52,7 +52,16 @@ class Criteria:
     def read(chart: Chart, caller: Caller, type: str, text: str) -> Criteria:
         """From the text of If-None-Exist (`identifier=…`, with or without `Type?` before it)."""
         query = text.removeprefix(type).removeprefix("?")
-        return Criteria(chart, caller, type, parse_qsl(query, keep_blank_values=True, max_num_fields=50))
+        return Criteria(chart, caller, type, _pairs(type, query))
+
+
+def _pairs(type: str, query: str) -> Pairs:
+    try:
+        return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError:  # a UnicodeDecodeError is one, too
+        raise InvalidSearch(
+            "the condition can't be read", where=type, mend="Send at most 50 parameters, in UTF-8."
+        ) from None
 
 
 def _identifier(caller: Caller, type: str, pairs: Pairs) -> tuple[str, str] | None:

@@ -42,6 +42,24 @@ def judge(connection: Connection, caller: Caller, interaction: str) -> Callable[
     return judged
 
 
+def judge_versions(connection: Connection, caller: Caller, interaction: str) -> Callable[[Row], bool]:
+    """`judge` for rows of a history: each by what it says and by what its resource says today."""
+    judged = judge(connection, caller, interaction)
+    today: dict[int, bool] = {}
+
+    def both(row: Row) -> bool:
+        if not judged(row):
+            return False
+        if policy.reach(caller, interaction, row.type) is Reach.EVERYTHING:
+            return True
+        if row.rid not in today:
+            current = resources.read(connection, row.type, row.id)
+            today[row.rid] = current is not None and judged(current)
+        return today[row.rid]
+
+    return both
+
+
 def visible(connection: Connection, caller: Caller, interaction: str, type: str, id: str) -> Row:
     """The current version, which may be a deletion; raises NotFound alike for unknown and forbidden."""
     policy.require(caller, interaction, type)

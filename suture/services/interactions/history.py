@@ -76,7 +76,7 @@ def _rows(connection: Connection, caller: Caller, asked: Asked) -> tuple[list[Ro
 
     Hidden rows are passed over, so that the size of a page tells nothing of them; after MOST_LOOKED the page is cut.
     """
-    allowed = guard.judge(connection, caller, asked.interaction)
+    allowed = guard.judge_versions(connection, caller, asked.interaction)
     seen: list[Row] = []
     for _ in range(MOST_LOOKED):
         found = resources.history(
