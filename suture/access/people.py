@@ -46,6 +46,7 @@ class People:
         self._clock = clock
         self._settings = settings
         self._known: dict[str, tuple[float, int, Caller]] = {}
+        self._one_at_a_time = asyncio.Lock()  # so that guesses sent at once are counted one after the other
 
     def bearer(self, key: str) -> Caller:
         """The caller of a bearer key; raises Unauthenticated, the same for unknown, revoked and expired."""
@@ -84,13 +85,9 @@ class People:
     async def sign_in(self, login: str, password: str, address: str) -> str:
         """A new session's token; raises Unauthenticated alike for unknown and wrong, TooManyAttempts while waiting."""
         keys = (f"login:{login.lower()[:100]}", f"address:{address}")
-        self._require_no_wait(keys)
-        user = accounts.user_by_login(self._database.read, login)
-        good = await asyncio.to_thread(matches, user.password if user else _nobody(), password)
-        if user is None or not user.active or not good:
-            await self._database.write(lambda tx: self._failed(tx, keys, address))
-            raise Unauthenticated("name or password is wrong", mend="Try again, or ask an administrator.")
-        token, person, life = new_token(), user, self._settings["session.life"]
+        async with self._one_at_a_time:
+            person = await self._person(keys, login, password, address)
+        token, life = new_token(), self._settings["session.life"]
 
         def unit(tx: Tx) -> None:
             for key in keys:
@@ -100,6 +97,16 @@ class People:
 
         await self._database.write(unit)
         return token
+
+    async def _person(self, keys: Sequence[str], login: str, password: str, address: str) -> accounts.User:
+        """Whose name and password these are; a failure is on disk before the next one is looked at."""
+        self._require_no_wait(keys)
+        user = accounts.user_by_login(self._database.read, login)
+        good = await asyncio.to_thread(matches, user.password if user else _nobody(), password)
+        if user is None or not user.active or not good:
+            await self._database.write(lambda tx: self._failed(tx, keys, address))
+            raise Unauthenticated("name or password is wrong", mend="Try again, or ask an administrator.")
+        return user
 
     def _require_no_wait(self, keys: Sequence[str]) -> None:
         until = max(accounts.blocked_until(self._database.read, key) for key in keys)
@@ -137,11 +144,13 @@ class People:
         """Creates the administrator, uses the link up, and signs in."""
         require_login(login)
         require_password(password, login)
+        if not self.link_works(token):  # before the costly hash
+            raise _used_up()
         hashed = await asyncio.to_thread(_HASHER.hash, password)
 
         def unit(tx: Tx) -> None:
             if accounts.use_link(tx, token, FIRST_RUN) is None or accounts.users(tx):
-                raise Unauthenticated("this link was used or is too old", mend="Start suture again for a new one.")
+                raise _used_up()
             user = accounts.create_user(tx, login, name or login, hashed, roles=[ADMINISTRATOR])
             audit.append(tx, audit.AuditRow(f"user:{user.id}", "create-user", id=user.id, address=address))
 
@@ -255,6 +264,10 @@ def revoke_client(database: Database, name: str) -> accounts.Client:
         return accounts.change_client(tx, found[0].id, active=False)
 
     return database.write_now(unit)
+
+
+def _used_up() -> Unauthenticated:
+    return Unauthenticated("this link was used or is too old", mend="Start suture again for a new one.")
 
 
 def _not_good() -> Unauthenticated:

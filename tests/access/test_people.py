@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,3 +198,10 @@ def test_roles_and_logins_are_from_closed_sets(house: House) -> None:
             people.add_user(house.database, login, "", PASSWORD, ["reader"])
     with pytest.raises(Invalid, match="no such user"):
         people.reset_password(house.database, "nobody", PASSWORD)
+
+
+async def test_guesses_sent_at_once_are_counted_one_by_one(house: House) -> None:
+    people.add_user(house.database, "ada", "Ada", PASSWORD, ["reader"])
+    said = await asyncio.gather(*(wrong(house, "ada", f"192.0.2.{n}") for n in range(12)))
+    assert said.count("unauthenticated") == house.settings["login.free_attempts"]
+    assert said.count("too-many-attempts") == 12 - house.settings["login.free_attempts"]
