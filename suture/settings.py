@@ -62,6 +62,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("http.idle_timeout", "duration", "60s", "a kept-alive connection silent for so long is closed"),
     Setting("http.stop_timeout", "duration", "20s", "how long requests that run may take to finish when stopping"),
     Setting("http.read_timeout", "duration", "30s", "how long a request may take to arrive"),
+    Setting("http.write_timeout", "duration", "30s", "a caller who takes nothing of an answer for so long is cut off"),
     Setting("http.tls_certificate", "path", "", "PEM file with the certificate chain"),
     Setting("http.tls_key", "path", "", "PEM file with the private key"),
     Setting("mllp.host", "string", "127.0.0.1", "address MLLP sources listen on"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from suture.errors import Issue, NotFound
 from suture.server import formats
-from suture.server.route import FHIR_XML, XML, Headers, Request, Response, Route, form
+from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
 from suture.services.interactions import Answer, Conditions, Outcome, Preferences
 from suture.standards.fhir import json, outcome, xml
 from suture.store.resources import Row
@@ -55,7 +55,7 @@ async def search_form(request: Request) -> Response:
     """POST …/_search: the parameters of the form and of the URL together."""
     kind = _format(request)
     formats.check_form(request.header(b"content-type"))
-    pairs = _pairs(request) + form(await request.body())
+    pairs = _pairs(request) + form(await request.body(LARGEST_FORM))
     return _answer(
         await request.site.interactions.search(
             request.caller,

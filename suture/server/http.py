@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from suture.errors import Invalid
 from suture.server import answers
 from suture.server.extras import allow_origin, compress, preflight
 from suture.server.log import Log
@@ -28,6 +29,7 @@ _SAFE = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_SINGLE = (b"authorization", b"host", b"cookie", b"content-type")
 _NO_STORE = (b"cache-control", b"no-store")
 _TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
@@ -84,11 +86,21 @@ class Shell:
             return None, response
         try:
             raw_path = scope.get("raw_path") or scope["path"].encode()
+            _require_single(scope["headers"])
             route, request.params = self._router.find(request.method, raw_path.decode("latin-1"))
             await identify(request, route)
             return route, await route.handler(request)
         except Exception as error:
             return route, answers.from_error(request, error, self._log)
+
+
+def _require_single(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raises Invalid for two hosts or two credentials: who stands before us may have read the other one (RFC 9110, 5.3)."""
+    names = [name for name, _ in headers if name in _SINGLE]
+    if len(names) != len(set(names)):
+        raise Invalid(
+            "a header that may come once came twice", where="headers", mend="Send one Host and one Authorization."
+        )
 
 
 async def _send(request: Request, response: Response, send: Send) -> None:

@@ -18,6 +18,21 @@ from suture.clock import Clock, instant
 MOST_KEPT = 10_000  # lines that wait for a slow reader
 
 
+class Lines(logging.Handler):
+    """Turns what the HTTP server beneath us reports into lines of the log: its own words, never their values."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            self._log.fault("", error)
+        else:
+            self._log.write("server", text=str(record.msg)[:200])
+
+
 class Log:
     """Collects lines and writes them once per turn of the web side; a reader that stands still never holds it up."""
 

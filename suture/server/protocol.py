@@ -16,12 +16,17 @@ _CLOSING = "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection; a head that comes too slowly (408) or grows too large (431) ends it."""
+    """One connection; a head that comes too slowly (408) or grows too large (431) ends it.
+
+    So does what nobody waits for: the rest of a body that was answered already, and an answer nobody takes.
+    """
 
     head_timeout: ClassVar[float] = 10.0
     head_limit: ClassVar[int] = 32 * 1024
+    write_timeout: ClassVar[float] = 30.0
 
     _deadline: TimerHandle | None = None
+    _stalled: TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
 
@@ -31,6 +36,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._flowing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -46,6 +52,10 @@ class Protocol(HttpToolsProtocol):
             self._arm()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # trailers of a chunked body are dropped: nobody reads them, and they have no limit
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._disarm()
         self._in_head, self._head_bytes = False, 0
@@ -59,7 +69,37 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_head = True
+        self._disarm()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._in_head and self.cycle.response_complete and self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_timeout, self.transport.close)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())  # type: ignore[attr-defined]
+
+    def resume_writing(self) -> None:
+        self._flowing()
+        super().resume_writing()
+
+    def _watch(self, left: int) -> None:
+        self._stalled = self.loop.call_later(self.write_timeout, self._judge, left)
+
+    def _judge(self, before: int) -> None:
+        """Goes on waiting for a caller who takes something; cuts off one who took nothing."""
+        left = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]
+        if left < before:
+            self._watch(left)
+        else:
+            self.transport.abort()  # type: ignore[attr-defined]
+
+    def _flowing(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _arm(self) -> None:
         self._deadline = self.loop.call_later(self.head_timeout, self._end, "408 Request Timeout")

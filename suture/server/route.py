@@ -15,6 +15,7 @@ from suture.access.caller import ANONYMOUS, Caller
 from suture.errors import Invalid, SutureError, TooLarge
 from suture.server.site import Site
 
+LARGEST_FORM = 128 * 1024  # bytes of a form; what stands in one is decoded in the loop
 Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
 FHIR_JSON = b"application/fhir+json"

@@ -14,7 +14,7 @@ from suture.access.people import SHORTEST_PASSWORD
 from suture.access.policy import require_role
 from suture.errors import Forbidden, SutureError, Unauthenticated
 from suture.server.admin import pages
-from suture.server.route import Request, Response, Route, form
+from suture.server.route import LARGEST_FORM, Request, Response, Route, form
 
 COOKIE = "suture_session"
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -85,7 +85,7 @@ async def sign_in_page(request: Request) -> Response:
 
 async def sign_in(request: Request) -> Response:
     require_same_site(request)
-    given = dict(form(await request.body()))
+    given = dict(form(await request.body(LARGEST_FORM)))
     try:
         token = await request.site.people.sign_in(given.get("login", ""), given.get("password", ""), request.remote)
     except SutureError as error:
@@ -108,7 +108,7 @@ async def first_run_page(request: Request) -> Response:
 
 async def first_run(request: Request) -> Response:
     require_same_site(request)
-    given, token = dict(form(await request.body())), request.params["token"]
+    given, token = dict(form(await request.body(LARGEST_FORM))), request.params["token"]
     login = given.get("login", "").strip()
     try:
         session = await request.site.people.begin(token, login, login, given.get("password", ""), request.remote)

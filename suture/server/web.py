@@ -6,6 +6,7 @@ https://www.uvicorn.org/
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from pathlib import Path
@@ -15,7 +16,7 @@ import uvicorn
 from suture.connectors.connection import loopback
 from suture.errors import Unstartable
 from suture.server.http import Shell
-from suture.server.log import Log
+from suture.server.log import Lines, Log
 from suture.server.protocol import Protocol
 from suture.server.routes import TABLE
 from suture.server.site import Site
@@ -62,6 +63,7 @@ class Web:
 
     async def start(self) -> None:
         """Accepts connections from now on."""
+        _take_over(self._log)
         server = uvicorn.Server(self._config())
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup(sockets=[self._listening])
@@ -85,7 +87,11 @@ class Web:
 
     def _config(self) -> uvicorn.Config:
         settings = self._site.settings
-        limits = {"head_timeout": settings["http.head_timeout"], "head_limit": settings["http.max_head"]}
+        limits = {
+            "head_timeout": settings["http.head_timeout"],
+            "head_limit": settings["http.max_head"],
+            "write_timeout": settings["http.write_timeout"],
+        }
         config = uvicorn.Config(
             Shell(self._site, TABLE, self._log),
             http=type("LimitedProtocol", (Protocol,), limits),
@@ -102,6 +108,12 @@ class Web:
         config.load()
         config.ssl = self._tls
         return config
+
+
+def _take_over(log: Log) -> None:
+    """What uvicorn reports goes into our log, as JSON like the rest."""
+    logger = logging.getLogger("uvicorn")
+    logger.handlers, logger.propagate = [Lines(log)], False
 
 
 def refuse_open(host: str, tls: bool, insecure: bool) -> None:

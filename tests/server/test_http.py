@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -228,3 +229,102 @@ def test_a_port_that_is_taken_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unstartable, match=r"can't listen on 127\.0\.0\.1"):
         bind(settings(tmp_path, http__port=first.getsockname()[1]))
     first.close()
+
+
+async def test_trailers_are_dropped(server: Running) -> None:
+    key = server.http.headers["authorization"].encode()
+    sent = (
+        b"POST /fhir/Patient/_search HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\nAuthorization: " + key + b"\r\n\r\n"
+    )
+    assert (await raw(server, sent)).startswith(b"HTTP/1.1 401 ")
+
+
+async def test_the_rest_of_a_body_that_was_answered_holds_no_connection(tmp_path: Path) -> None:
+    async with serving(tmp_path, http__head_timeout=0.3) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        assert (await reader.read(65536)).startswith(b"HTTP/1.1 404 ")
+        ended = asyncio.create_task(_ended(reader))
+        for _ in range(50):
+            if ended.done():
+                break
+            writer.write(b"a")
+            await asyncio.sleep(0.1)
+        assert ended.done()
+        writer.close()
+
+
+async def _ended(reader: asyncio.StreamReader) -> None:
+    try:
+        while await reader.read(65536):
+            pass
+    except ConnectionError:
+        pass
+
+
+async def test_a_connection_outlives_a_body_that_came_after_its_answer(tmp_path: Path) -> None:
+    async with serving(tmp_path, http__head_timeout=0.3) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+        assert (await reader.read(65536)).startswith(b"HTTP/1.1 404 ")
+        writer.write(b"aaaa")
+        await asyncio.sleep(0.5)
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.read(65536)).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
+async def test_who_takes_nothing_of_an_answer_is_cut_off(tmp_path: Path) -> None:
+    async with serving(tmp_path, http__write_timeout=0.2) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.socket() as lazy:
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            lazy.connect((host, int(port)))
+            lazy.sendall(b"GET /fhir/metadata HTTP/1.1\r\nHost: x\r\n\r\n" * 8)
+            await asyncio.sleep(1.5)
+            lazy.settimeout(5)
+            taken = await asyncio.to_thread(_drained, lazy)
+        whole = len((await server.http.get("/fhir/metadata")).content)
+        assert taken < 8 * whole
+
+
+def _drained(sock: socket.socket) -> int:
+    taken = 0
+    try:
+        while chunk := sock.recv(1 << 20):
+            taken += len(chunk)
+    except OSError:
+        pass
+    return taken
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/first-run/x", "/fhir/Patient/_search", "/messages/x/reveal"])
+async def test_forms_are_small(server: Running, path: str) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": server.url}
+    answer = await server.http.post(path, content=b"login=" + b"%41" * 50_000, headers=headers)
+    assert answer.status_code in (403, 413)
+    async with httpx.AsyncClient(base_url=server.url) as stranger:
+        answer = await stranger.post(path, content=b"login=" + b"%41" * 50_000, headers=headers)
+        assert answer.status_code in (401, 413)
+
+
+async def test_two_credentials_are_none(server: Running) -> None:
+    key = server.http.headers["authorization"].encode()
+    start = b"GET /fhir/Patient HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    other = server.key("patient/*.rs", "a")["Authorization"].encode()
+    both = b"Authorization: " + key + b"\r\nAuthorization: " + other + b"\r\n\r\n"
+    assert (await raw(server, start + both)).startswith(b"HTTP/1.1 400 ")
+    assert (await raw(server, start + b"Host: y\r\nAuthorization: " + key + b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_what_the_http_server_reports_is_a_line_of_the_log(
+    server: Running, capfd: pytest.CaptureFixture[str]
+) -> None:
+    await raw(server, b"\x00 secret\r\n\r\n")
+    server.app.log.flush()
+    assert [json.loads(line)["event"] for line in server.log.getvalue().splitlines()] == ["server"]
+    assert "secret" not in server.log.getvalue()
+    assert capfd.readouterr().err == ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suture.errors import Invalid, InvalidSearch
-from suture.server.route import Request, form
+from suture.server.route import LARGEST_FORM, Request, form
 from suture.services.interactions.cursor import PARAMETER, Place
 from suture.standards.fhir import json
 
@@ -76,7 +76,7 @@ def sealed(request: Request, target: str, pairs: Sequence[tuple[str, str]], befo
 
 async def fields(request: Request, names: Iterable[str]) -> dict[str, str]:
     """The fields of a body: a form, or a JSON object of texts; raises Invalid for an unknown one."""
-    body = await request.body()
+    body = await request.body(LARGEST_FORM)
     given: dict[str, Any] = {}
     if request.header(b"content-type").partition(";")[0].strip() == "application/json":
         given = json.read(body) if body else {}
