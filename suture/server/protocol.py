@@ -79,7 +79,7 @@ class Protocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._watch(self.transport.get_write_buffer_size())  # type: ignore[attr-defined]
+        self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         self._flowing()
@@ -90,11 +90,11 @@ class Protocol(HttpToolsProtocol):
 
     def _judge(self, before: int) -> None:
         """Goes on waiting for a caller who takes something; cuts off one who took nothing."""
-        left = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]
+        left = self.transport.get_write_buffer_size()
         if left < before:
             self._watch(left)
         else:
-            self.transport.abort()  # type: ignore[attr-defined]
+            self.transport.abort()
 
     def _flowing(self) -> None:
         if self._stalled is not None:

@@ -155,7 +155,7 @@ async def test_pages_of_a_history_are_full_whatever_lies_between(token: Token) -
         seen += [e["fullUrl"].rsplit("/", 1)[1] for e in entries]
         url = next((link["url"] for link in bundle["link"] if link["relation"] == "next"), "")
     assert sorted(seen) == ["mygone", "mygone", "oa", "oa2", "oc"]
-    assert sizes[:3] == [2, 2, 2]
+    assert sizes == [2, 2, 1]
 
 
 SEARCHES = {
