@@ -8,9 +8,10 @@ from itertools import islice
 import pytest
 
 from suture.errors import InvalidMessage
+from suture.mapping import moments
 from suture.sandbox import traffic
 from suture.sandbox.traffic_variants import BROKEN, VARIANTS
-from suture.standards.hl7v2 import structure, times
+from suture.standards.hl7v2 import structure
 from suture.standards.hl7v2.message import Message, parse
 
 EVENTS = ["A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A11", "A12", "A13", "A28", "A31", "A40"]
@@ -32,7 +33,7 @@ def test_every_event_comes_and_persons_come_back() -> None:
     assert len({m.control_id for m in messages}) == len(messages)
     seen = Counter(m.get("PID-3.1") for m in messages)
     assert len(seen) < len(messages) / 3
-    assert all(m.get("PID-3.1") and m.get("PID-5.1") and times.date(m.get("PID-7")) for m in messages)
+    assert all(m.get("PID-3.1") and m.get("PID-5.1") and moments.day(m.get("PID-7")) for m in messages)
     assert [m.get("EVN-2") for m in messages] == sorted(m.get("EVN-2") for m in messages)
 
 
