@@ -33,6 +33,7 @@ def list_letters(
     with place.opened(project) as database:
         rows = [row(one) for one in dead.find(database.read, flow=flow, open=None if all else True, count=count)]
         lost = [] if flow else deliveries.find(database.read, state=DeliveryState.AMBIGUOUS, count=count)
+        place.seen(database, "list", "DeadLetter", query=place.filters(flow=flow, all=all))
     rows += [
         {
             "at": instant(d.created),
@@ -66,11 +67,11 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
     with place.opened(project) as database:
         one = dead.get(database.read, id)
         if one is None:
+            place.seen(database, "read", "DeadLetter", id, found=False)
             raise NotFound(
                 "no dead letter with this id", where=f"dead letter {id}", mend="See: suture deadletters list"
             )
-        if reveal:
-            place.revealed(database, "DeadLetter", id)
+        place.seen(database, "reveal" if reveal else "read", "DeadLetter", id)
         entry = messages.entry_of(database.read, one.mid)
         raw = messages.original(database.read, one.mid)
     shown = redact.plain if reveal else redact.original

@@ -17,7 +17,7 @@ from suture.connectors.mllp_sender import Sender
 from suture.engine import project as project_of
 from suture.engine import redact, story
 from suture.engine.versions import Versions
-from suture.errors import NotFound, SendFailed
+from suture.errors import Invalid, NotFound, SendFailed
 from suture.message import MessageState
 from suture.standards.hl7v2 import batch
 from suture.store import messages
@@ -34,7 +34,7 @@ COLUMNS = ("received", "id", "source", "type", "control_id", "state")
 def list_messages(
     control_id: Annotated[str, typer.Option(help="MSH-10, or the sender's event id")] = "",
     type: Annotated[str, typer.Option(help="such as ADT^A01 or Patient")] = "",
-    patient: Annotated[str, typer.Option(help="an identifier the message names")] = "",
+    patient: Annotated[str, typer.Option(help="-: asks for an identifier the message names, or reads a pipe")] = "",
     source: Annotated[str, typer.Option(help="such as mllp:2575 or hooks:intake")] = "",
     state: Annotated[MessageState | None, typer.Option(help="received, filtered, unrouted, done, failed")] = None,
     since: Annotated[str, typer.Option(help="2h, 2026-11-25 or 2026-11-25T08:00")] = "",
@@ -44,12 +44,33 @@ def list_messages(
     as_json: place.AsJson = False,
 ) -> None:
     """Lists messages, the newest first."""
+    named = _patient(patient)
+    query = place.filters(
+        control_id=control_id, type=type, patient=named, source=source, state=state, since=since, until=until
+    )
     with place.opened(project) as database:
         found = messages.find(
-            database.read, source=source, control_id=control_id, type=type, patient=patient, state=state,
+            database.read, source=source, control_id=control_id, type=type, patient=named, state=state,
             since=place.micros(since), until=place.micros(until) or 1 << 62, count=count,
         )  # fmt: skip
+        place.seen(database, "list", "Message", query=query)
     place.show([row(one) for one in found], COLUMNS, as_json, "No message fits.")
+
+
+def _patient(option: str) -> str:
+    """The identifier behind `--patient -`; raises Invalid when it stands on the command line itself."""
+    if not option:
+        return ""
+    if option != "-":
+        raise Invalid(
+            "an identifier may not stand on the command line, where other programs and the shell's history see it",
+            where="--patient",
+            mend="Write --patient - and type it when asked, or pipe it in.",
+        )
+    named = place.typed("Identifier").strip()
+    if not named:
+        raise Invalid("no identifier was given", where="--patient", mend="Type or pipe the identifier.")
+    return named
 
 
 def row(one: Entry) -> dict[str, Any]:
@@ -63,11 +84,11 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
     with place.opened(project) as database:
         entry = messages.entry(database.read, id)
         if entry is None:
+            place.seen(database, "read", "Message", id, found=False)
             raise NotFound("no message with this id", where=f"message {id}", mend="See: suture messages list")
         versions, walked = Versions(project_of.read(project)), runs.find(database.read, mid=entry.mid)
         reveal = reveal or (bool(walked) and all(shown_full(run.flow, versions) for run in walked))
-        if reveal:
-            place.revealed(database, "Message", id)
+        place.seen(database, "reveal" if reveal else "read", "Message", id)
         told = _told(database, entry, reveal, versions)
     if as_json:
         typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2, default=str))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from suture.settings import Settings
 from suture.store import audit
 from suture.store.database import Database
 
+LONGEST_ID = 200  # of what is asked for, in the audit trail
 MARKS = ("suture.toml", "flows", "connections", "maps")
 Project = Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -69,10 +71,21 @@ def who() -> str:
     return f"user:{getpass.getuser()}@console"
 
 
-def revealed(database: Database, type: str, id: str) -> None:
-    """Leaves the audit row before anything is shown."""
-    row = audit.AuditRow(who(), "reveal", type, id, detail="command line")
+def seen(database: Database, what: str, type: str, id: str = "", *, query: str = "", found: bool = True) -> None:
+    """Leaves the audit row of a list (`query` names its filters), a read or a reveal, before anything is shown."""
+    outcome = 200 if found else 404
+    row = audit.AuditRow(who(), what, type, id[:LONGEST_ID], query=query, outcome=outcome, detail="command line")
     database.write_now(lambda tx: audit.append(tx, row))
+
+
+def filters(**given: object) -> str:
+    """For the audit trail: which filters were set, without their values."""
+    return "&".join(name for name, value in given.items() if value)
+
+
+def typed(what: str, *, hidden: bool = False) -> str:
+    """What may not stand on a command line, where other programs and the shell's history see it: from a pipe, or asked for."""
+    return str(typer.prompt(what, hide_input=hidden)) if sys.stdin.isatty() else sys.stdin.read()
 
 
 def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool, nothing: str) -> None:

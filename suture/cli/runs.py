@@ -35,6 +35,7 @@ def list_runs(
     """Lists runs, the newest first."""
     with place.opened(project) as database:
         found = runs.find(database.read, flow=flow, state=state, count=count)
+        place.seen(database, "list", "Run", query=place.filters(flow=flow, state=state))
     place.show([messages_command.run_row(one) for one in found], COLUMNS, as_json, "No run fits.")
 
 
@@ -44,11 +45,11 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
     with place.opened(project) as database:
         one = runs.by_id(database.read, id)
         if one is None:
+            place.seen(database, "read", "Run", id, found=False)
             raise NotFound("no run with this id", where=f"run {id}", mend="See: suture runs list")
         versions = Versions(project_of.read(project))
         reveal = reveal or messages_command.shown_full(one.flow, versions)
-        if reveal:
-            place.revealed(database, "Run", id)
+        place.seen(database, "reveal" if reveal else "read", "Run", id)
         told = messages_command.run_row(one) | messages_command.steps(database, one, reveal, versions)
         told["deliveries"] = [delivery_row(database.read, d) for d in deliveries.of_run(database.read, one.run)]
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,7 @@ def set_secret(
 ) -> None:
     """Keeps a secret, bound to the one place it is for; asks for the value, or reads it from a pipe."""
     bound = _bound(project, connection, hook, url)
-    value = sys.stdin.read() if not sys.stdin.isatty() else typer.prompt(f"Value of {name}", hide_input=True)
+    value = place.typed(f"Value of {name}", hidden=True)
     value = value.rstrip("\n") if "-----BEGIN" not in value else value
     if not value:
         raise Invalid("an empty secret", where=name, mend="Type or pipe its value.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from suture.cli import check, client, deadletters, init, messages, replay, runs, secret, user
+from suture.cli import check, client, deadletters, init, messages, place, replay, runs, secret, user
 from suture.cli import test as test_command
 from suture.cli.place import opened
 from suture.errors import Conflict, Invalid, NotFound
@@ -72,7 +72,13 @@ async def test_a_message_is_found_and_shown_masked(failed: tuple[Path, str, str]
         run(messages.app, "list", "--control-id", "MSG1", "--state", "failed", "--json", *project).output
     )
     assert [one["id"] for one in listed] == [id]
-    assert run(messages.app, "list", "--patient", "nobody", *project).output == "No message fits.\n"
+    assert run(messages.app, "list", "--patient", "-", *project, input="nobody\n").output == "No message fits.\n"
+    assert id in run(messages.app, "list", "--patient", "-", *project, input="100234\n").output
+    with pytest.raises(Invalid, match="may not stand on the command line") as refused:
+        run(messages.app, "list", "--patient", "100234", *project)
+    assert "100234" not in str(refused.value)
+    with pytest.raises(Invalid, match="no identifier was given"):
+        run(messages.app, "list", "--patient", "-", *project, input="\n")
     shown = run(messages.app, "show", id, *project).output
     assert "100234" not in shown
     assert "Testperson" not in shown
@@ -111,6 +117,33 @@ async def test_a_revealed_message_leaves_an_audit_row(failed: tuple[Path, str, s
     with opened(folder) as database:
         rows = [entry.row for entry in audit.find(database.read, what="reveal")]
     assert [(row.type, row.id) for row in rows] == [("Message", id)]
+
+
+async def test_every_look_leaves_an_audit_row_that_names_filters_without_their_values(
+    failed: tuple[Path, str, str],
+) -> None:
+    folder, id, letter = failed
+    project = ("--project", str(folder))
+    walked = json.loads(run(runs.app, "list", "--json", *project).output)[0]["id"]
+    run(messages.app, "list", "--patient", "-", "--type", "ADT^A01", *project, input="100234\n")
+    run(messages.app, "show", id, *project)
+    run(runs.app, "show", walked, *project)
+    run(deadletters.app, "list", "--flow", "forward", *project)
+    run(deadletters.app, "show", letter, *project)
+    with pytest.raises(NotFound):
+        run(messages.app, "show", "nosuch", *project)
+    with opened(folder) as database:
+        found = [e.row for e in audit.find(database.read) if e.row.detail == "command line"]
+    assert {row.who for row in found} == {place.who()}
+    assert [(row.what, row.type, row.id, row.query, row.outcome) for row in reversed(found)] == [
+        ("list", "Run", "", "", 200),
+        ("list", "Message", "", "type&patient", 200),
+        ("read", "Message", id, "", 200),
+        ("read", "Run", walked, "", 200),
+        ("list", "DeadLetter", "", "flow", 200),
+        ("read", "DeadLetter", letter, "", 200),
+        ("read", "Message", "nosuch", "", 404),
+    ]
 
 
 async def test_runs_show_their_deliveries_and_attempts(failed: tuple[Path, str, str]) -> None:
