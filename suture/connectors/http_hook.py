@@ -16,11 +16,14 @@ from suture.component import seconds
 from suture.errors import Unauthenticated
 
 
-def check(door: Mapping[str, Any], headers: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
-    """Raises Unauthenticated when the proof is missing, wrong or too old; `headers` have small names."""
+def check(door: Mapping[str, Any], headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
+    """Raises Unauthenticated when the proof is missing, wrong or too old; `headers` have small names.
+
+    Returns what a signature with a time counts once by, however it is written; '' for proofs that may come again.
+    """
     if door["proof"] == "bearer":
         _bearer(headers.get("authorization", ""), secret)
-        return
+        return ""
     sent = headers.get(str(door["timestamp_header"]).lower(), "")
     given = headers.get(str(door["signature_header"]).lower(), "")
     if not given:
@@ -40,6 +43,7 @@ def check(door: Mapping[str, Any], headers: Mapping[str, str], body: bytes, secr
             where=str(door["signature_header"]),
             mend="Sign TIME.BODY when the time header is sent, else BODY, with the shared secret.",
         )
+    return hashlib.sha256(signed).hexdigest() if sent else ""
 
 
 def signatures(secret: str, signed: bytes) -> list[bytes]:

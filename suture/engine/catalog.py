@@ -57,7 +57,7 @@ SOURCES: dict[str, Component] = {
                 Field(
                     "id_header",
                     "string",
-                    "header with the sender's own id of the event, for duplicates",
+                    "header with the sender's own id of the event, for duplicates; a signature with a time counts once whatever it says",
                     default="Idempotency-Key",
                 ),
                 Field("max_body", "size", "largest body", default="1MiB"),

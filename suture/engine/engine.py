@@ -9,14 +9,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from suture.clock import Clock, new_id
-from suture.component import size
+from suture.component import seconds, size
 from suture.connectors import http_hook
 from suture.connectors.fhir import FhirSender
 from suture.connectors.mllp import Listener, limits_of, tls_of
 from suture.engine import trouble
 from suture.engine.delivery import Outbox
 from suture.engine.doors import Doors
-from suture.engine.intake import Intake
+from suture.engine.intake import SEAL, Intake, Seal
 from suture.engine.project import Project
 from suture.engine.retention import Retention
 from suture.engine.runner import Runner
@@ -144,11 +144,12 @@ class Engine:
                 "the body is larger than max_body", where="body", mend="Send less, or raise max_body of the source."
             )
         secret = self.secret(str(door["secret"]).removeprefix("secret:"), hook_origin(flow))
-        http_hook.check(door, headers, body, secret, self.clock.micros() / 1_000_000)
-        event = headers.get(str(door["id_header"]).lower(), "")
-        if not event and door["proof"] == "hmac" and headers.get(str(door["timestamp_header"]).lower()):
-            event = headers[str(door["signature_header"]).lower()]  # the same signed call again is the same event
-        return await self.accept(f"hooks:{flow}", body, {"event_id": event} if event else {})
+        signed = http_hook.check(door, headers, body, secret, self.clock.micros() / 1_000_000)
+        event, source = headers.get(str(door["id_header"]).lower(), ""), f"hooks:{flow}"
+        known: dict[str, Any] = {"event_id": event} if event else {}
+        if signed:  # its time may be max_age ahead and is good for max_age then: for so long the call counts once
+            known[SEAL] = Seal(f"{source}:{signed}", 2 * seconds(door["max_age"]) + 1)
+        return await self.accept(source, body, known)
 
     async def stop(self) -> None:
         """Closes the doors, lets what runs come to a commit, closes the connections."""

@@ -294,6 +294,12 @@ def first_time(tx: Tx, key: str, life: float, value: bytes = b"") -> bool:
     return True
 
 
+def value_of(tx: Tx, key: str) -> bytes:
+    """What was kept with a `key` that was seen within its life; empty when it was not."""
+    row = tx.one("SELECT value FROM once WHERE key = ? AND expires > ?", (key, tx.now))
+    return bytes(row[0] or b"") if row else b""
+
+
 def sweep(tx: Tx) -> int:
     """Deletes what has expired; returns how many rows."""
     gone = 0

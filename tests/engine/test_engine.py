@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from suture.engine import engine, replay
+from suture.engine.intake import SEAL
 from suture.engine.replay import Wish
 from suture.errors import Conflict, NotFound, TooLarge, Unauthenticated
 from suture.message import DeliveryState, MessageState, RunState
@@ -413,6 +414,35 @@ async def test_a_signed_webhook_that_is_sent_again_is_the_same_event(tmp_path: P
         headers = {"x-timestamp": now, "x-signature": proof}
         assert not (await rig.engine.hook("intake", headers, body)).duplicate
         assert (await rig.engine.hook("intake", headers, body)).duplicate
+
+
+async def test_a_signature_with_a_time_counts_once_whatever_id_comes_with_it(tmp_path: Path) -> None:
+    flow = HOOK.replace(", proof: bearer", "")
+    async with Site(lambda got: Say()) as site, Rig(tmp_path, {"h": flow}, other(site.url)) as rig:
+        await rig.rooms.database.write(lambda tx: vault.put(tx, "intake", "s3cret", "hook:intake"))
+        body, start = b'{"patient": {"name": "Alma", "age": 41}}', rig.rooms.clock.micros() // 1_000_000
+
+        def signed(second: int, body: bytes = body) -> dict[str, str]:
+            time = str(start + second)
+            proof = hmac.new(b"s3cret", time.encode() + b"." + body, hashlib.sha256)
+            return {"x-timestamp": time, "x-signature": proof.hexdigest()}
+
+        first = await rig.engine.hook("intake", {**signed(0), "idempotency-key": "e1"}, body)
+        upper = {"x-timestamp": str(start), "x-signature": "sha256=" + signed(0)["x-signature"].upper()}
+        for again in (
+            {**signed(0), "idempotency-key": "e2"},
+            signed(0),
+            {**upper, "idempotency-key": "e3"},
+            {**signed(1), "idempotency-key": "e1"},  # an honest retry, signed anew
+            {**signed(1), "idempotency-key": "e4"},  # and its signature, replayed
+        ):
+            receipt = await rig.engine.hook("intake", again, body)
+            assert (receipt.duplicate, receipt.message_id) == (True, first.message_id)
+        assert not (await rig.engine.hook("intake", {**signed(2), "idempotency-key": "e2"}, body)).duplicate
+        broken = [await rig.engine.hook("intake", signed(3, b"[") | {"idempotency-key": k}, b"[") for k in "ab"]
+        assert all(receipt.rejected for receipt in broken)
+        assert len(rig.messages()) == 3
+        assert all(SEAL not in one.attributes for one in rig.messages())
 
 
 async def test_deliveries_of_a_connection_that_is_gone_become_dead_letters(tmp_path: Path) -> None:
