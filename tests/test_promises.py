@@ -25,7 +25,7 @@ SKIPPING = {  # docs/known-misses.md says so
     "tests/public.py": "public suites",
     "tests/server/test_docs.py": "curl",
 }
-FOR_TESTS = {"SetClock", "event_name", "first_time", "oru", "read_rid", "segment_name"}
+FOR_TESTS = {"SetClock", "event_name", "oru", "read_rid", "segment_name"}
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in TABLE])
