@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ADMINISTRATOR = "administrator"
-
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One granted scope: in whose name, on which type, with which interactions (letters of `cruds`)."""
+    """One granted scope: in whose name, on which type, with which interactions (letters of `cruds`).
+
+    `query` narrows it to what a search finds (SMART 2.2, granular scopes); empty for the whole type.
+    """
 
     context: str  # patient | user | system
     type: str  # a resource type or *
     letters: str  # a part of "cruds", in that order
+    query: str = ""  # as written behind the `?`
 
     def __str__(self) -> str:
-        return f"{self.context}/{self.type}.{self.letters}"
+        narrowed = f"?{self.query}" if self.query else ""
+        return f"{self.context}/{self.type}.{self.letters}{narrowed}"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody or something that calls; `patient` is the id whose compartment `patient/` scopes open."""
+    """Somebody or something that calls; `patient` is the id whose compartment `patient/` scopes open.
+
+    A person who uses an app is a caller of kind `user` with the app in `client`; a program that comes in its own name is
+    one of kind `client`.
+    """
 
     id: str
     kind: str  # user | client | flow | system | anonymous
@@ -31,6 +38,12 @@ class Caller:
     roles: tuple[str, ...] = ()
     address: str = ""  # where the request came from, for the audit
     request: str = ""  # the request's id, for the audit
+    permissions: frozenset[str] = frozenset()  # of the roles; see roles.PERMISSIONS
+    client: str = ""  # the registered app or program through which it comes
+    grant: str = ""  # the grant its token belongs to
+    fhir_user: str = ""  # Practitioner/…, Patient/…, RelatedPerson/…: who the person is in the chart
+    purpose: str = ""  # purpose of use (HL7 v3 PurposeOfUse), such as TREAT, HPAYMT, BTG
+    encounter: str = ""  # the launch's encounter
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "anonymous")

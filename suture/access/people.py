@@ -14,7 +14,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from suture.access import smart
-from suture.access.caller import ADMINISTRATOR, Caller
+from suture.access.caller import Caller
+from suture.access.roles import ADMINISTRATOR, ROLES, permissions
 from suture.clock import Clock
 from suture.crypto import new_token
 from suture.errors import Conflict, Invalid, SutureError, Unauthenticated
@@ -23,8 +24,6 @@ from suture.store import accounts, audit
 from suture.store.connection import Tx
 from suture.store.database import Database
 
-# role -> what it may do with the chart
-ROLES = {ADMINISTRATOR: "user/*.cruds", "clinician": "user/*.cruds", "reader": "user/*.rs"}
 SHORTEST_PASSWORD = 12
 FIRST_RUN = "first-run"
 KEY_PREFIX = "sk_"
@@ -166,8 +165,9 @@ def client_caller(client: accounts.Client) -> Caller:
 
 def user_caller(user: accounts.User) -> Caller:
     """A person as a caller; scopes come from the roles."""
-    scopes = smart.parse(" ".join(ROLES[role] for role in user.roles if role in ROLES))
-    return Caller(f"user:{user.id}", "user", user.name, scopes, None, user.roles)
+    scopes = smart.parse(" ".join(ROLES[role].scopes for role in user.roles if role in ROLES))
+    may = permissions(user.roles)
+    return Caller(f"user:{user.id}", "user", user.name, scopes, user.patient or None, user.roles, permissions=may)
 
 
 @cache

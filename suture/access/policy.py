@@ -8,6 +8,7 @@ from typing import Any
 
 from suture.access import compartment
 from suture.access.caller import Caller, Scope
+from suture.access.roles import PERMISSIONS
 from suture.errors import Forbidden, Unauthenticated
 from suture.standards.fhir.search_query import (
     NOTHING,
@@ -153,9 +154,12 @@ def _require_named(caller: Caller, condition: Condition) -> None:
         _require_named(caller, part)
 
 
-def require_role(caller: Caller, role: str) -> None:
-    """Raises unless the caller holds the role."""
+def require_permission(caller: Caller, permission: str) -> None:
+    """Raises unless one of the caller's roles gives the permission."""
     if caller.kind == "anonymous":
         raise Unauthenticated("this needs a session", mend="Sign in first.")
-    if role not in caller.roles:
-        raise Forbidden(f"'{caller.name}' does not hold the role '{role}'", mend="Ask an administrator.")
+    if permission not in caller.permissions:
+        raise Forbidden(
+            f"'{caller.name}' lacks the permission '{permission}' ({PERMISSIONS.get(permission, 'unknown')})",
+            mend="Ask an administrator for a role that has it; docs/access.md lists the roles.",
+        )

@@ -10,7 +10,7 @@ import typer
 
 from suture import settings as settings_of
 from suture.access import people
-from suture.access.caller import ADMINISTRATOR
+from suture.access.roles import ADMINISTRATOR, ROLES
 from suture.cli import place
 from suture.errors import Invalid
 from suture.store import accounts
@@ -18,7 +18,7 @@ from suture.store.database import Database
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
 Project = Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)]
-_ROLES = ", ".join(people.ROLES)
+_ROLES = ", ".join(ROLES)
 
 
 @app.command(epilog="Example: `suture user add ada --role clinician`")

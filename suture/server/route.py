@@ -113,8 +113,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Route:
     """One row of the table. `pattern`: `/fhir/{type}/{id}`; a last `{name...}` takes the rest of the path.
 
-    `access`: `anonymous` (nobody is asked), `caller` (a bearer key or a session), or a role such as
-    `administrator`; judged before the body is read. `scope` says in words what the handler asks of policy.
+    `access`: `anonymous` (nobody is asked), `caller` (a bearer key or a session), or a permission of roles.py such
+    as `console.see`; judged before the body is read. `scope` says in words what the handler asks of policy.
     """
 
     method: str

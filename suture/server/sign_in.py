@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from suture.access.people import SHORTEST_PASSWORD
-from suture.access.policy import require_role
+from suture.access.policy import require_permission
 from suture.errors import Forbidden, SutureError, Unauthenticated
 from suture.server.admin import pages
 from suture.server.route import LARGEST_FORM, Request, Response, Route, form
@@ -40,7 +40,7 @@ async def identify(request: Request, route: Route) -> None:
     try:
         await _identify(request, keep=not route.quiet)
         if route.access != "caller":
-            require_role(request.caller, route.access)
+            require_permission(request.caller, route.access)
     except (Unauthenticated, Forbidden) as error:
         await request.site.denied(request.caller, request.remote, error.status)
         raise

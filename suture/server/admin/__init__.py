@@ -1,1 +1,1 @@
-"""The console: pages for people and the same views as JSON under /api, for whoever holds the role administrator."""
+"""The console: pages for people and the same views as JSON under /api, each address for whoever has its permission."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from suture.access.caller import ADMINISTRATOR
 from suture.engine import replay
 from suture.errors import Invalid, NotFound
 from suture.server.admin import asked, pages, rows
@@ -145,12 +144,12 @@ async def discard_json(request: Request) -> Response:
 
 _ALL = {**REPLAY, "flow": "id of the flow"}
 ROUTES = [
-    Route("GET", "/deadletters", letters_page, ADMINISTRATOR, query={**FILTERS, **CURSOR}),
-    Route("POST", "/deadletters/replay", replay_all_page, ADMINISTRATOR, fields=_ALL),
-    Route("POST", "/deadletters/{id}/replay", replay_page, ADMINISTRATOR, fields=REPLAY),
-    Route("POST", "/deadletters/{id}/discard", discard_page, ADMINISTRATOR, fields=REASON),
-    Route("GET", "/api/deadletters", list_json, ADMINISTRATOR, query={**FILTERS, **CURSOR}, answer=LetterPage),
-    Route("POST", "/api/deadletters/replay", replay_all_json, ADMINISTRATOR, fields=_ALL, answer=Done),
-    Route("POST", "/api/deadletters/{id}/replay", replay_json, ADMINISTRATOR, fields=REPLAY, answer=Done),
-    Route("POST", "/api/deadletters/{id}/discard", discard_json, ADMINISTRATOR, fields=REASON, answer=Done),
+    Route("GET", "/deadletters", letters_page, "console.see", query={**FILTERS, **CURSOR}),
+    Route("POST", "/deadletters/replay", replay_all_page, "messages.replay", fields=_ALL),
+    Route("POST", "/deadletters/{id}/replay", replay_page, "messages.replay", fields=REPLAY),
+    Route("POST", "/deadletters/{id}/discard", discard_page, "messages.replay", fields=REASON),
+    Route("GET", "/api/deadletters", list_json, "console.see", query={**FILTERS, **CURSOR}, answer=LetterPage),
+    Route("POST", "/api/deadletters/replay", replay_all_json, "messages.replay", fields=_ALL, answer=Done),
+    Route("POST", "/api/deadletters/{id}/replay", replay_json, "messages.replay", fields=REPLAY, answer=Done),
+    Route("POST", "/api/deadletters/{id}/discard", discard_json, "messages.replay", fields=REASON, answer=Done),
 ]

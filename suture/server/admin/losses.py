@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from suture.access.caller import ADMINISTRATOR
 from suture.engine import losses
 from suture.engine.losses import Loss
 from suture.server.admin import pages
@@ -50,6 +49,6 @@ async def losses_json(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("GET", "/losses", losses_page, ADMINISTRATOR),
-    Route("GET", "/api/losses", losses_json, ADMINISTRATOR, answer=LossView),
+    Route("GET", "/losses", losses_page, "console.see"),
+    Route("GET", "/api/losses", losses_json, "console.see", answer=LossView),
 ]

@@ -6,7 +6,6 @@ import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
-from suture.access.caller import ADMINISTRATOR
 from suture.component import moment
 from suture.engine import redact, replay
 from suture.errors import Invalid, InvalidSearch, NotFound
@@ -223,16 +222,16 @@ async def figures_json(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("GET", "/", live_page, ADMINISTRATOR, query={**FILTERS, **CURSOR}),
-    Route("POST", "/", filter_page, ADMINISTRATOR, fields=SEARCH),
-    Route("GET", "/live", live_part, ADMINISTRATOR, query={**FILTERS, **CURSOR}, quiet=True),
-    Route("GET", "/messages/{id}", message_page, ADMINISTRATOR),
-    Route("POST", "/messages/{id}/reveal", reveal_page, ADMINISTRATOR, fields=REASON),
-    Route("POST", "/messages/{id}/route", route_page, ADMINISTRATOR),
-    Route("GET", "/api/figures", figures_json, ADMINISTRATOR, answer=Figures),
-    Route("GET", "/api/messages", list_json, ADMINISTRATOR, query={**FILTERS, **CURSOR}, answer=MessagePage),
-    Route("POST", "/api/messages/_search", search_json, ADMINISTRATOR, fields=SEARCH, answer=MessagePage),
-    Route("GET", "/api/messages/{id}", message_json, ADMINISTRATOR, answer=MessageView),
-    Route("POST", "/api/messages/{id}/reveal", reveal_json, ADMINISTRATOR, fields=REASON, answer=MessageView),
-    Route("POST", "/api/messages/{id}/route", route_json, ADMINISTRATOR, answer=Done),
+    Route("GET", "/", live_page, "console.see", query={**FILTERS, **CURSOR}),
+    Route("POST", "/", filter_page, "console.see", fields=SEARCH),
+    Route("GET", "/live", live_part, "console.see", query={**FILTERS, **CURSOR}, quiet=True),
+    Route("GET", "/messages/{id}", message_page, "console.see"),
+    Route("POST", "/messages/{id}/reveal", reveal_page, "phi.reveal", fields=REASON),
+    Route("POST", "/messages/{id}/route", route_page, "messages.replay"),
+    Route("GET", "/api/figures", figures_json, "console.see", answer=Figures),
+    Route("GET", "/api/messages", list_json, "console.see", query={**FILTERS, **CURSOR}, answer=MessagePage),
+    Route("POST", "/api/messages/_search", search_json, "console.see", fields=SEARCH, answer=MessagePage),
+    Route("GET", "/api/messages/{id}", message_json, "console.see", answer=MessageView),
+    Route("POST", "/api/messages/{id}/reveal", reveal_json, "phi.reveal", fields=REASON, answer=MessageView),
+    Route("POST", "/api/messages/{id}/route", route_json, "messages.replay", answer=Done),
 ]

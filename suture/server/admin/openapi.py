@@ -13,7 +13,6 @@ import msgspec
 import orjson
 
 from suture import __version__
-from suture.access.caller import ADMINISTRATOR
 from suture.server.route import JSON, Request, Response, Route
 
 PREFIX = "/api/"
@@ -34,7 +33,7 @@ def document(table: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "Suture console and administration",
             "version": __version__,
-            "description": "For sessions whose person holds the role administrator. Every look leaves an audit row; "
+            "description": "For sessions whose person has the permission that stands with each address. Every look leaves an audit row; "
             "contents are masked until they are revealed for a reason.",
         },
         "paths": paths,
@@ -93,5 +92,5 @@ def routes(table: Iterable[Route]) -> list[Route]:
             kept.append(orjson.dumps(document([*table, *made])))
         return Response(200, kept[0], JSON)
 
-    made.append(Route("GET", "/api/openapi.json", described, ADMINISTRATOR))
+    made.append(Route("GET", "/api/openapi.json", described, "console.see"))
     return made

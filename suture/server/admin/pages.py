@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from suture.access.caller import ADMINISTRATOR
 from suture.errors import SutureError
 from suture.server.admin.files import address
 from suture.server.route import HTML, JSON, Headers, Request, Response
@@ -52,7 +51,7 @@ _TEMPLATES.globals["static"] = address
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """A whole page, or a part of one."""
-    signed_in = ADMINISTRATOR in request.caller.roles
+    signed_in = request.caller.kind == "user"
     text = _TEMPLATES.get_template(template).render(
         caller=request.caller, signed_in=signed_in, here=request.path, places=PLACES, **values
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from suture.access.caller import ADMINISTRATOR
 from suture.engine import redact, replay, story
 from suture.engine.replay import Wish
 from suture.engine.story import Story
@@ -288,16 +287,16 @@ async def again_json(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("GET", "/runs/{id}", run_page, ADMINISTRATOR),
-    Route("POST", "/runs/{id}/reveal", reveal_page, ADMINISTRATOR, fields=REASON),
-    Route("POST", "/runs/{id}/replay", replay_page, ADMINISTRATOR, fields=REPLAY),
-    Route("POST", "/runs/{id}/cancel", cancel_page, ADMINISTRATOR, fields=REASON),
-    Route("POST", "/deliveries/{id}/arrived", arrived_page, ADMINISTRATOR),
-    Route("POST", "/deliveries/{id}/again", again_page, ADMINISTRATOR),
-    Route("GET", "/api/runs/{id}", run_json, ADMINISTRATOR, answer=RunView),
-    Route("POST", "/api/runs/{id}/reveal", reveal_json, ADMINISTRATOR, fields=REASON, answer=RunView),
-    Route("POST", "/api/runs/{id}/replay", replay_json, ADMINISTRATOR, fields=REPLAY, answer=Done),
-    Route("POST", "/api/runs/{id}/cancel", cancel_json, ADMINISTRATOR, fields=REASON, answer=Done),
-    Route("POST", "/api/deliveries/{id}/arrived", arrived_json, ADMINISTRATOR, answer=Done),
-    Route("POST", "/api/deliveries/{id}/again", again_json, ADMINISTRATOR, answer=Done),
+    Route("GET", "/runs/{id}", run_page, "console.see"),
+    Route("POST", "/runs/{id}/reveal", reveal_page, "phi.reveal", fields=REASON),
+    Route("POST", "/runs/{id}/replay", replay_page, "messages.replay", fields=REPLAY),
+    Route("POST", "/runs/{id}/cancel", cancel_page, "messages.replay", fields=REASON),
+    Route("POST", "/deliveries/{id}/arrived", arrived_page, "messages.replay"),
+    Route("POST", "/deliveries/{id}/again", again_page, "messages.replay"),
+    Route("GET", "/api/runs/{id}", run_json, "console.see", answer=RunView),
+    Route("POST", "/api/runs/{id}/reveal", reveal_json, "phi.reveal", fields=REASON, answer=RunView),
+    Route("POST", "/api/runs/{id}/replay", replay_json, "messages.replay", fields=REPLAY, answer=Done),
+    Route("POST", "/api/runs/{id}/cancel", cancel_json, "messages.replay", fields=REASON, answer=Done),
+    Route("POST", "/api/deliveries/{id}/arrived", arrived_json, "messages.replay", answer=Done),
+    Route("POST", "/api/deliveries/{id}/again", again_json, "messages.replay", answer=Done),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from suture.access.caller import ADMINISTRATOR
 from suture.message import DeliveryState, RunState
 from suture.server.admin import pages, rows
 from suture.server.admin.shapes import WaitingDelivery, WaitingView
@@ -53,6 +52,6 @@ async def waiting_json(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("GET", "/waiting", waiting_page, ADMINISTRATOR),
-    Route("GET", "/api/waiting", waiting_json, ADMINISTRATOR, answer=WaitingView),
+    Route("GET", "/waiting", waiting_page, "console.see"),
+    Route("GET", "/api/waiting", waiting_json, "console.see", answer=WaitingView),
 ]

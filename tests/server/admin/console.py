@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from suture.access import people
-from suture.access.caller import ADMINISTRATOR
+from suture.access.roles import ADMINISTRATOR
 from suture.engine.engine import Engine
 from suture.message import DeliveryState
 from suture.store import audit, messages

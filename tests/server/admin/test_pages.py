@@ -39,7 +39,7 @@ async def test_only_an_administrator_gets_in(server: Running) -> None:
         for path in PAGES:
             answer = await http.get(path, headers={"Accept": "text/html"})
             assert answer.status_code == 403
-            assert "does not hold the role" in answer.text
+            assert "lacks the permission" in answer.text
     assert (
         await server.http.get("/api/messages")
     ).status_code == 403  # a program's key opens the chart, not the console
