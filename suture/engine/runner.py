@@ -321,9 +321,10 @@ class Runner:
     def _finish(self, tx: Tx, going: Going, how: str) -> Run | None:
         run = going.run
         keep_steps(tx, going)
-        said = f"filtered at {going.walk.at.id}" if how == FILTERED and going.walk.at else ""
-        following = runs.finish(tx, run.run, self.owner, RunState.DONE, said)
-        self._settle(tx, run, MessageState.FILTERED if how == FILTERED else MessageState.DONE)
+        filtered = how == FILTERED
+        said = f"filtered at {going.walk.at.id}" if filtered and going.walk.at else ""
+        following = runs.finish(tx, run.run, self.owner, RunState.DONE, said, filtered=filtered)
+        self._settle(tx, run, MessageState.FILTERED if filtered else MessageState.DONE)
         return self._claim(tx, following)
 
     def _fail(self, tx: Tx, run: Run, step: str, error: Exception) -> Run | None:
@@ -345,7 +346,7 @@ class Runner:
             how = MessageState.FAILED
         elif any(other.state in (RunState.RUNNING, RunState.WAITING) for other in others):
             return
-        elif any(not other.error.startswith("filtered") for other in others):
+        elif any(not other.filtered for other in others):
             how = MessageState.DONE
         messages.settle(tx, run.mid, how)
 

@@ -93,6 +93,27 @@ async def test_a_message_every_flow_filters_is_filtered(tmp_path: Path) -> None:
         assert [m.state for m in rig.messages()] == [MessageState.FILTERED]
 
 
+async def test_a_reason_that_reads_like_a_filter_is_only_a_reason(tmp_path: Path) -> None:
+    released: list[bool] = []
+    waits = FORWARD.replace("20ms..50ms", "1h..1h")
+    second = FORWARD.replace("id: forward", "id: second").replace("attempts: 3", "attempts: 900")
+    second = second.replace("on_error:", '  - {id: none, uses: filter, with: {when: "false"}}\non_error:')
+    site = Site(lambda got: Say(200 if released and "second" in got.target else 503))
+    async with (
+        site,
+        Rig(tmp_path, {"f": waits, "g": second.replace("body:", "path: second, body:")}, other(site.url)) as rig,
+    ):
+        await rig.accept(adt())
+        await rig.until(
+            lambda: any(d.state is DeliveryState.RETRYING for d in deliveries.of_run(rig.read, rig.runs()[0].run))
+        )
+        rig.rooms.database.write_now(lambda tx: replay.cancel(tx, rig.runs()[0], "filtered by hand"))
+        released.append(True)
+        await rig.until(lambda: rig.runs()[1].ended)
+        assert [(r.state, r.filtered) for r in rig.runs()] == [(RunState.CANCELLED, False), (RunState.DONE, True)]
+        assert [m.state for m in rig.messages()] == [MessageState.DONE]
+
+
 @pytest.mark.slow
 async def test_a_destination_that_is_down_for_a_while_gets_everything_in_order(tmp_path: Path) -> None:
     down = 4

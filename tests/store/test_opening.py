@@ -139,6 +139,26 @@ def test_every_earlier_schema_is_brought_up_to_date(tmp_path: Path, version: int
     upgraded.close()
 
 
+def test_runs_that_a_filter_ended_before_are_known_as_such(tmp_path: Path) -> None:
+    old = database(tmp_path)
+    file, key = old.path, old.shared.envelope.key
+    old.close()
+    file.unlink()
+    raw = open_raw(file, key, create=True)
+    migrations.migrate(raw, 0, "old", upto=21)
+    columns = "id, mid, flow, version, maps, open, state, attempts, started, error"
+    for id, open_, state, error in (
+        (b"a", None, None, "filtered at ours"),
+        (b"b", None, None, None),
+        (b"c", None, 4, "filtered at"),
+    ):
+        raw.execute(f"INSERT INTO run ({columns}) VALUES (?, 1, 1, 1, 1, ?, ?, 0, 0, ?)", (id, open_, state, error))
+    raw.close()
+    upgraded = database(tmp_path)
+    assert upgraded.read.all("SELECT id, filtered FROM run ORDER BY id") == [(b"a", 1), (b"b", None), (b"c", None)]
+    upgraded.close()
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database(tmp_path).close()
     broken = migrations.Migration(900, "broken", "CREATE TABLE half (a); CREATE TABLE half (a);")

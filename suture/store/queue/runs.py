@@ -43,6 +43,7 @@ class Run:
     error: str
     replay_of: int
     replayed_by: int
+    filtered: bool = False  # done, because a filter let it go no further
 
 
 class Step(NamedTuple):
@@ -60,7 +61,7 @@ class Step(NamedTuple):
 
 _COLUMNS = (
     "run, id, mid, flow, version, maps, lane, state, step, attempts, next_at, owner, started, ended, error, "
-    "replay_of, replayed_by"
+    "replay_of, replayed_by, filtered"
 )
 
 
@@ -71,7 +72,7 @@ def _run(connection: Connection, row: tuple[Any, ...]) -> Run:
     return Run(
         row[0], id_of(row[1]), row[2], text(row[3]), text(row[4]), json.loads(text(row[5]) or "{}"), row[6] or "",
         STATE_OF[row[7]], text(row[8]), row[9], row[10] or 0, text(row[11]), row[12], row[13] or 0, row[14] or "",
-        row[15] or 0, row[16] or 0,
+        row[15] or 0, row[16] or 0, bool(row[17]),
     )  # fmt: skip
 
 
@@ -235,12 +236,15 @@ def wake(tx: Tx, run: int) -> None:
     tx.execute("UPDATE run SET next_at = ? WHERE run = ? AND open = 1 AND next_at IS NULL", (tx.now, run))
 
 
-def finish(tx: Tx, run: int, owner: str, state: RunState = RunState.DONE, error: str = "") -> int:
+def finish(
+    tx: Tx, run: int, owner: str, state: RunState = RunState.DONE, error: str = "", *, filtered: bool = False
+) -> int:
     """Ends a run; the next one of its lane is due. Returns that next run's number, or 0."""
     row = tx.one("SELECT flow, lane FROM run WHERE run = ?", (run,))
     tx.execute(
-        "UPDATE run SET open = NULL, next_at = NULL, owner = NULL, state = ?, ended = ?, error = ? WHERE run = ? AND owner = ?",
-        (STATES[state], tx.now, error or None, run, names.number(tx, owner)),
+        "UPDATE run SET open = NULL, next_at = NULL, owner = NULL, state = ?, ended = ?, error = ?, filtered = ? "
+        "WHERE run = ? AND owner = ?",
+        (STATES[state], tx.now, error or None, filtered or None, run, names.number(tx, owner)),
     )
     _require_held(tx)
     return _promote(tx, row[0], row[1]) if row and row[1] else 0
