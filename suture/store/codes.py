@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from suture.store.connection import Connection, Tx
 
 REMEMBERED = 100_000  # beyond that (codes as unique as identifiers) the cache starts anew
+LONGEST = 300  # characters of a system with its code; what is longer is looked up each time
 
 
 def number(tx: Tx, system: str, code: str) -> int:
@@ -19,7 +20,8 @@ def number(tx: Tx, system: str, code: str) -> int:
     if row is None:
         tx.execute("INSERT INTO tok (sys, code) VALUES (?, ?)", key)
         row = (tx.last_rowid,)
-    tx.remember(tx.shared.codes, key, int(row[0]), REMEMBERED)
+    if len(system) + len(code) <= LONGEST:
+        tx.remember(tx.shared.codes, key, int(row[0]), REMEMBERED)
     return int(row[0])
 
 

@@ -70,14 +70,14 @@ def accept(tx: Tx, message: Message, *, sender: str = "", answer: bytes = b"") -
         twin = _twin(tx, source, message, digest)
         if twin is not None:
             return twin
-        same_as = _namesake(tx, source, message.control_id, names.number(tx, sender))
+        same_as = _namesake(tx, source, message.control_id, {_digest(sender.encode()), names.find(tx, sender)})
     mid, patients = _next(tx), list(dict.fromkeys(message.patients))
     zd, body = tx.bodies.pack("message", message.original)
     tx.execute(
         "INSERT INTO message VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            mid, key_of(message.id), source, names.number(tx, message.kind), names.number(tx, message.type),
-            message.control_id or None, names.number(tx, sender), digest, same_as or None,
+            mid, key_of(message.id), source, names.number(tx, message.kind), names.sent(tx, message.type),
+            message.control_id or None, _digest(sender.encode()), digest, same_as or None,
             "\x1f".join(patients) or None, orjson.dumps(message.attributes).decode() if message.attributes else None, answer or None, zd, body,
         ),
     )  # fmt: skip
@@ -105,12 +105,13 @@ def _twin(tx: Tx, source: int, message: Message, digest: int | None) -> Accepted
     return None
 
 
-def _namesake(tx: Tx, source: int, control: str, sender: int) -> int:
+def _namesake(tx: Tx, source: int, control: str, sender: set[int]) -> int:
+    """The last message of this sender with this control id; rows of earlier versions hold its name's number."""
     rows = tx.all(
         "SELECT mid, sender FROM message WHERE control = ? AND source = ? ORDER BY mid DESC LIMIT ?",
         (control, source, LOOK_BACK),
     )
-    return next((mid for mid, other in rows if other == sender), 0)
+    return next((mid for mid, other in rows if other in sender), 0)
 
 
 def _next(tx: Tx) -> int:
