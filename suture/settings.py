@@ -128,6 +128,12 @@ TABLE: tuple[Setting, ...] = (
         "the file that keeps count and head of the audit trail; default: beside the key file",
     ),
     Setting("audit.anchor_every", "duration", "10s", "how often the audit anchor moves on"),
+    Setting(
+        "security.contact",
+        "string",
+        "",
+        "whom to tell about a hole in this installation, such as mailto:it@example.org; shown in /.well-known/security.txt",
+    ),
     Setting("backup.keep", "integer", 7, "backups kept in a backup folder"),
 )
 
