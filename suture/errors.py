@@ -12,6 +12,7 @@ SutureError
 ├─ Inapplicable               an expression this content doesn't fit      422 processing
 ├─ Unmapped                   a sound message that no row can map         422 processing
 ├─ Unauthenticated            nobody, or a credential that is not good    401 login
+│  └─ InvalidToken            an access token that is not, or no more     401 login
 ├─ Forbidden                  known caller, not allowed                   403 forbidden
 ├─ NotFound                   unknown here (or not for this caller)       404 not-found
 ├─ Gone                       deleted                                     410 deleted
@@ -66,7 +67,7 @@ class SutureError(Exception):
     """Something a user or caller can act on; `where` names the place, `mend` says what to do."""
 
     code: ClassVar[str] = "error"
-    status: ClassVar[int] = 500
+    status: int = 500  # of the class, but for errors whose status is part of a protocol
     issue: ClassVar[str] = "exception"
     retry: ClassVar[bool] = False
 
@@ -138,6 +139,12 @@ class Unmapped(SutureError):
 
 class Unauthenticated(SutureError):
     code, status, issue = "unauthenticated", 401, "login"
+
+
+class InvalidToken(Unauthenticated):
+    """An access token that is unknown, has expired or was revoked (RFC 6750, 3.1); all three look the same."""
+
+    code = "invalid-token"
 
 
 class Forbidden(SutureError):

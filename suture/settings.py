@@ -110,6 +110,13 @@ TABLE: tuple[Setting, ...] = (
     Setting("session.life", "duration", "12h", "a console session ends after so long"),
     Setting("session.first_run_link", "duration", "24h", "life of the link that creates the administrator"),
     Setting("login.free_attempts", "integer", 5, "wrong passwords before waiting times begin"),
+    Setting("oauth.code_life", "duration", "60s", "how long an app may take to exchange its code; at most 60s"),
+    Setting("oauth.access_life", "duration", "1h", "life of an access token; at most 1h"),
+    Setting("oauth.online_life", "duration", "12h", "an app with online_access is refreshed for so long at most"),
+    Setting("oauth.offline_life", "duration", "100d", "a refresh token of offline_access not used for so long ends"),
+    Setting("oauth.launch_life", "duration", "5m", "how long an app that was opened may take to ask for its launch"),
+    Setting("oauth.request_life", "duration", "30m", "how long a person may take to sign in and allow an app"),
+    Setting("oauth.key_life", "duration", "90d", "after so long id_tokens are signed with a new key"),
     Setting("engine.workers", "integer", 64, "runs walked at once"),
     Setting("engine.retry_attempts", "integer", 8, "attempts of a delivery before it becomes a dead letter"),
     Setting(

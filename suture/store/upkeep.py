@@ -12,7 +12,7 @@ import apsw
 
 from suture.clock import Clock
 from suture.errors import SutureError
-from suture.store import accounts, anchor, dictionaries
+from suture.store import accounts, anchor, dictionaries, grants
 from suture.store.checkpoints import Checkpoints
 from suture.store.connection import Connection, Tx
 from suture.store.shared import Shared
@@ -118,11 +118,12 @@ class Upkeep:
             self._write_now(lambda tx: dictionaries.keep(tx, kind, trained, rows))
 
     def sweep(self) -> None:
-        """Deletes sessions, links and once-only keys that have expired."""
+        """Deletes sessions, links, once-only keys, codes and tokens that have expired."""
         self._swept = self._clock.monotonic()
 
         def unit(tx: Tx) -> None:
             accounts.sweep(tx)
+            grants.sweep(tx)
 
         self._write_now(unit)
 
