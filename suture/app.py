@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from suture import crypto
+from suture.access.oauth.clients import Clients
 from suture.access.people import People
 from suture.clock import SYSTEM, Clock
 from suture.engine import project
@@ -41,6 +42,7 @@ class App:
     database: Database
     people: People
     interactions: Interactions
+    clients: Clients
     log: Log
     engine: Engine | None = None
     parts: list[Part] = field(default_factory=list)
@@ -52,7 +54,7 @@ class App:
     @property
     def site(self) -> Site:
         """What the web side's handlers may reach."""
-        return Site(self.settings, self.clock, self.database, self.people, self.interactions, self.engine)
+        return Site(self.settings, self.clock, self.database, self.people, self.interactions, self.clients, self.engine)
 
     async def start(self) -> None:
         """Starts all parts; when one can't start, those before it are stopped again."""
@@ -85,7 +87,8 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     database = Database.open(settings, clock, serving=serving)
     people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
-    return App(settings, clock, database, people, interactions, log or Log(clock))
+    clients = Clients(database, clock, settings)
+    return App(settings, clock, database, people, interactions, clients, log or Log(clock))
 
 
 def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False, log: Log | None = None) -> App:

@@ -30,3 +30,31 @@ class Write(Protocol):
     """Runs a unit of work inside the next group commit; returns its result after the fsync."""
 
     async def __call__(self, unit: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What another server said."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+class Fetch(Protocol):
+    """One request to an address a user may have written; raises SendFailed when it isn't allowed or not answered in time.
+
+    Redirects are not followed; an answer larger than `most` bytes is refused.
+    """
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        purpose: str,
+        method: str = "GET",
+        headers: Mapping[str, str] = ...,
+        content: bytes = b"",
+        most: int = ...,
+        timeout: float = ...,  # noqa: ASYNC109
+    ) -> Answer: ...

@@ -117,6 +117,16 @@ TABLE: tuple[Setting, ...] = (
     Setting("oauth.launch_life", "duration", "5m", "how long an app that was opened may take to ask for its launch"),
     Setting("oauth.request_life", "duration", "30m", "how long a person may take to sign in and allow an app"),
     Setting("oauth.key_life", "duration", "90d", "after so long id_tokens are signed with a new key"),
+    Setting("oauth.assertion_life", "duration", "5m", "how far ahead a client's signed assertion may expire"),
+    Setting("oauth.clock_skew", "duration", "30s", "how far a client's clock may be off"),
+    Setting("oauth.jwks_life", "duration", "5m", "how long published keys are kept when no Cache-Control says so"),
+    Setting("oauth.jwks_longest", "duration", "1h", "how long published keys are kept at most"),
+    Setting(
+        "oauth.jwks_interval", "duration", "30s", "an unknown key or a failure asks a client's URL again after so long"
+    ),
+    Setting("oauth.jwks_fetches", "integer", 30, "requests a minute to one client's URL of keys"),
+    Setting("oauth.jwks_timeout", "duration", "5s", "how long such a URL may take to answer"),
+    Setting("oauth.jwks_size", "size", "64KiB", "largest answer of such a URL"),
     Setting("engine.workers", "integer", 64, "runs walked at once"),
     Setting("engine.retry_attempts", "integer", 8, "attempts of a delivery before it becomes a dead letter"),
     Setting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from suture.access.caller import Caller
+from suture.access.oauth.clients import Clients
 from suture.access.people import People
 from suture.clock import Clock
 from suture.engine.engine import Engine
@@ -24,6 +25,7 @@ class Site:
     database: Database
     people: People
     interactions: Interactions
+    clients: Clients
     engine: Engine | None = None
     figures: Figures = field(default_factory=Figures)
 
