@@ -59,6 +59,7 @@ class Component:
     help: str
     fields: tuple[Field, ...]
     example: str
+    not_yet: tuple[tuple[str, str, str], ...] = ()  # fields that will come: name, why it is refused, what to do
 
     def field(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
@@ -103,9 +104,7 @@ def read(component: Component, values: Mapping[str, Any], problems: Problems) ->
     """The values with defaults filled in; every finding (unknown, missing, wrong kind) goes to `problems`."""
     for name in values:
         if component.field(str(name)) is None:
-            problems.add(
-                yaml.at(values, name), f"'{component.name}' has no field '{name}'", _nearest(str(name), component)
-            )
+            problems.add(yaml.at(values, name), *_refused(str(name), component))
     return {f.name: _value(component, f, values, problems) for f in component.fields}
 
 
@@ -148,6 +147,12 @@ def _check_unit(kind: str, value: Any) -> None:
         seconds(value)
     elif kind == "size":
         size(value)
+
+
+def _refused(name: str, component: Component) -> tuple[str, str]:
+    """Why a field is not taken, and what to do."""
+    coming = next((one for one in component.not_yet if one[0] == name), None)
+    return coming[1:] if coming else (f"'{component.name}' has no field '{name}'", _nearest(name, component))
 
 
 def _nearest(name: str, component: Component) -> str:

@@ -157,15 +157,15 @@ STEPS: dict[str, Component] = {
             "step",
             "Validate",
             "Checks FHIR content: structure, required bindings, invariants. What is wrong ends the run as a dead letter.",
-            (
-                Field(
-                    "profile",
-                    "string",
-                    "a profile that is meant to hold; this version checks base R4 and warns that it does not look at profiles",
-                ),
-                Field("from", "expression", "what is checked; default: the current content"),
-            ),
+            (Field("from", "expression", "what is checked; default: the current content"),),
             "{id: check, uses: validate}",
+            not_yet=(
+                (
+                    "profile",
+                    "profiles are not there yet, so 'validate' takes no 'profile'",
+                    "Leave it out: structure, required bindings and invariants of R4 are checked without it.",
+                ),
+            ),
         ),
         Component(
             "fhir.search",
@@ -178,7 +178,7 @@ STEPS: dict[str, Component] = {
                 Field("search", "object", "search parameters; values are templates", default=None),
                 Field("pages", "integer", "most pages followed", default=1),
             ),
-            '{id: known, uses: fhir.search, with: {connection: lakeside-ehr, type: Patient, search: {identifier: "MRN|{{ patient.mrn }}"}}}',
+            '{id: known, uses: fhir.search, with: {connection: lakeside-ehr, type: Patient, search: {identifier: "MRN|{{ PID-3.1 }}"}}}',
         ),
         Component(
             "fhir.write",

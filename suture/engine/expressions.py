@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+from suture import yaml
 from suture.engine.plan import Place
-from suture.errors import Invalid, InvalidSyntax, Problems
+from suture.errors import Invalid
 from suture.mapping.context import Source
 from suture.mapping.engine import functions
 from suture.standards.fhir import fhirpath
@@ -51,9 +50,7 @@ KEYWORDS = frozenset(
         "milliseconds",
     ]
 )
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_QUIET = re.compile(r"`(?:\\.|[^`\\])*`|'(?:\\.|[^'\\])*'|//[^\n]*|/\*.*?\*/", re.DOTALL)
-_HEAD = re.compile(r"(?<![.\w%@$`-])([A-Za-z_]\w*)\b(?!\s*\(|-\d)")
+TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
 FUNCTIONS = functions(Source())
@@ -65,70 +62,16 @@ def compiled(text: str, roots: tuple[str, ...] = ()) -> fhirpath.Expression:
     return fhirpath.compile(text, roots=(*ROOTS, *roots), locations=True, functions=FUNCTIONS)
 
 
-def heads(text: str) -> list[str]:
-    """The names that stand at the head of a path: roots, or elements of the current content."""
-    return [name for name in _HEAD.findall(_QUIET.sub("''", text)) if name not in KEYWORDS]
-
-
-@dataclass(slots=True)
-class Scope:
-    """What an expression at this place of the flow may name."""
-
-    before: tuple[str, ...]  # steps already walked
-    every: frozenset[str]  # all step ids of the flow
-    problems: Problems
-
-    def with_step(self, *ids: str) -> Scope:
-        return Scope((*self.before, *ids), self.every, self.problems)
-
-    def expression(self, text: str, at: Place) -> None:
-        """Adds what is wrong with an expression."""
-        try:
-            compiled(text, self.before)
-        except InvalidSyntax as error:
-            self.problems.add(
-                at,
-                f"the expression cannot be read ({error.where}): {error.text}",
-                error.mend or "It is FHIRPath; see docs/fhirpath.md.",
-            )
-            return
-        for name in heads(text):
-            self._head(name, at)
-
-    def _head(self, name: str, at: Place) -> None:
-        if name in self.every and name not in self.before:
-            self.problems.add(
-                at, f"'{name}' is a step that comes later", "Use a step that stands before this one, or move it up."
-            )
-        elif name not in self.before and name not in ROOTS:
-            close = get_close_matches(name, [*self.before, *ROOTS], 1, 0.8)
-            if close:
-                self.problems.add(
-                    at,
-                    f"'{name}' is no step of this flow; it is read as an element",
-                    f"Did you mean '{close[0]}'?",
-                    "warning",
-                )
-
-    def template(self, text: str, at: Place) -> None:
-        """Adds what is wrong with the expressions inside a text."""
-        if text.count("{{") != text.count("}}"):
-            self.problems.add(at, "a '{{' without its '}}'", "Write {{ expression }}.")
-            return
-        for inner in _TEMPLATE.findall(text):
-            self.expression(inner.strip(), at)
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Every text inside a value."""
+def texts(value: Any, at: Place) -> Iterator[tuple[str, Place]]:
+    """Every text inside a value that stands at a place, with the place of each."""
     if isinstance(value, str):
-        yield value
+        yield value, at
     elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts(item)
+        for key, item in value.items():
+            yield from texts(item, yaml.value_at(value, key))
     elif isinstance(value, Sequence):
-        for item in value:
-            yield from texts(item)
+        for i, item in enumerate(value):
+            yield from texts(item, yaml.at(value, i))
 
 
 Evaluate = Callable[[str], list[Any]]
@@ -148,10 +91,10 @@ def render(value: Any, evaluate: Evaluate, place: str) -> Any:
 def _text(text: str, evaluate: Evaluate, place: str) -> Any:
     if "{{" not in text:
         return text
-    alone = _TEMPLATE.fullmatch(text.strip())
+    alone = TEMPLATE.fullmatch(text.strip())
     if alone and "}}" not in alone[1]:
         return _single(alone[1].strip(), evaluate, place)
-    return _TEMPLATE.sub(lambda found: written(_single(found[1].strip(), evaluate, place)), text)
+    return TEMPLATE.sub(lambda found: written(_single(found[1].strip(), evaluate, place)), text)
 
 
 def _single(expression: str, evaluate: Evaluate, place: str) -> Any:

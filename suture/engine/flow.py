@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from suture import component, yaml
 from suture.component import Component, seconds
 from suture.engine.catalog import KIND_OF_CONNECTION, LOCAL, SOURCES, STEPS
-from suture.engine.expressions import KEYWORDS, ROOTS, Scope, texts
-from suture.engine.plan import Case, Door, Flow, Retry, Step, walk
+from suture.engine.expressions import KEYWORDS, ROOTS, texts
+from suture.engine.plan import Case, Door, Flow, Retry, Step
+from suture.engine.scope import Scope, of_source
 from suture.errors import InvalidFile, Problem, Problems
 
 KIND = "flow/1"
@@ -111,8 +112,9 @@ class _Reader:
         if doc.get("suture") != KIND:
             problems.add(yaml.value_at(doc, "suture"), "this is not a flow file", f"Begin with: suture: {KIND}")
         unknown_keys(doc, KEYS, "a flow", problems)
-        scope = Scope((), frozenset(self._ids(doc.get("steps"))), problems)
-        source = self._source(doc)
+        lines = text.splitlines()
+        source = self._source(doc, lines)
+        scope = Scope(problems, (), frozenset(self._ids(doc.get("steps"))), of_source(source), lines)
         return Flow(
             id=self._id(doc),
             title=text_of(doc, "title", problems, str(doc.get("id", ""))),
@@ -144,7 +146,7 @@ class _Reader:
             scope.expression(text, yaml.value_at(doc, "order_by"))
         return "" if text == "none" else text
 
-    def _source(self, doc: Mapping[str, Any]) -> Door:
+    def _source(self, doc: Mapping[str, Any], lines: Sequence[str]) -> Door:
         node = table(doc, "source", self.problems)
         if not node:
             self.problems.add(
@@ -155,7 +157,8 @@ class _Reader:
         found = self._component(node, SOURCES, "source")
         if found is None:
             return Door("", {})
-        values = self._fields(found, node, Scope((), frozenset(), self.problems))
+        content = of_source(Door(found.name, table(node, "with", Problems(""))))
+        values = self._fields(found, node, Scope(self.problems, content=content, lines=lines))
         return Door(found.name, values)
 
     def _component(self, node: Mapping[str, Any], catalog: Mapping[str, Component], role: str) -> Component | None:
@@ -184,8 +187,8 @@ class _Reader:
         if kind == "expression" or (kind == "value" and isinstance(value, str)):
             scope.expression(str(value), at)
         elif kind in {"template", "object", "any", "list", "value"}:
-            for text in texts(value):
-                scope.template(text, at)
+            for text, place in texts(value, at):
+                scope.template(text, place)
         elif kind == "connection":
             self._connection(found.name, str(value), at)
         elif kind == "map":
@@ -244,7 +247,7 @@ class _Reader:
                 self.problems.add(yaml.at(listed, i), "a step is a table of keys", f"Write - {STEPS['map'].example}")
                 continue
             step = self._step(item, scope)
-            scope = scope.with_step(*(s.id for s in walk((step,)) if s.id))
+            scope = scope.after((step,))
             steps.append(step)
         return tuple(steps)
 
@@ -253,10 +256,6 @@ class _Reader:
         step_id = self._step_id(node, scope)
         found = self._component(node, STEPS, "step")
         values = self._fields(found, node, scope) if found else {}
-        if values.get("profile"):
-            self.problems.add(
-                yaml.at(node), "profiles are not looked at yet; base R4 is", "The step checks all the rest.", "warning"
-            )
         branch = found is not None and found.name == "branch"
         if not branch and ("cases" in node or "else" in node):
             self.problems.add(
@@ -295,7 +294,7 @@ class _Reader:
                 self.problems.add(yaml.at(listed, i), "a case is a table of keys", "Write - {when: …, steps: […]}")
                 continue
             cases.append(self._case(item, scope))
-            scope = scope.with_step(*(s.id for s in walk(cases[-1].steps) if s.id))
+            scope = scope.after(cases[-1].steps, maybe=True)
         return tuple(cases)
 
     def _case(self, node: Mapping[str, Any], scope: Scope) -> Case:

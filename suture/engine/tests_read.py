@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from suture import yaml
-from suture.engine import expressions, project
+from suture.engine import project
 from suture.engine.flow import text_of, unknown_keys
 from suture.engine.plan import Place
 from suture.engine.project import Project
+from suture.engine.scope import Scope
 from suture.errors import InvalidFile, Problem, Problems
 
 KIND = "test/1"
@@ -109,9 +110,7 @@ def _expectations(doc: Mapping[str, Any], problems: Problems) -> list[Expectatio
 
 def _check_where(item: Mapping[str, Any], problems: Problems) -> None:
     if "where" in item:
-        expressions.Scope((), frozenset(), problems).expression(
-            text_of(item, "where", problems), yaml.value_at(item, "where")
-        )
+        Scope(problems).expression(text_of(item, "where", problems), yaml.value_at(item, "where"))
 
 
 def sample(raw: bytes) -> bytes:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from suture import yaml
+from suture import spelling, yaml
 from suture.errors import InvalidFile, Problem
 
 
@@ -150,10 +149,10 @@ def plain(value: Any) -> Any:
 def nearest(name: str, names: Any, otherwise: str = "") -> str:
     """`Did you mean 'x'?`, or what is known."""
     known = [str(n) for n in names]
-    close = get_close_matches(name, known, 1, 0.5)
+    close = spelling.nearest(name, known, 0.5)
     if not close and "/" in name:
         last = {n.rpartition("/")[2]: n for n in known}
-        close = [last[n] for n in get_close_matches(name.rpartition("/")[2], last, 1, 0.5)]
+        close = last.get(spelling.nearest(name.rpartition("/")[2], last, 0.5), "")
     if close:
-        return f"Did you mean '{close[0]}'?"
+        return f"Did you mean '{close}'?"
     return otherwise or (f"Known: {', '.join(sorted(known)[:30])}." if known else "")

@@ -68,6 +68,19 @@ def test_findings_stand_in_the_order_of_the_files_each_at_its_place(project: Pat
     ]
 
 
+def test_mistyped_heads_and_maps_are_errors_with_the_right_name(project: Path) -> None:
+    text = FLOW.replace("steps: [", "steps: [{id: chart, uses: map, with: {map: hl7v2/ADT_A0l}}, ")
+    (project / "flows" / "forward.yaml").write_text(text.replace("archive}", 'archive, name: "{{ mesage.id }}"}'))
+    told = run(check.app, str(project))
+    assert told.exit_code == 1
+    assert (
+        "flows/forward.yaml:4:44: error: map 'hl7v2/ADT_A0l': there is none of that name. Did you mean 'hl7v2/ADT_A01'?"
+        in told.output
+    )
+    assert "flows/forward.yaml:4:128: error: 'mesage' is no step" in told.output
+    assert "    Did you mean 'message'?\n" in told.output
+
+
 def test_one_file_is_judged_alone_and_json_is_for_programs(project: Path) -> None:
     (project / "flows" / "second.yaml").write_text("{suture: flow/1, id: second}")
     told = run(check.app, str(project / "flows" / "forward.yaml"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suture.engine import expressions
-from suture.engine.expressions import heads, render
+from suture.engine.expressions import render
 from suture.engine.steps.sends import with_fields
 from suture.errors import Invalid, InvalidMessage, TooLarge
 from suture.standards.fhir.fhirpath import Environment
@@ -59,19 +59,6 @@ def test_an_error_names_the_place_inside_the_body() -> None:
     with pytest.raises(Invalid) as error:
         render({"deep": ["x", "{{ nothing }}"]}, evaluate, "send: body")
     assert error.value.where == "send: body.deep[1]"
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("chart.entry.where(code = 'page.x').exists()", ["chart", "code"]),
-        ("PID-3.1 = other and not(message.id in save.ids)", ["other", "message", "save"]),
-        ("`odd name`.x // comment.y", []),
-        ("%resource.id | $this.a", []),
-    ],
-)
-def test_the_heads_of_paths_are_seen(text: str, names: list[str]) -> None:
-    assert heads(text) == names
 
 
 @given(st.text(max_size=60))

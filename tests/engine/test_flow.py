@@ -69,6 +69,9 @@ def test_an_hl7_feed_keeps_order_per_patient_unless_told_otherwise() -> None:
         ("id: lab-results", "id: Lab Results", "2:5", "small letters"),
         ("flow/1", "map/1", "1:9", "Begin with: suture: flow/1"),
         ("mllp.listen", "mlpp.listen", "4:16", "Did you mean 'mllp.listen'?"),
+        ("uses: validate", "uses: validate, with: {profile: us-core}", "8:40", "profiles are not there yet"),
+        ("uses: validate", "uses: validate, with: {profile: us-core}", "8:40", "are checked without it"),
+        ("uses: validate", "uses: validate, with: {profil: us-core}", "8:40", "has no field 'profil'"),
         ("uses: validate", "uses: valdiate", "8:23", "Did you mean 'validate'?"),
         ("port: 2575", "prot: 2575", "4:36", "Did you mean 'port'?"),
         ("port: 2575", "port: high", "4:42", "must be an integer"),
@@ -81,9 +84,15 @@ def test_an_hl7_feed_keeps_order_per_patient_unless_told_otherwise() -> None:
         ("id: check", "id: contains", "8:10", "a word of the expression language"),
         ("id: check", "id: message", "8:10", "a word of the expression language"),
         ("id: check, ", "", "8:5", "a step needs an id"),
-        ("{{ message.id }}", "{{ message.id", "15:87", "without its '}}'"),
-        ("{{ message.id }}", "{{ message. }}", "15:87", "cannot be read"),
-        ("{{ message.id }}", "{{ save2.id }}", "15:87", "Did you mean 'save'?"),
+        ("{{ message.id }}", "{{ message.id", "15:94", "without its '}}'"),
+        ("{{ message.id }}", "{{ message. }}", "15:94", "cannot be read"),
+        ("{{ message.id }}", "{{ save2.id }}", "15:123", "Did you mean 'save'?"),
+        ("{{ message.id }}", "{{ mesage.id }}", "15:123", "error: 'mesage' is no step"),
+        ("{{ message.id }}", "{{ mesage.id }}", "15:123", "Did you mean 'message'?"),
+        ("{{ message.id }}", "{{ chart.entry.where(mesage.id = 'x').id }}", "15:141", "Did you mean 'message'?"),
+        ("{{ message.id }}", "{{ nonsense }}", "15:123", "no element of a resource"),
+        ("order_by: PID-3.1", "order_by: 'name.family'", "5:12", "HL7 v2 has no elements"),
+        ("order_by: PID-3.1", "order_by: PID.id", "5:11", "a place such as PID-3.1"),
         ("when: chart", "when: page", "13:15", "'page' is a step that comes later"),
         ("when: chart", "when: critical", "13:15", "'critical' is a step that comes later"),
         ("2s..10m", "10m..2s", "16:42", "Write backoff: 2s..10m"),
@@ -113,6 +122,70 @@ def test_a_step_may_use_what_stands_before_it_also_inside_a_branch() -> None:
     )
     after = "  - {id: last, uses: filter, with: {when: page.status = 200 or quiet}}\non_error:"
     assert findings(text.replace("on_error:", after, 1)) == ""
+
+
+WEBHOOK = """suture: flow/1
+id: intake
+source: {uses: http.listen, with: {secret: secret:hook, patient: mesage.id}}
+steps:
+  - {id: early, uses: filter, with: {when: "intake_form.name.exists() and `mesage`.exists() and Patient.name.exists()"}}
+  - {id: chart, uses: map, with: {map: hl7v2/ADT_A01}}
+  - {id: late, uses: filter, with: {when: "Patient.name.exists() and entry.exists() and intake_form.exists()"}}
+"""
+
+
+def test_what_a_head_may_be_depends_on_the_content_there() -> None:
+    """JSON may hold anything but a mistyped root; what a map made is a resource."""
+    told = findings(WEBHOOK)
+    assert told.splitlines() == [
+        "flows/lab.yaml:3:66: error: 'mesage' is no step of this flow",
+        "    Did you mean 'message'? An element of that name stands in backticks: `mesage`.",
+        "flows/lab.yaml:7:89: error: 'intake_form' is no step of this flow and no element of a resource",
+        "    Here stand early, chart, message, original, settings.",
+    ]
+
+
+def test_after_a_branch_the_content_may_be_either() -> None:
+    """A map in one case: the next case and what comes after may name elements; the first case may not."""
+    text = (
+        LAB[: LAB.index("  - {id: chart")]
+        + """  - id: which
+    uses: branch
+    cases:
+      - {when: entry.exists(), steps: [{id: a, uses: map, with: {map: hl7v2/ADT_A01}}]}
+      - {when: entry.exists(), steps: [{id: b, uses: filter, with: {when: entry.exists()}}]}
+  - {id: last, uses: filter, with: {when: entry.exists()}}
+"""
+    )
+    assert [line for line in findings(text).splitlines() if "error" in line] == [
+        "flows/lab.yaml:10:16: error: 'entry' is no step of this flow, and HL7 v2 has no elements"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "when", "said"),
+    [
+        ("fhir.poll, with: {connection: ehr, type: Patient}", "birthDate.exists()", ""),
+        ("fhir.poll, with: {connection: ehr, type: Patient}", "issued.exists()", "'issued' is no step"),
+        ("fhir.changed, with: {types: [Observation, Patient]}", "issued.exists() or birthDate.exists()", ""),
+        ("fhir.changed, with: {types: 7}", "issued.exists()", ""),
+        ("fhir.changed", "statis = 'final'", "Did you mean 'status'?"),
+    ],
+)
+def test_a_source_of_resources_says_what_they_hold(source: str, when: str, said: str) -> None:
+    told = findings(
+        f'suture: flow/1\nid: x\nsource: {{uses: {source}}}\nsteps: [{{id: s, uses: filter, with: {{when: "{when}"}}}}]\n'
+    )
+    assert said in told
+    assert said or "no step" not in told
+
+
+def test_a_head_in_a_folded_text_is_told_where_the_text_begins() -> None:
+    text = (
+        LAB[: LAB.index("  - {id: chart")] + "  - id: page\n    uses: http.send\n    with:\n      connection: pager\n"
+    )
+    text += "      body:\n        text: >-\n          first\n          {{ mesage.id }}\n"
+    assert "flows/lab.yaml:12:15: error: 'mesage' is no step" in findings(text)
 
 
 def test_secrets_are_named_not_written() -> None:

@@ -168,6 +168,13 @@ def _resource_types() -> frozenset[str]:
     return frozenset(row[0] for row in rows if not row[3])
 
 
+@cache
+def element_names(kind: str = "") -> frozenset[str]:
+    """The names of all elements: of every type, or of those of one kind (`resource`)."""
+    rows = (json.loads(line) for line in _rows("types.jsonl").lines.values())
+    return frozenset(element[0] for row in rows if kind in ("", row[1]) for element in row[4])
+
+
 # --- search parameters, compartments
 
 

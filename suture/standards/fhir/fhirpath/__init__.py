@@ -6,6 +6,7 @@ Date, DateTime, Time, Quantity, Decimal, int, str, bool for what the expression 
 
 from suture.standards.fhir.fhirpath.code import Environment, Function
 from suture.standards.fhir.fhirpath.expression import EMPTY, Expression, compile
+from suture.standards.fhir.fhirpath.heads import Head, heads
 from suture.standards.fhir.fhirpath.moments import Date, DateTime, Moment, Time
 from suture.standards.fhir.fhirpath.quantity import Quantity
 
@@ -16,8 +17,10 @@ __all__ = [
     "Environment",
     "Expression",
     "Function",
+    "Head",
     "Moment",
     "Quantity",
     "Time",
     "compile",
+    "heads",
 ]
