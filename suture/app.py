@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from suture import crypto
+from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.people import People
 from suture.clock import SYSTEM, Clock
@@ -54,7 +55,16 @@ class App:
     @property
     def site(self) -> Site:
         """What the web side's handlers may reach."""
-        return Site(self.settings, self.clock, self.database, self.people, self.interactions, self.clients, self.engine)
+        return Site(
+            self.settings,
+            self.clock,
+            self.database,
+            self.people,
+            self.interactions,
+            self.clients,
+            Backend(self.database, self.settings),
+            self.engine,
+        )
 
     async def start(self) -> None:
         """Starts all parts; when one can't start, those before it are stopped again."""

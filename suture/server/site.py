@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from suture.access.caller import Caller
+from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.people import People
 from suture.clock import Clock
@@ -26,6 +27,7 @@ class Site:
     people: People
     interactions: Interactions
     clients: Clients
+    backend: Backend
     engine: Engine | None = None
     figures: Figures = field(default_factory=Figures)
 

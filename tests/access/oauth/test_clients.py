@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote_plus
 
 import pytest
 
-from suture import settings as settings_of
-from suture.access.oauth.clients import Clients
-from suture.access.oauth.errors import OAuthRefused
-from suture.clock import SetClock
 from suture.crypto import new_token
 from suture.store import apps
-from suture.store.apps import APPROVED, ENDED, PENDING, PUBLIC, REFUSED, SYMMETRIC, OAuthClient
-from suture.store.database import Database
+from suture.store.apps import APPROVED, ENDED, PENDING, PUBLIC, REFUSED, OAuthClient
 from tests.access.oauth import proofs
+from tests.access.oauth.house import REFUSED_AT_ALL, SECRET, House, basic
 from tests.access.oauth.proofs import TOKEN_URL, claims, form, keep, signed
-
-SECRET = new_token()
-
-
-class House:
-    """A database, a clock and the clients in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock = SetClock(datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC))
-        self.settings = settings_of.read(folder, {}).with_values(key_file=str(folder / "keys" / "k.key"))
-        self.database = Database.open(self.settings, self.clock)
-        self.clients = Clients(self.database, self.clock, self.settings)
-
-    def symmetric(self, **more: Any) -> OAuthClient:
-        made = keep(self.database, OAuthClient("web app", "Web", SYMMETRIC, status=APPROVED, **more))
-        self.database.write_now(lambda tx: apps.add_secret(tx, made.id, SECRET))
-        return made
-
-    async def refusal(self, given: dict[str, str], authorization: str = "") -> tuple[str, int, str]:
-        with pytest.raises(OAuthRefused) as refused:
-            await self.clients.authenticate(given, authorization, TOKEN_URL)
-        return refused.value.error, refused.value.status, refused.value.text
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.database.close()
-
-
-REFUSED_AT_ALL = ("invalid_client", 401, "client authentication failed")
-
-
-def basic(id: str, secret: str) -> str:
-    return "Basic " + base64.b64encode(f"{quote_plus(id)}:{quote_plus(secret)}".encode()).decode()
 
 
 async def test_a_secret_proves_by_header_and_by_form(house: House) -> None:
