@@ -15,6 +15,7 @@ from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.people import People
 from suture.clock import SYSTEM, Clock
+from suture.connectors.outbound import Outbound
 from suture.engine import project
 from suture.engine.engine import Engine
 from suture.server import web
@@ -45,6 +46,7 @@ class App:
     interactions: Interactions
     clients: Clients
     log: Log
+    outbound: Outbound
     engine: Engine | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
@@ -84,6 +86,7 @@ class App:
         """Stops all parts, the last one first, and closes the database, even when a part fails to stop."""
         async with AsyncExitStack() as after:
             after.callback(self.database.close)
+            after.push_async_callback(self.outbound.close)
             after.callback(self.log.flush)
             after.callback(logging.getLogger().removeHandler, self.reports)
             for part in self.parts:
@@ -98,7 +101,8 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
     clients = Clients(database, clock, settings)
-    return App(settings, clock, database, people, interactions, clients, log or Log(clock))
+    outbound = Outbound.of(settings)
+    return App(settings, clock, database, people, interactions, clients, log or Log(clock), outbound)
 
 
 def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False, log: Log | None = None) -> App:

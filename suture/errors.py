@@ -22,7 +22,8 @@ SutureError
 ├─ Unavailable                can't be done just now                      503 transient   retry
 ├─ SendFailed                 a destination said no                       502 processing  no retry
 │  ├─ SendUnavailable         down, slow, 408, 429, 5xx                   502 transient   retry
-│  └─ SendAmbiguous           sent, answer lost                           502 timeout     by policy
+│  ├─ SendAmbiguous           sent, answer lost                           502 timeout     by policy
+│  └─ OutboundRefused         an origin we must not contact               502 forbidden   no retry
 └─ Unstartable                wrong key, newer schema, bad address        500 exception   no retry
 """
 
@@ -198,6 +199,12 @@ class SendUnavailable(SendFailed):
 
 class SendAmbiguous(SendFailed):
     code, issue, retry = "send-ambiguous", "timeout", True
+
+
+class OutboundRefused(SendFailed):
+    """Nothing was sent: the origin is not on the list, or its address is nobody's business."""
+
+    code, issue = "outbound-refused", "forbidden"
 
 
 class Unstartable(SutureError):

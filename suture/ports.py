@@ -42,9 +42,10 @@ class Answer:
 
 
 class Fetch(Protocol):
-    """One request to an address a user may have written; raises SendFailed when it isn't allowed or not answered in time.
+    """One request to an address a user may have written: connectors/outbound.py, wired in by app.py.
 
-    Redirects are not followed; an answer larger than `most` bytes is refused.
+    `purpose` is a key of its PURPOSES (jwks, openid, subscription, webhook, cds …). Redirects come back as answers and are not
+    followed. Raises Invalid (the URL), OutboundRefused (not allowed), SendUnavailable or SendFailed (no answer, too large).
     """
 
     async def fetch(
@@ -53,8 +54,8 @@ class Fetch(Protocol):
         *,
         purpose: str,
         method: str = "GET",
-        headers: Mapping[str, str] = ...,
+        headers: Mapping[str, str] | None = None,
         content: bytes = b"",
-        most: int = ...,
-        timeout: float = ...,  # noqa: ASYNC109
+        most: int = 0,  # bytes of the answer; 0: outbound.max_answer
+        timeout: float = 0.0,  # noqa: ASYNC109 - seconds for all of it; 0: outbound.timeout
     ) -> Answer: ...

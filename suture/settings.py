@@ -138,6 +138,22 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "engine.retention_every", "duration", "1h", "how often messages older than their flows keep them are let go"
     ),
+    Setting(
+        "outbound.allow",
+        "string",
+        "",
+        "origins that may be contacted, such as https://ehr.example or *.example.org, separated by commas",
+    ),
+    Setting(
+        "outbound.public",
+        "string",
+        "",
+        "purposes for which any public https address may be contacted, such as jwks; docs/outbound.md lists them",
+    ),
+    Setting("outbound.timeout", "duration", "10s", "how long a whole request to an entered URL may take"),
+    Setting("outbound.max_answer", "size", "1MiB", "largest answer from an entered URL"),
+    Setting("outbound.concurrency", "integer", 16, "requests at once to one origin of entered URLs"),
+    Setting("outbound.ca", "path", "", "PEM file of authorities to trust beside the system's"),
     Setting("fhirpath.steps", "integer", 1_000_000, "most evaluation steps of one expression"),
     Setting(
         "audit.anchor",

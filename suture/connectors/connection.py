@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from suture import component, yaml
 from suture.component import Component, Field, seconds
-from suture.errors import InvalidFile, Problem, Problems
+from suture.connectors.target import target
+from suture.errors import Invalid, InvalidFile, Problem, Problems
 
 KIND = "connection/1"
 SHARED_KEYS = ("suture", "id", "uses", "title", "partner", "environment", "auth")
@@ -150,6 +151,12 @@ class Connection:
             return origin(str(self.auth["token_url"]))
         return self.origin
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Everything its requests may go to: its own origin, and that of the token endpoint its file names."""
+        token = str(self.auth.get("token_url") or "")
+        return (self.origin, origin(token)) if token else (self.origin,)
+
     def below(self, folder: Path) -> Connection:
         """The connection with its files named from the project folder on."""
         named = {f: str(folder / str(self.with_[f])) for f in FILES if self.with_.get(f)}
@@ -165,7 +172,8 @@ def origin(url: str) -> str:
     parts = urlsplit(url)
     default = {"http": 80, "https": 443}.get(parts.scheme)
     port = f":{parts.port}" if parts.port and parts.port != default else ""
-    return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}{port}"
+    host = (parts.hostname or "").lower()
+    return f"{parts.scheme.lower()}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def loopback(host: str) -> bool:
@@ -315,19 +323,17 @@ def _check_address(found: Connection, doc: Mapping[str, Any], problems: Problems
 
 
 def _check_url(url: str, at: tuple[int, int], insecure: bool, problems: Problems) -> None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        problems.add(at, "this is not a URL", "Write https://host/path")
-        return
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\\\x00-\x1f]", url):
-        problems.add(at, "this is not an http or https URL", "Write https://host/path")
-    elif parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in url or "?" in url or "#" in url:
         problems.add(
             at, "a base holds no user, password, query or fragment", "Put credentials under auth:, with secret:NAME."
         )
-    elif parts.scheme == "http" and not insecure and not loopback(parts.hostname):
+        return
+    try:
+        found = target(url)
+    except Invalid as error:
+        problems.add(at, error.text.replace("the URL", "this URL", 1), error.mend)
+        return
+    if found.scheme == "http" and not insecure and not loopback(found.host):
         problems.add(
             at,
             "patients' data would go to another machine in the clear",

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from suture.connectors.http import Answer, HttpSender, Request
+from suture.connectors.http import HttpSender, Request
 from suture.errors import Invalid, InvalidSyntax, SendFailed, TooLarge
+from suture.ports import Answer
 from suture.standards.fhir import json
 
 Resource = dict[str, Any]

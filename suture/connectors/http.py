@@ -12,20 +12,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from tempfile import NamedTemporaryFile
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from suture.clock import Clock
 from suture.component import size
+from suture.connectors.allowed import Allowed
 from suture.connectors.connection import Connection, origin
 from suture.connectors.connection_auth import Authorization, Secret
+from suture.connectors.gate import Resolve, Transport, system_resolve
+from suture.connectors.headers import CONTROL, checked_headers
 from suture.connectors.http_body import exchange
 from suture.errors import Invalid, SendAmbiguous, SendFailed, SendUnavailable
+from suture.ports import Answer
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LATER = {408, 425, 429}
 _REPEATABLE = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 
@@ -42,19 +43,17 @@ class Request:
     repeatable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class HttpSender:
     """One connection's client, with its credentials; a token is renewed once when the server refuses it."""
 
-    def __init__(self, connection: Connection, secret: Secret, clock: Clock, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        secret: Secret,
+        clock: Clock,
+        timeout: float = 30.0,
+        resolve: Resolve = system_resolve,
+    ) -> None:
         self.connection = connection
         self.base = str(connection.with_["base"]).rstrip("/")
         self.origin = connection.origin
@@ -64,8 +63,12 @@ class HttpSender:
             timeout=connection.seconds("timeout", timeout),
             follow_redirects=False,
             trust_env=False,
-            verify=tls_context(connection, secret),
-            limits=httpx.Limits(max_connections=int(connection.with_.get("concurrency") or 4)),
+            transport=Transport(
+                Allowed(connection.origins),
+                tls_context(connection, secret),
+                resolve,
+                connections=int(connection.with_.get("concurrency") or 4),
+            ),
         )
         self._authorization = Authorization(connection, secret, clock, self._client)
         self._headers = checked_headers(connection.with_.get("headers") or {})
@@ -87,7 +90,7 @@ class HttpSender:
         """The address of a path, which must stay below the base."""
         if path.startswith((self.base + "/", self.base + "?")) or path == self.base:
             path = path[len(self.base) :]
-        if _CONTROL.search(path) or "\\" in path or urlsplit(path).scheme or path.startswith("//"):
+        if CONTROL.search(path) or "\\" in path or urlsplit(path).scheme or path.startswith("//"):
             raise Invalid(
                 "a path leaves its connection",
                 where=self.connection.id,
@@ -201,18 +204,3 @@ def with_certificate(context: ssl.SSLContext, certificate: str, key: str) -> Non
         file.write(key)
         file.flush()
         context.load_cert_chain(certificate, file.name)
-
-
-def checked_headers(headers: Mapping[str, Any]) -> dict[str, str]:
-    """The headers; raises Invalid on a name or value that would smuggle in another header."""
-    checked = {}
-    for name, value in headers.items():
-        text = str(value)
-        if not _TOKEN.fullmatch(name) or _CONTROL.search(text):
-            raise Invalid(
-                "a header holds a line break or a forbidden character",
-                where=f"headers.{name if _TOKEN.fullmatch(name) else '?'}",
-                mend="Take the control characters out.",
-            )
-        checked[name] = text
-    return checked

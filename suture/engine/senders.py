@@ -11,13 +11,14 @@ from suture.connectors.connection import Connection
 from suture.connectors.connection_auth import Secret
 from suture.connectors.fhir import FhirSender, replaced
 from suture.connectors.files import FileSender
-from suture.connectors.http import Answer, HttpSender, Request, tls_context
+from suture.connectors.http import HttpSender, Request, tls_context
 from suture.connectors.mllp_sender import Patience
 from suture.connectors.mllp_sender import Sender as MllpSender
 from suture.engine.delivery import Parcel, Sender, Sent
 from suture.engine.project import Project
 from suture.engine.walk import Merging
 from suture.errors import InvalidSyntax, NotFound, TooLarge
+from suture.ports import Answer
 from suture.settings import Settings
 from suture.standards.fhir import json
 

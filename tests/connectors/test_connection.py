@@ -38,7 +38,7 @@ def test_every_example_in_the_catalog_is_right(kind: component.Component) -> Non
         (("https://pager", "http://pager"), "in the clear"),
         (("https://pager.example", "https://user:word@pager.example"), "holds no user"),
         (("https://pager.example", "ftp://pager.example"), "not an http or https URL"),
-        (("https://pager.example", "https://pager.example:99999"), "not a URL"),
+        (("https://pager.example", "https://pager.example:99999"), "a port that is none"),
         (("bearer", "barer"), "'auth' needs a kind"),
         (("uses: http", "uses: http, certificate: own.pem"), "a certificate needs its key"),
         (("id: pager", "id: local"), "not 'local'"),

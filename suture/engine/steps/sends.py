@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from suture.connectors.http import checked_headers
+from suture.connectors.headers import checked_headers
 from suture.engine.expressions import written
 from suture.engine.plan import Step
 from suture.engine.subject import as_bytes, as_hl7
