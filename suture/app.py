@@ -100,8 +100,8 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     database = Database.open(settings, clock, serving=serving)
     people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
-    clients = Clients(database, clock, settings)
     outbound = Outbound.of(settings)
+    clients = Clients(database, clock, settings, outbound)
     return App(settings, clock, database, people, interactions, clients, log or Log(clock), outbound)
 
 
