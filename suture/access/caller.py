@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """One granted scope: in whose name, on which type, with which interactions (letters of `cruds`).
 
     `query` narrows it to what a search finds (SMART 2.2, granular scopes); empty for the whole type.

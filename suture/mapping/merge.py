@@ -139,7 +139,9 @@ def _over(made: Resource, mapped: Resource, kind: str, snapshot: frozenset[str])
         before = made.get(key)
         if key[0] != "_" and f"_{key}" in made and f"_{key}" not in mapped and before != value:
             del made[f"_{key}"]  # it spoke of the old value
-        if isinstance(value, list) and isinstance(before, list) and key not in snapshot:
+        if before == value:
+            made[key] = value  # in the form it came in: 72.50 for 72.5
+        elif isinstance(value, list) and isinstance(before, list) and key not in snapshot:
             made[key] = united(before, value, type_)
         elif isinstance(value, dict) and isinstance(before, dict) and key not in snapshot and deep(type_):
             made[key] = {**before}

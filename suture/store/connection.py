@@ -65,6 +65,7 @@ def _tune(raw: apsw.Connection, cache_bytes: int) -> None:
     raw.pragma("secure_delete", 0)  # freed pages are encrypted like all others
     raw.pragma("journal_size_limit", 64 << 20)
     raw.wal_autocheckpoint(0)
+    raw.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # a plan stands: without it each new value prepares statements anew
 
 
 def wait_for_locks(raw: apsw.Connection, seconds: float) -> None:

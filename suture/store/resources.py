@@ -99,15 +99,21 @@ def put(
     only_new: bool = False,
     batch: index.Batch | None = None,
     known: Named | None = None,
+    fresh: bool = False,
 ) -> Row:
     """Writes a version and its index rows: id and meta are put into the bytes, all else stays. The same body makes no version.
 
     `rows`: what index.extract made of the body, when the caller has it already. `if_version`: If-Match; another current
     version raises PreconditionFailed. `only_new`: an id in use raises Conflict. `batch`: gathers the index rows of many.
     `known`: what was found there before; when it is still the current version it need not be read again.
+    `fresh`: the id was given just now, so nothing is there.
     """
     rt = names.number(tx, type)
-    old = tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
+    old = (
+        None
+        if fresh
+        else tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
+    )
     _check(type, old, if_version, only_new)
     rows = rows or rows_of(tx, body)
     alone = batch or index.Batch(tx)

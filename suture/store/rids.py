@@ -22,8 +22,11 @@ def claim(tx: Tx, type: str, id: str) -> int:
 
 
 def reserve(tx: Tx, type: str, id: str) -> None:
-    """The same ahead of the write that is sure to follow in this unit: what refers to it before needs no promise."""
-    tx.remember(tx.shared.rids, (names.number(tx, type), key_of(id)), claim(tx, type, id), REMEMBERED)
+    """The same for an id given just now, ahead of the write that is sure to follow in this unit: what refers to it
+    before needs no promise, and nobody can have referred to it earlier."""
+    place = (names.number(tx, type), key_of(id))
+    rid = tx.claimed[place] = following(tx)
+    tx.remember(tx.shared.rids, place, rid, REMEMBERED)
 
 
 def _claimed(tx: Tx, rt: int, key: bytes | str) -> int:

@@ -25,14 +25,31 @@ _KEY = re.compile(rb'[ \t\r\n]*(,?)[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\
 _USUAL = re.compile(
     rb'\s*\{\s*"resourceType"\s*:\s*("[A-Za-z]+")(?:\s*,\s*"id"\s*:\s*("[^"\\]*"))?(?:\s*,\s*"meta"\s*:\s*(?=\{))?'
 )
+# as this server writes: a body without id and meta, and one that has both already
+_BARE = re.compile(rb'\{"resourceType":"[A-Za-z]+"')
+_OWN = re.compile(
+    rb'(\{"resourceType":"[A-Za-z]+","id":)"[^"\\]*"(,"meta":\{)"versionId":"[0-9]*","lastUpdated":"[^"\\]*"(?=\})'
+)
 Span = tuple[int, int]
 
 
 def splice(body: bytes, id: str, version: int, updated: int) -> bytes:
     """`body` with this id, meta.versionId and meta.lastUpdated; the rest of meta and all else stays byte for byte."""
-    spans = _spans(body)
     stamp = b'"versionId":"%d","lastUpdated":"%b"' % (version, _instant(updated))
     quoted = msgspec.json.encode(id)
+    own = _OWN.match(body)
+    if own is not None:
+        return b"".join((own[1], quoted, own[2], stamp, body[own.end() :]))
+    if b'"id"' not in body and b'"meta"' not in body and b"\\u00" not in body and body.endswith(b"}"):
+        bare = _BARE.match(body)
+        if bare is not None:
+            return b'%b,"id":%b,"meta":{%b}%b' % (bare[0], quoted, stamp, body[bare.end() :])
+    return _edited(body, _edits(body, quoted, stamp))
+
+
+def _edits(body: bytes, quoted: bytes, stamp: bytes) -> list[tuple[int, int, bytes]]:
+    """What changes where, in a body of whatever form."""
+    spans = _spans(body)
     edits: list[tuple[int, int, bytes]] = []
     missing = b""
     if "id" in spans:
@@ -47,7 +64,7 @@ def splice(body: bytes, id: str, version: int, updated: int) -> bytes:
     if missing:
         place = spans["id"][1] if "id" in spans else spans["resourceType"][1]
         edits.append((place, place, missing))
-    return _edited(body, edits)
+    return edits
 
 
 @lru_cache(64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -58,6 +59,13 @@ def test_identifiers_are_united_by_system_and_value_only() -> None:
         {"system": "other", "value": "9"},
         {"system": "t", "value": "1"},
     ]
+
+
+def test_what_is_equal_takes_the_form_that_comes() -> None:
+    stored = {"resourceType": "Observation", "component": [{"valueQuantity": {"value": Decimal("72.50")}}]}
+    found = merge(stored, {"resourceType": "Observation", "component": [{"valueQuantity": {"value": Decimal("72.5")}}]})
+    assert found is not None
+    assert str(found["component"][0]["valueQuantity"]["value"]) == "72.5"
 
 
 def test_a_snapshot_list_replaces() -> None:

@@ -16,6 +16,7 @@ from suture.server.route import FHIR_JSON, FHIR_XML, JSON, Route
 from suture.server.router import MethodNotOffered, Router
 from suture.services.interactions import entries, references, subset
 from suture.services.interactions.rules import Conditions, Preferences, version_of
+from suture.standards.fhir import json
 
 
 def refusal(call: Callable[[], Any]) -> SutureError | None:
@@ -111,6 +112,41 @@ def test_references_change_only_where_addresses_stand() -> None:
     assert after["note"] == before["note"]
     assert after["contained"] is before["contained"]
     assert stdjson.dumps(before) == kept
+
+
+ADDRESSES = {"urn:uuid:1": "Patient/1", "urn:uuid:2": "Organization/2"}
+NAMES = st.sampled_from(["reference", "url", "uri", "value", "valueUri", "display", 'a"reference', "source"])
+TEXTS = st.sampled_from(
+    [
+        "urn:uuid:1",
+        "urn:uuid:2#part",
+        "urn:uuid:3",
+        "x urn:uuid:1",
+        '"reference":"urn:uuid:1"',
+        'a"reference',
+        "\\",
+        "é",
+    ]
+)
+ELEMENTS = st.recursive(
+    TEXTS | st.integers() | st.booleans() | st.decimals(allow_nan=False, allow_infinity=False, places=2),
+    lambda inner: st.dictionaries(
+        NAMES, inner | st.lists(st.dictionaries(NAMES, inner, max_size=3), max_size=3), max_size=4
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(NAMES.filter(lambda name: '"' not in name), ELEMENTS, max_size=4))
+def test_addresses_in_bytes_are_those_in_the_resource(resource: dict[str, Any]) -> None:
+    resolve = references.resolver(ADDRESSES)
+    wanted_bytes = json.write(references.rewritten(resource, resolve))
+    assert references.spelled(json.write(resource), resolve) == wanted_bytes
+    assert json.write(json.reread(wanted_bytes)) == wanted_bytes
+
+
+def test_a_narrative_is_read_closely() -> None:
+    assert references.spelled(b'{"text":{"div":"<div/>"}}', references.resolver(ADDRESSES)) is None
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=4))

@@ -39,6 +39,21 @@ def test_only_id_and_meta_change(body: str, wanted: str) -> None:
     assert splice(body.encode(), "new", 7, NOW).decode() == wanted % STAMP
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"resourceType":"Basic"}',
+        '{"resourceType":"Basic","code":{"text":"é"},"x":[1,72.50]}',
+        '{"resourceType":"Basic","id":"old","meta":{"versionId":"3","lastUpdated":"2025-01-01T00:00:00.000Z"},"x":{"id":"a"}}',
+    ],
+)
+def test_what_this_server_wrote_is_cut_at_known_places(body: str) -> None:
+    spaced = body.replace('{"resourceType"', '{ "resourceType"')  # read closely
+    assert splice(spaced.encode(), "new", 7, NOW).replace(b'{ "res', b'{"res', 1) == splice(
+        body.encode(), "new", 7, NOW
+    )
+
+
 @pytest.mark.parametrize("body", ["[]", "7", "{", '{"id":"a"}', '{"resourceType":"Basic","meta":7}', ""])
 def test_what_is_no_resource_is_refused(body: str) -> None:
     with pytest.raises(InvalidSyntax):

@@ -6,9 +6,10 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from suture.errors import Invalid, Issue, NotAllowed, SutureError, TooLarge
@@ -20,9 +21,9 @@ SHORT = 300  # characters of a url that is remembered
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One request of a bundle."""
+    """One request of a bundle; nobody changes it once it is read."""
 
     index: int
     method: str
@@ -39,6 +40,15 @@ class Entry:
     @property
     def where(self) -> str:
         return f"Bundle.entry[{self.index}]"
+
+
+class Address(NamedTuple):
+    """What the url of a request says."""
+
+    path: tuple[str, ...]
+    pairs: Pairs
+    type: str
+    id: str
 
 
 def read(bundle: dict[str, Any], most: int, base: str) -> list[Entry]:
@@ -67,22 +77,16 @@ def read_one(index: int, entry: Any, base: str) -> Entry:
         raise Invalid("not a method", where=f"{where}.request.method", mend=f"One of {', '.join(METHODS)}.")
     if not isinstance(url, str):
         raise Invalid("an entry needs a url", where=f"{where}.request.url")
-    path, pairs = _url(url, base, f"{where}.request.url")
-    type, id = (("" if part[:1] == "_" else part) for part in (*path, "", "")[:2])
-    read_entry = Entry(
-        index,
-        method,
-        path,
-        pairs,
-        _resource(entry, method, where),
-        _text(entry, "fullUrl", where),
-        _text(request, "ifMatch", where),
-        _text(request, "ifNoneMatch", where),
-        _text(request, "ifNoneExist", where),
-        type,
-        id,
-    )
-    placed(read_entry, lambda: _check(read_entry))
+    known = _known(method, url, base) if len(url) < SHORT else None
+    path, pairs, type, id = known or _address(url, base, f"{where}.request.url")
+    resource, full_url = _resource(entry, method, where), _text(entry, "fullUrl", where)
+    read_entry = Entry(index, method, path, pairs, resource, full_url, type=type, id=id)
+    if len(request) > 2:
+        read_entry.if_match = _text(request, "ifMatch", where)
+        read_entry.if_none_match = _text(request, "ifNoneMatch", where)
+        read_entry.if_none_exist = _text(request, "ifNoneExist", where)
+    if known is None:
+        placed(read_entry, lambda: _check(read_entry))
     return read_entry
 
 
@@ -102,18 +106,33 @@ def _placed_issue(issue: Issue, entry: Entry) -> Issue:
     return replace(issue, expression=path if path.startswith("Bundle") else entry.where)
 
 
+@lru_cache(4096)
+def _known(method: str, url: str, base: str) -> Address | None:
+    """The address of a request that is fine; feeds name the same again and again."""
+    with suppress(SutureError):
+        address = _address(url, base, "")
+        _check(Entry(0, method, address.path, address.pairs, None, type=address.type, id=address.id))
+        return address
+    return None
+
+
+def _address(url: str, base: str, where: str) -> Address:
+    path, pairs = _url(url, base, where)
+    type, id = (("" if part[:1] == "_" else part) for part in (*path, "", "")[:2])
+    return Address(path, pairs, type, id)
+
+
 def _url(url: str, base: str, where: str) -> tuple[tuple[str, ...], Pairs]:
     if "://" in url.removeprefix(base).partition("?")[0] or len(url) > 8000:
         raise Invalid("the url is not below this server's base", where=where, mend="Write it relative: Patient/123.")
     try:
-        return _split(url, base) if len(url) < SHORT else _split.__wrapped__(url, base)
+        return _split(url, base)
     except (UnicodeDecodeError, ValueError):
         raise Invalid("the query of the url can't be read", where=where) from None
 
 
-@lru_cache(4096)
 def _split(url: str, base: str) -> tuple[tuple[str, ...], Pairs]:
-    """The parts of the path, and the query; feeds name the same again and again."""
+    """The parts of the path, and the query."""
     path, _, query = url.removeprefix(base).strip("/").partition("?")
     pairs = tuple(parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=500))
     return tuple(part for part in path.split("/") if part), pairs

@@ -89,6 +89,14 @@ class Lookups:
 
 
 @dataclass(slots=True)
+class Addresses:
+    """fullUrl -> the address its resource will have. `fresh`: all fullUrls are new UUIDs."""
+
+    of: dict[str, str]
+    fresh: bool = False
+
+
+@dataclass(slots=True)
 class Plan:
     """All steps of a transaction, in the order of its entries."""
 
@@ -112,7 +120,8 @@ def make(
     given: dict[tuple[str, Pairs], str] = {}
     steps = [placed(entry, lambda e=entry: _target(chart, caller, e, lookups, given)) for entry in entries]  # type: ignore[misc]
     _require_distinct(steps)
-    addresses = _addresses(steps, chart.fhir_url)
+    found = _addresses(steps)
+    addresses = Addresses(found, all(url.startswith("urn:uuid:") for url in found))
     for step in steps:
         placed(step.entry, lambda s=step: _fill(s, caller, lookups, addresses))  # type: ignore[misc]
     return Plan(steps, lookups)
@@ -170,7 +179,7 @@ def _require_distinct(steps: Sequence[Step]) -> None:
             )
 
 
-def _addresses(steps: Sequence[Step], base: str) -> dict[str, str]:
+def _addresses(steps: Sequence[Step]) -> dict[str, str]:
     """fullUrl -> the address its resource will have."""
     found: dict[str, str] = {}
     for step in steps:
@@ -185,7 +194,7 @@ def _addresses(steps: Sequence[Step], base: str) -> dict[str, str]:
     return found
 
 
-def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: dict[str, str]) -> None:
+def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: Addresses) -> None:
     """Resolves what the resource refers to, then checks and indexes it."""
     entry = step.entry
     if entry.resource is None or step.found:
@@ -220,14 +229,18 @@ def _merged(merge: Merge, step: Step, coming: dict[str, Any], raw: bytes) -> tup
     return made, written
 
 
-def _resolved(resource: dict[str, Any], addresses: dict[str, str], lookups: Lookups) -> tuple[dict[str, Any], bytes]:
+def _resolved(resource: dict[str, Any], addresses: Addresses, lookups: Lookups) -> tuple[dict[str, Any], bytes]:
     """The resource with its references resolved, and its bytes."""
     raw = json.write(resource)
     if references.may_be_conditional(raw):
-        addresses = {**addresses, **_conditional(resource, lookups)}
-    if not addresses or (_NEW not in raw and all(url.startswith("urn:uuid:") for url in addresses)):
+        addresses = Addresses({**addresses.of, **_conditional(resource, lookups)})
+    if not addresses.of or (addresses.fresh and _NEW not in raw):
         return resource, raw  # it names no other entry
-    changed = references.rewritten(resource, references.resolver(addresses))
+    resolve = references.resolver(addresses.of)
+    spelled = references.spelled(raw, resolve) if addresses.fresh else None
+    if spelled is not None:
+        return (resource, raw) if spelled == raw else (json.reread(spelled), spelled)
+    changed = references.rewritten(resource, resolve)
     return (resource, raw) if changed is resource else (changed, json.write(changed))
 
 

@@ -136,7 +136,7 @@ def _delete(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> D
 def _post(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     if step.incoming is None:
         return Done(200, guard.present(guard.visible(tx, caller, "search-type", step.entry.type, step.id)))
-    outcome = write.creating(tx, step.incoming, step.id, batch=batch)
+    outcome = write.creating(tx, step.incoming, step.id, batch=batch, fresh=step.fresh)
     return Done(outcome.status, outcome.row)
 
 
@@ -146,7 +146,9 @@ def _put(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done
     if step.incoming is None:
         raise Invalid("this entry needs a resource", where="resource")
     only_new = step.entry.if_none_match.strip() == "*"
-    outcome = write.updating(tx, caller, step.incoming, step.id, step.version, only_new, batch, step.named)
+    outcome = write.updating(
+        tx, caller, step.incoming, step.id, step.version, only_new, batch, step.named, fresh=step.fresh
+    )
     _keep_named(tx, step, outcome.row)
     return Done(outcome.status, outcome.row)
 

@@ -53,13 +53,24 @@ async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_ex
 
 
 def creating(
-    tx: Tx, incoming: Incoming, id: str, criteria: Criteria | None = None, batch: Batch | None = None
+    tx: Tx,
+    incoming: Incoming,
+    id: str,
+    criteria: Criteria | None = None,
+    batch: Batch | None = None,
+    fresh: bool = False,
 ) -> Outcome:
-    """The part of a create that runs inside the transaction; `batch` gathers the index rows of several."""
+    """The part of a create that runs inside the transaction; `batch` gathers the index rows of several.
+
+    `fresh`: the id was given just now.
+    """
     found = one(tx, criteria) if criteria else None
     if found is not None:
         return Outcome(200, found)
-    row = resources.put(tx, incoming.type, id, incoming.body, incoming.rows, method="POST", only_new=True, batch=batch)
+    rows = incoming.rows
+    row = resources.put(
+        tx, incoming.type, id, incoming.body, rows, method="POST", only_new=True, batch=batch, fresh=fresh
+    )
     return Outcome(201, row)
 
 
@@ -85,12 +96,22 @@ def updating(
     only_new: bool = False,
     batch: Batch | None = None,
     known: Named | None = None,
+    fresh: bool = False,
 ) -> Outcome:
     """The part of an update that runs inside the transaction: judged before and after, then written."""
     _require_before(tx, caller, incoming.type, id, only_new)
     require_own(caller, "update", incoming, id)
     row = resources.put(
-        tx, incoming.type, id, incoming.body, incoming.rows, method="PUT", if_version=version, batch=batch, known=known
+        tx,
+        incoming.type,
+        id,
+        incoming.body,
+        incoming.rows,
+        method="PUT",
+        if_version=version,
+        batch=batch,
+        known=known,
+        fresh=fresh,
     )
     return Outcome(201 if row.change == resources.CREATED else 200, row)
 
