@@ -32,6 +32,7 @@ class House:
 
     def __init__(self, folder: Path, fetch: Fetch | None = None, **values: Any) -> None:
         self.clock = SetClock(NOON)
+        self.outside: Any = fetch
         given = {"key_file": str(folder / "keys" / "k.key"), "http__base_url": "https://suture.example", **values}
         self.settings = settings_of.read(folder, {}).with_values(**given)
         self.database = Database.open(self.settings, self.clock)
