@@ -166,13 +166,9 @@ def the_key(keys: Sequence[Key], kid: str, algorithm: str) -> RSAKey | ECKey:
     if len(found) != 1 or not _meant(found[0], algorithm):
         raise Unproven("there is not exactly one key for this")
     try:
-        key = RSAKey.import_key(_bare(found[0])) if kty == "RSA" else ECKey.import_key(_bare(found[0]))
-        size = key.raw_value.key_size
+        return RSAKey.import_key(_bare(found[0])) if kty == "RSA" else ECKey.import_key(_bare(found[0]))
     except (JoseError, ValueError, TypeError, KeyError):
         raise Unproven("the key can't be read") from None
-    if kty == "RSA" and size not in _RSA_BITS:
-        raise Unproven("the key is too weak, or too large to work with")
-    return key
 
 
 def _meant(key: Key, algorithm: str) -> bool:
@@ -184,8 +180,13 @@ def _meant(key: Key, algorithm: str) -> bool:
         and "verify" in operations
         and key.get("alg", algorithm) == algorithm
         and (key["kty"] == "RSA" or key.get("crv") == _CURVES[algorithm])
-        and (key["kty"] != "RSA" or len(key["e"]) <= 6)
+        and (key["kty"] != "RSA" or (len(key["e"]) <= 6 and _bits(key["n"]) in _RSA_BITS))
     )
+
+
+def _bits(number: str) -> int:
+    """How long a number of a key is; a weak one, or one too large to work with, is not taken."""
+    return int.from_bytes(base64.urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
 
 
 def _bare(key: Key) -> dict[str, Any]:

@@ -33,11 +33,16 @@ class Clients:
     def __init__(self, database: Database, clock: Clock, settings: Settings, fetch: Fetch | None = None) -> None:
         self._database = database
         self._clock = clock
-        self._assertions = Assertions(database, clock, settings, Keys(fetch, clock, settings))
+        self._keys = Keys(fetch, clock, settings)
+        self._assertions = Assertions(database, clock, settings, self._keys)
 
     def get(self, id: str) -> OAuthClient | None:
         """The client of an id, in whatever state: look at `approved`."""
         return apps.get(self._database.read, id) if 0 < len(id) <= 2000 else None
+
+    def trouble(self, client: OAuthClient) -> str:
+        """Why the keys that a client publishes could not be had the last time; for whoever runs this house only."""
+        return self._keys.troubles.get(client.jwks_url, "")
 
     async def authenticate(self, form: Mapping[str, str], authorization: str, token_url: str) -> OAuthClient:
         """The approved client that sent this form; `authorization` is the header, empty when there was none.

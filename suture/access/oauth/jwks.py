@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from suture.clock import Clock
-from suture.errors import Invalid, SutureError
-from suture.ports import Fetch
+from suture.errors import Invalid, SendFailed, SutureError, TooLarge
+from suture.ports import Answer, Fetch
 from suture.settings import Settings
 from suture.standards.fhir import json
 from suture.store.apps import OAuthClient
@@ -22,6 +22,7 @@ from suture.store.apps import OAuthClient
 MOST_KEYS = 50
 MOST_URLS = 1000  # whose answers are kept
 WINDOW = 60.0  # seconds; `oauth.jwks_fetches` are allowed in one
+_HEADERS = {"Accept": "application/json"}
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 _MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y")}
 _PLAIN = re.compile(r"[!-~]{1,2000}")
@@ -51,6 +52,7 @@ class Keys:
         self._kept: dict[str, _Kept] = {}
         self._asked: dict[str, list[float]] = {}
         self._flights: dict[str, asyncio.Task[_Kept]] = {}
+        self.troubles: dict[str, str] = {}  # URL -> why its last answer could not be used, for whoever runs this house
 
     async def of(self, client: OAuthClient, kid: str) -> Sequence[Key]:
         """The keys in which `kid` is to be looked for; none when they can't be had."""
@@ -102,23 +104,26 @@ class Keys:
 
     async def _answer(self, url: str) -> tuple[tuple[Key, ...] | None, float]:
         """The keys and for how many seconds they may be kept."""
-        if self._fetch is None:
-            return None, 0.0
-        settings = self._settings
+        self.troubles.pop(url, None)
         try:
-            async with asyncio.timeout(settings["oauth.jwks_timeout"]):
-                answer = await self._fetch.fetch(
-                    url,
-                    purpose="jwks",
-                    headers={"Accept": "application/json"},
-                    most=settings["oauth.jwks_size"],
-                    timeout=settings["oauth.jwks_timeout"],
-                )
-            if answer.status != 200 or len(answer.body) > settings["oauth.jwks_size"]:
-                return None, 0.0
-            return _sound(json.read(answer.body, max_depth=20)), self._life(answer.headers)
-        except (SutureError, TimeoutError):
+            answer = await self._asked_for(url)
+            return tuple(require_set(json.read(answer.body, max_depth=20))), self._life(answer.headers)
+        except (SutureError, TimeoutError) as error:
+            if len(self.troubles) < MOST_URLS:
+                self.troubles[url] = str(error) or "no answer in time"
             return None, 0.0
+
+    async def _asked_for(self, url: str) -> Answer:
+        seconds, most = self._settings["oauth.jwks_timeout"], self._settings["oauth.jwks_size"]
+        if self._fetch is None:
+            raise SendFailed("nothing is fetched in this process", where="jwks")
+        async with asyncio.timeout(seconds):
+            answer = await self._fetch.fetch(url, purpose="jwks", headers=_HEADERS, most=most, timeout=seconds)
+        if answer.status != 200:
+            raise SendFailed(f"it answered {answer.status}", where="jwks", answer=str(answer.status))
+        if len(answer.body) > most:
+            raise TooLarge("the answer is larger than allowed", where="jwks", mend="Raise oauth.jwks_size.")
+        return answer
 
     def _life(self, headers: Mapping[str, str]) -> float:
         """How long an answer may be kept: as Cache-Control says, never longer than the settings say."""
