@@ -186,7 +186,8 @@ def _meant(key: Key, algorithm: str) -> bool:
 
 def _bits(number: str) -> int:
     """How long a number of a key is; a weak one, or one too large to work with, is not taken."""
-    return int.from_bytes(base64.urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
+    whole = len(number) % 4 != 1
+    return int.from_bytes(base64.urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length() if whole else 0
 
 
 def _bare(key: Key) -> dict[str, Any]:

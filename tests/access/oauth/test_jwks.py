@@ -212,8 +212,10 @@ async def test_only_an_answer_with_200_is_read(tmp_path: Path, status: int) -> N
 async def test_weak_and_huge_keys_prove_nobody(tmp_path: Path) -> None:
     weak = rsa("weak", 1024)
     odd = {**rsa().as_dict(private=False), "kid": "odd", "e": "A" * 300}
-    async with wired(tmp_path, lambda url: keys({"keys": [weak.as_dict(private=False), odd]})) as house:
+    cut = {**rsa().as_dict(private=False), "kid": "cut", "n": "AAAAA"}
+    async with wired(tmp_path, lambda url: keys({"keys": [weak.as_dict(private=False), odd, cut]})) as house:
         assert not await come(house, weak)
+        assert not await come(house, rsa(), kid="cut")
         assert not await come(house, rsa(), kid="odd")
 
 
