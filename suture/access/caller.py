@@ -44,6 +44,10 @@ class Caller:
     fhir_user: str = ""  # Practitioner/…, Patient/…, RelatedPerson/…: who the person is in the chart
     purpose: str = ""  # purpose of use (HL7 v3 PurposeOfUse), such as TREAT, HPAYMT, BTG
     encounter: str = ""  # the launch's encounter
+    clearance: frozenset[str] = frozenset()  # security labels that do not hide a row from it; * for all
+    bounds: frozenset[str] = frozenset()  # compartments beyond which it sees nothing: practitioner, encounter
+    organizations: tuple[str, ...] = ()  # Organization/…: for whom it works, as a Consent may name it
+    glass: frozenset[str] = frozenset()  # patients for whom it broke the glass, just now
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "anonymous")

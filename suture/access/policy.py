@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from suture.access import compartment
+from suture.access import compartment, smart
 from suture.access.caller import Caller, Scope
 from suture.access.roles import PERMISSIONS
+from suture.access.withheld import Withheld
 from suture.errors import Forbidden, Unauthenticated
+from suture.standards.fhir.search_match import Subject, holds
 from suture.standards.fhir.search_query import (
     NOTHING,
     AllOf,
@@ -18,10 +21,8 @@ from suture.standards.fhir.search_query import (
     Compartment,
     Condition,
     Has,
-    Match,
+    NoneOf,
     SearchQuery,
-    Target,
-    Token,
     restrict,
 )
 
@@ -47,7 +48,7 @@ class Reach(Enum):
     """How far a caller's scopes carry for one interaction on one type."""
 
     NOTHING = "nothing"
-    COMPARTMENT = "compartment"  # one patient's compartment only
+    PART = "part"  # each row is judged: one patient's compartment, a granular scope
     EVERYTHING = "everything"
 
 
@@ -58,20 +59,58 @@ def flow_caller(flow_id: str) -> Caller:
 
 def reach(caller: Caller, interaction: str, resource_type: str) -> Reach:
     """How far this caller reaches; an unknown interaction reaches nothing."""
-    return _reach(caller.scopes, bool(caller.patient), LETTERS.get(interaction, "?"), resource_type)
+    found = rule(caller, interaction, resource_type)
+    return Reach.EVERYTHING if found is None else Reach.NOTHING if found is NOTHING else Reach.PART
+
+
+def rule(caller: Caller, interaction: str, resource_type: str) -> Condition | None:
+    """What must hold of a row for this interaction: None for all rows, NOTHING for none."""
+    owners = (caller.patient or "", caller.fhir_user, caller.encounter)
+    return _rule(caller.scopes, owners, caller.bounds, LETTERS.get(interaction, "?"), resource_type)
 
 
 @lru_cache(maxsize=8192)
-def _reach(scopes: tuple[Scope, ...], patient: bool, letter: str, resource_type: str) -> Reach:
-    contexts = {s.context for s in scopes if letter in s.letters and s.type in ("*", resource_type)}
-    if contexts & {"user", "system"}:
-        return Reach.EVERYTHING
-    if "patient" not in contexts or not patient:
-        return Reach.NOTHING
+def _rule(
+    scopes: tuple[Scope, ...], owners: tuple[str, str, str], bounds: frozenset[str], letter: str, resource_type: str
+) -> Condition | None:
+    """One of the scopes holds, inside every bound."""
+    patient, fhir_user, encounter = owners
+    fitting = [s for s in scopes if letter in s.letters and s.type in ("*", resource_type)]
+    ways = dict.fromkeys(_way(s, patient, letter, resource_type) for s in fitting)
+    ways.pop(NOTHING, None)
+    if not ways:
+        return NOTHING
+    found: list[Condition | None] = [None if None in ways else _one_of(tuple(w for w in ways if w is not None))]
+    ids = {"practitioner": _id_of(fhir_user, "Practitioner"), "encounter": encounter}
+    found += [compartment.bound(kind, ids[kind], resource_type, letter) for kind in sorted(bounds)]
+    return _all_of([part for part in found if part is not None])
+
+
+def _way(scope: Scope, patient: str, letter: str, resource_type: str) -> Condition | None:
+    """What one scope asks of a row."""
+    asked = smart.rule(scope)
+    if scope.context != "patient":
+        return asked
+    if not patient:
+        return NOTHING
     if resource_type in compartment.SHARED:
-        return Reach.EVERYTHING if letter in "rs" else Reach.NOTHING
-    inside = resource_type == compartment.OWN_RECORD or compartment.parameters(resource_type)
-    return Reach.COMPARTMENT if inside else Reach.NOTHING
+        return asked if letter in "rs" else NOTHING
+    return _all_of([part for part in (compartment.rule(patient, resource_type), asked) if part is not None])
+
+
+def _id_of(reference: str, type: str) -> str:
+    kind, _, id = reference.partition("/")
+    return id if kind == type else ""
+
+
+def _one_of(parts: tuple[Condition, ...]) -> Condition:
+    return parts[0] if len(parts) == 1 else AnyOf(parts)
+
+
+def _all_of(parts: Sequence[Condition]) -> Condition | None:
+    if NOTHING in parts:
+        return NOTHING
+    return AllOf(tuple(parts)) if len(parts) > 1 else parts[0] if parts else None
 
 
 def require(caller: Caller, interaction: str, resource_type: str) -> Reach:
@@ -97,22 +136,45 @@ def refusal(caller: Caller, interaction: str, resource_type: str) -> Forbidden |
 def allows(
     caller: Caller, interaction: str, resource_type: str, resource: dict[str, Any] | None, base: str = ""
 ) -> bool:
-    """Whether this very row may be given to, or written by, the caller; without a body only a wide grant allows.
+    """Whether the scopes reach this very row; without a body only a wide grant does.
 
     `base`: what absolute references to this server begin with.
     """
-    found = reach(caller, interaction, resource_type)
-    if found is Reach.EVERYTHING:
+    found = rule(caller, interaction, resource_type)
+    if found is None:
         return True
-    if found is Reach.NOTHING or resource is None or caller.patient is None:
+    if found is NOTHING or resource is None:
         return False
-    return compartment.holds(caller.patient, resource, base)
+    return _Row(resource, base).fits(found)
 
 
-def narrow(caller: Caller, query: SearchQuery) -> SearchQuery:
+class _Row:
+    """One resource that rules are held against; its index rows are made only when a search parameter is asked for."""
+
+    __slots__ = ("_subject", "base", "resource")
+
+    def __init__(self, resource: dict[str, Any], base: str) -> None:
+        self.resource = resource
+        self.base = base
+        self._subject: Subject | None = None
+
+    def fits(self, condition: Condition) -> bool:
+        if isinstance(condition, AnyOf):
+            return any(self.fits(part) for part in condition.conditions)
+        if isinstance(condition, AllOf):
+            return all(self.fits(part) for part in condition.conditions)
+        if isinstance(condition, Compartment):
+            return any(compartment.holds(id, self.resource, self.base) for id in condition.patients)
+        if self._subject is None:
+            self._subject = Subject(self.resource, base=self.base)
+        return holds(condition, self._subject)
+
+
+def narrow(caller: Caller, query: SearchQuery, withheld: Withheld | None = None) -> SearchQuery:
     """The query with the caller's reach added wherever rows are asked about: at the top, in chains, in `_has`.
 
-    A type the query names and the caller may not search is refused; one it only might lead to counts as empty.
+    `withheld`: what labels and consents keep back besides. A type the query names and the caller may not search is
+    refused; one it only might lead to counts as empty.
     """
     for kind in (query.type,) if query.type else query.types:
         require(caller, "search-type", kind)
@@ -120,21 +182,12 @@ def narrow(caller: Caller, query: SearchQuery) -> SearchQuery:
         raise refusal(caller, "search-system", "*")
     for condition in query.conditions:
         _require_named(caller, condition)
-    return restrict(query, lambda kind: _rule(caller, kind))
+    return restrict(query, lambda kind: _narrowed(caller, kind, withheld))
 
 
-def _rule(caller: Caller, resource_type: str) -> Condition | None:
-    found = reach(caller, "search-type", resource_type)
-    if found is Reach.EVERYTHING:
-        return None
-    if found is not Reach.COMPARTMENT or not caller.patient:
-        return NOTHING
-    if resource_type == compartment.OWN_RECORD:
-        return Match("_id", "token", (Token(None, caller.patient),))
-    if resource_type in compartment.ADDED:
-        target = Target("Patient", caller.patient)
-        return AnyOf(tuple(Match(code, "reference", (target,)) for code in compartment.ADDED[resource_type]))
-    return Compartment((caller.patient,))
+def _narrowed(caller: Caller, resource_type: str, withheld: Withheld | None) -> Condition | None:
+    found = [rule(caller, "search-type", resource_type), *(withheld.rules() if withheld else ())]
+    return _all_of([part for part in found if part is not None])
 
 
 def _require_named(caller: Caller, condition: Condition) -> None:
@@ -148,7 +201,7 @@ def _require_named(caller: Caller, condition: Condition) -> None:
     elif isinstance(condition, Has):
         require(caller, "search-type", condition.type)
         inner = condition.conditions
-    elif isinstance(condition, AnyOf | AllOf):
+    elif isinstance(condition, AnyOf | AllOf | NoneOf):
         inner = condition.conditions
     for part in inner:
         _require_named(caller, part)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from suture.standards.fhir import json
 from suture.standards.fhir.index import RULES, extract
+from suture.store import restrictions
 from suture.store.connection import Connection, Tx
 from suture.store.index import SQL, Batch
 from suture.store.resources import DELETE
@@ -50,6 +51,7 @@ def rebuilt(write_now: WriteNow, progress: Callable[[int], None] = lambda done: 
     while True:
         count, last = write_now(partial(_filled, after=rid))
         if not count:
+            write_now(restrictions.moved)
             return done
         done, rid = done + count, last
         progress(done)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from suture.errors import Conflict, PreconditionFailed
 from suture.standards.fhir import json
 from suture.standards.fhir.index import Rows, extract
-from suture.store import index, names
+from suture.store import index, names, restrictions
 from suture.store.connection import Connection, Tx
 from suture.store.identities import Named
 from suture.store.ids import id_of as id_of
@@ -147,6 +147,8 @@ def _insert(
         "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
         (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed),
     )
+    if type == restrictions.TYPE:
+        restrictions.keep(tx, rid, place.pat, stored)
     return Row(rid, type, id, 1, tx.now, method, stored, CREATED)
 
 
@@ -177,6 +179,8 @@ def _replace(
         "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
     )
+    if type == restrictions.TYPE:
+        restrictions.keep(tx, rid, place.pat, stored)
     return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED)
 
 
@@ -203,6 +207,8 @@ def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row 
     _keep_old(tx, rid, rt, old)
     tx.identities.forget(rid)
     index.write(tx, rid, None, rows_of(tx, tx.bodies.unpack(*old[4:])))
+    if type == restrictions.TYPE:
+        restrictions.drop(tx, rid)
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, zd = NULL, body = NULL, pat = NULL, sd = NULL WHERE rid = ?",
         (ver + 1, tx.now, DELETE, rid),

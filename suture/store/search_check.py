@@ -11,20 +11,22 @@ import apsw
 from suture.standards.fhir import json
 from suture.standards.fhir.index import Rows, extract, values
 from suture.standards.fhir.search_match import Subject, holds
-from suture.standards.fhir.search_query import Match, Missing
+from suture.standards.fhir.search_query import Judged, Match, Missing
 from suture.store.connection import Connection
 
 KEPT = 20_000  # conditions and sort keys that are remembered for each connection; more than one search can have
+
+Asked = Match | Missing | Judged | str
 
 
 @dataclass(slots=True)
 class _Known:
     """What the functions of one connection are asked about, by number."""
 
-    things: dict[int, Match | Missing | str] = field(default_factory=dict)
+    things: dict[int, Asked] = field(default_factory=dict)
     last: int = 0
 
-    def add(self, thing: Match | Missing | str) -> int:
+    def add(self, thing: Asked) -> int:
         self.last += 1
         self.things[self.last] = thing
         self.things.pop(self.last - KEPT, None)
@@ -34,7 +36,7 @@ class _Known:
 _known: WeakKeyDictionary[apsw.Connection, _Known] = WeakKeyDictionary()
 
 
-def register(connection: Connection, condition: Match | Missing) -> int:
+def register(connection: Connection, condition: Match | Missing | Judged) -> int:
     """The number by which `suture_holds(number, rid)` knows the condition."""
     return _of(connection).add(condition)
 
@@ -61,8 +63,10 @@ def _install(connection: Connection, known: _Known) -> None:
 
     def suture_holds(*given: Any) -> bool:
         condition, found = known.things[given[0]], body(given[1])
+        if found is None or isinstance(condition, str):
+            return False
         return (
-            found is not None and isinstance(condition, Match | Missing) and holds(condition, Subject(found, base=base))
+            condition.decides(found) if isinstance(condition, Judged) else holds(condition, Subject(found, base=base))
         )
 
     def suture_key(*given: Any) -> str:

@@ -14,12 +14,15 @@ from suture.standards.fhir.search_query import (
     Compartment,
     Condition,
     Has,
+    Judged,
     Match,
     Missing,
+    NoneOf,
 )
 from suture.store import names
 from suture.store import search_lookup as lookup
 from suture.store.index import SEVERAL_PATIENTS, atom_names
+from suture.store.search_check import register
 from suture.store.search_joins import both, length
 from suture.store.search_sql import ALWAYS, NEVER, At, Probe, Sql, Term, all_of, any_of, either, one_of
 from suture.store.search_terms import Scope, match, missing, postings
@@ -160,6 +163,41 @@ def _all(scope: Scope, c: AllOf) -> Term:
     return both(scope.connection, terms(scope, c.conditions)) if c.conditions else ALWAYS
 
 
+def _none(scope: Scope, c: NoneOf) -> Term:
+    """Nothing can be listed by what is not there; what is unknown of a row counts as not there."""
+    inner = either(terms(scope, c.conditions))
+    if inner is NEVER:
+        return ALWAYS
+    if inner is ALWAYS:
+        return NEVER
+
+    def probe(at: At) -> Sql:
+        found = inner.probe(at)
+        return Sql(f"NOT ifnull({found.text}, 0)", found.values)
+
+    return Term(probe, row=inner.row, dear=inner.dear)
+
+
+def _judged(scope: Scope, c: Judged) -> Term:
+    """The body is looked into only where the row's patient, or one of several, has a restriction."""
+    number = register(scope.connection, c)
+    devices = _devices(scope)
+
+    def probe(at: At) -> Sql:
+        asked = f"{at.row}.pat = {SEVERAL_PATIENTS} OR {at.row}.pat IN (SELECT pat FROM restriction)"
+        if devices:
+            asked += f" OR EXISTS (SELECT 1 FROM R WHERE rid = {at.rid} AND pid = {devices} AND tgt IN (SELECT pat FROM restriction))"
+        return Sql(f"CASE WHEN {asked} THEN suture_holds(?, {at.rid}) ELSE 1 END", (number,))
+
+    return Term(probe, row=True)
+
+
+def _devices(scope: Scope) -> int:
+    """The number of Device.patient, which R4's compartment leaves out; 0 where no device is searched for."""
+    pids = scope.inner("Device").pids("patient", "references", target="Patient") if "Device" in scope.types else ()
+    return pids[0] if pids else 0
+
+
 _TERMS: dict[type, Callable[[Scope, Any], Term]] = {
     Match: match,
     Missing: missing,
@@ -168,4 +206,6 @@ _TERMS: dict[type, Callable[[Scope, Any], Term]] = {
     Compartment: _compartment,
     AnyOf: _any,
     AllOf: _all,
+    NoneOf: _none,
+    Judged: _judged,
 }

@@ -27,3 +27,4 @@ class Shared:
     current: dict[str, int] = field(default_factory=dict)  # kind of body -> dictionary in use
     trained: dict[str, int] = field(default_factory=dict)  # kind of body -> rows there were at the last training
     packed: Counter[str] = field(default_factory=Counter)  # kind of body -> bodies there are, about
+    labels: tuple[int, tuple[tuple[str, str], ...]] = (0, ())  # security labels in use, up to this tok.tid

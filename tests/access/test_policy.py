@@ -31,18 +31,18 @@ def test_a_patient_scope_without_a_patient_reaches_nothing() -> None:
 @pytest.mark.parametrize(
     ("scopes", "interaction", "resource_type", "expected"),
     [
-        ("patient/*.rs", "read", "Observation", Reach.COMPARTMENT),
-        ("patient/*.rs", "search-type", "Patient", Reach.COMPARTMENT),
+        ("patient/*.rs", "read", "Observation", Reach.PART),
+        ("patient/*.rs", "search-type", "Patient", Reach.PART),
         ("patient/*.rs", "read", "Practitioner", Reach.EVERYTHING),
-        ("patient/*.rs", "read", "Device", Reach.COMPARTMENT),
+        ("patient/*.rs", "read", "Device", Reach.PART),
         ("patient/*.cruds", "update", "Practitioner", Reach.NOTHING),
         ("patient/*.rs", "read", "Subscription", Reach.NOTHING),
         ("patient/*.rs", "create", "Observation", Reach.NOTHING),
         ("patient/*.r", "search-type", "Observation", Reach.NOTHING),
         ("patient/*.r", "history-type", "Observation", Reach.NOTHING),
-        ("patient/*.r", "history-instance", "Observation", Reach.COMPARTMENT),
+        ("patient/*.r", "history-instance", "Observation", Reach.PART),
         ("patient/*.rs user/Observation.r", "read", "Observation", Reach.EVERYTHING),
-        ("patient/*.rs user/Observation.r", "search-type", "Observation", Reach.COMPARTMENT),
+        ("patient/*.rs user/Observation.r", "search-type", "Observation", Reach.PART),
         ("user/Observation.r", "read", "Patient", Reach.NOTHING),
     ],
 )

@@ -70,7 +70,7 @@ class Interactions:
         Raises InvalidSearch when it can't be understood, PreconditionFailed when it finds several.
         """
         type, _, query = reference.partition("?")
-        found = one(connection, Criteria.read(self._chart, caller, type, query))
+        found = one(connection, Criteria.read(self._chart, caller, type, query, connection))
         return f"{found.type}/{found.id}" if found else None
 
     async def read(self, caller: Caller, type: str, id: str, pairs: Pairs = ()) -> Row:

@@ -67,4 +67,5 @@ def _padded(cursor: str) -> bytes:
 
 
 def _context(caller: Caller, target: str) -> bytes:
-    return orjson.dumps(["cursor/1", caller.id, smart.text(caller.scopes), caller.patient, target])
+    own = [caller.id, caller.client, caller.grant, smart.text(caller.scopes), caller.patient, caller.encounter]
+    return orjson.dumps(["cursor/2", *own, target])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from suture.access import policy
+from suture.access import policy, withheld
 from suture.access.caller import Caller
 from suture.errors import InvalidSearch, PreconditionFailed
 from suture.services.interactions.chart import Chart
@@ -27,11 +27,12 @@ Pairs = Sequence[tuple[str, str]]
 class Criteria:
     """A search that should find one resource, narrowed to what the caller may search."""
 
-    __slots__ = ("identifier", "query", "type")
+    __slots__ = ("caller", "identifier", "query", "type")
 
-    def __init__(self, chart: Chart, caller: Caller, type: str, pairs: Pairs) -> None:
+    def __init__(self, chart: Chart, caller: Caller, type: str, pairs: Pairs, connection: Connection) -> None:
         self.type = type
-        self.identifier = _identifier(caller, type, pairs)
+        self.caller = caller
+        self.identifier = _identifier(caller, type, pairs, connection)
         if self.identifier:
             return
         query = search.parse(type, pairs, base_url=chart.fhir_url)
@@ -41,7 +42,8 @@ class Criteria:
                 where=type,
                 mend="Write identifier=system|value.",
             )
-        self.query = replace(policy.narrow(caller, query), count=2)
+        policy.narrow(caller, query)  # refused now, not when it is asked
+        self.query = replace(query, count=2)
 
     @property
     def key(self) -> Key:
@@ -49,10 +51,10 @@ class Criteria:
         return (self.type, *(self.identifier or ("", "")))
 
     @staticmethod
-    def read(chart: Chart, caller: Caller, type: str, text: str) -> Criteria:
+    def read(chart: Chart, caller: Caller, type: str, text: str, connection: Connection) -> Criteria:
         """From the text of If-None-Exist (`identifier=…`, with or without `Type?` before it)."""
         query = text.removeprefix(type).removeprefix("?")
-        return Criteria(chart, caller, type, _pairs(type, query))
+        return Criteria(chart, caller, type, _pairs(type, query), connection)
 
 
 def _pairs(type: str, query: str) -> Pairs:
@@ -64,14 +66,15 @@ def _pairs(type: str, query: str) -> Pairs:
         ) from None
 
 
-def _identifier(caller: Caller, type: str, pairs: Pairs) -> tuple[str, str] | None:
+def _identifier(caller: Caller, type: str, pairs: Pairs, connection: Connection) -> tuple[str, str] | None:
     """System and value, when the condition is `identifier=system|value` and nothing narrows the caller's search."""
     if len(pairs) != 1 or pairs[0][0] != "identifier" or type not in RESOURCE_TYPES:
         return None
     system, bar, value = pairs[0][1].partition("|")
     if not (system and bar and value) or len(value) > LONGEST or any(mark in pairs[0][1] for mark in ",\\$"):
         return None
-    return (system, value) if policy.require(caller, "search-type", type) is policy.Reach.EVERYTHING else None
+    whole = policy.require(caller, "search-type", type) is policy.Reach.EVERYTHING
+    return (system, value) if whole and withheld.of(connection, caller) is None else None
 
 
 def one(connection: Connection, criteria: Criteria) -> Row | None:
@@ -86,7 +89,8 @@ def one(connection: Connection, criteria: Criteria) -> Row | None:
 
 def _rows(connection: Connection, criteria: Criteria) -> list[Row]:
     if criteria.identifier is None:
-        return store_search.find(connection, criteria.query).rows
+        query = policy.narrow(criteria.caller, criteria.query, withheld.of(connection, criteria.caller))
+        return store_search.find(connection, query).rows
     found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
     return read_rids(connection, found) if found else []
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import orjson
-
-from suture.access import policy
+from suture.access import policy, withheld
 from suture.access.caller import Caller
 from suture.access.policy import Reach
+from suture.access.withheld import Withheld
 from suture.errors import Gone, NotFound
+from suture.standards.fhir import json
 from suture.store import resources
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -22,35 +22,49 @@ def unknown(type: str) -> NotFound:
 
 def allowed(connection: Connection, caller: Caller, interaction: str, row: Row) -> bool:
     """Whether the caller may have this row; a deletion is judged by what was there before it."""
-    found = policy.reach(caller, interaction, row.type)
-    if found is not Reach.COMPARTMENT:
-        return found is Reach.EVERYTHING
-    body = row.body or resources.last_body(connection, row)
-    return bool(body) and policy.allows(caller, interaction, row.type, orjson.loads(body), connection.shared.base)
+    return judge(connection, caller, interaction)(row)
 
 
-def judge(connection: Connection, caller: Caller, interaction: str) -> Callable[[Row], bool]:
-    """`allowed` for many rows: how far the caller reaches is asked once for each type."""
+def judge(
+    connection: Connection, caller: Caller, interaction: str, kept: Withheld | bool | None = False
+) -> Callable[[Row], bool]:
+    """`allowed` for many rows: how far the caller reaches is asked once for each type.
+
+    `kept`: what is withheld, when that is known already.
+    """
     reaches: dict[str, Reach] = {}
+    away = withheld.of(connection, caller) if isinstance(kept, bool) else kept
 
     def judged(row: Row) -> bool:
         found = reaches.get(row.type)
         if found is None:
             found = reaches[row.type] = policy.reach(caller, interaction, row.type)
-        return found is Reach.EVERYTHING or allowed(connection, caller, interaction, row)
+        if found is Reach.NOTHING:
+            return False
+        if found is Reach.EVERYTHING and away is None:
+            return True
+        body = row.body or resources.last_body(connection, row)
+        if found is Reach.PART and not _reached(connection, caller, interaction, row, body):
+            return False
+        return away is None or not body or away.lets(row, body)
 
     return judged
 
 
+def _reached(connection: Connection, caller: Caller, interaction: str, row: Row, body: bytes) -> bool:
+    return bool(body) and policy.allows(caller, interaction, row.type, json.reread(body), connection.shared.base)
+
+
 def judge_versions(connection: Connection, caller: Caller, interaction: str) -> Callable[[Row], bool]:
     """`judge` for rows of a history: each by what it says and by what its resource says today."""
-    judged = judge(connection, caller, interaction)
+    away = withheld.of(connection, caller)
+    judged = judge(connection, caller, interaction, away)
     today: dict[int, bool] = {}
 
     def both(row: Row) -> bool:
         if not judged(row):
             return False
-        if policy.reach(caller, interaction, row.type) is Reach.EVERYTHING:
+        if away is None and policy.reach(caller, interaction, row.type) is Reach.EVERYTHING:
             return True
         if row.rid not in today:
             current = resources.read(connection, row.type, row.id)

@@ -69,7 +69,7 @@ class Lookups:
         """The one that is found, or None; raises PreconditionFailed for several."""
         key = (type, pairs)
         if key not in self.known:
-            criteria = Criteria(self.chart, self.caller, type, pairs)
+            criteria = Criteria(self.chart, self.caller, type, pairs, self.connection)
             self.known[key] = (criteria, named(self.connection, criteria, self.identities))
         return self.known[key][1]
 

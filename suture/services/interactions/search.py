@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 import suture.services.interactions.bundle as bundle
 import suture.services.interactions.guard as guard
 import suture.services.interactions.subset as subset
-from suture.access import policy
+from suture.access import policy, withheld
 from suture.access.caller import Caller
+from suture.access.withheld import Withheld
 from suture.errors import InvalidSearch, Issue, TooCostly
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart, names_of
@@ -47,10 +48,11 @@ def page(
     budget: float = 1.0,
 ) -> Answer:
     """The part of a search below its audit frame; raises TooCostly past `budget` seconds."""
-    pairs, query = _query(chart, caller, type, pairs, lenient)
+    away = withheld.of(connection, caller)
+    pairs, query = _query(chart, caller, type, pairs, lenient, away)
     shown = subset.cutter(query.summary, query.elements)
 
-    allowed = guard.judge(connection, caller, "search-type")
+    allowed = guard.judge(connection, caller, "search-type", away)
     found = store_search.find(connection, query, budget=budget)
     rows = [row for row in found.rows if allowed(row)]
     included = store_search.included(
@@ -62,7 +64,9 @@ def page(
     return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, _notice(query)))
 
 
-def _query(chart: Chart, caller: Caller, type: str, pairs: Pairs, lenient: bool) -> tuple[Pairs, SearchQuery]:
+def _query(
+    chart: Chart, caller: Caller, type: str, pairs: Pairs, lenient: bool, away: Withheld | None
+) -> tuple[Pairs, SearchQuery]:
     """The query of the parameters, or of those a cursor keeps, narrowed to the caller."""
     cursor = None
     given = [value for name, value in pairs if name == PARAMETER]
@@ -73,7 +77,7 @@ def _query(chart: Chart, caller: Caller, type: str, pairs: Pairs, lenient: bool)
         keys, row = place.position
         pairs, cursor = place.pairs, Cursor(tuple(keys), row)
         lenient = True  # what was left out on the first page is left out on the next
-    query = policy.narrow(caller, language.parse(type, pairs, lenient=lenient, base_url=chart.fhir_url))
+    query = policy.narrow(caller, language.parse(type, pairs, lenient=lenient, base_url=chart.fhir_url), away)
     settings = chart.settings
     asked = settings["fhir.page_size"] if query.count is None else query.count
     return pairs, replace(query, count=min(asked, settings["fhir.max_page_size"]), cursor=cursor)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import suture.services.interactions.guard as guard
-from suture.access import policy
+from suture.access import policy, withheld
 from suture.access.caller import Caller
 from suture.access.policy import Reach
 from suture.clock import new_id
@@ -46,7 +46,7 @@ async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_ex
     require_type(type)
     async with chart.access(caller, "create", type) as access:
         policy.require(caller, "create", type)
-        criteria = Criteria.read(chart, caller, type, if_none_exist) if if_none_exist else None
+        criteria = Criteria.read(chart, caller, type, if_none_exist, chart.database.read) if if_none_exist else None
         incoming, id = await _accept(chart, body, type), new_id(chart.clock)
         require_own(caller, "create", incoming, id)
         return await _write(chart, access, lambda tx: creating(tx, incoming, id, criteria))
@@ -117,12 +117,17 @@ def updating(
 
 
 def _require_before(tx: Tx, caller: Caller, type: str, id: str, only_new: bool) -> None:
-    """A caller bound to one patient updates what is there and its own; unknown and forbidden look the same."""
-    bound = policy.reach(caller, "update", type) is Reach.COMPARTMENT
-    if not bound and not only_new:
+    """What is there must be the caller's to see; who reaches a part of the type only makes no ids of its own.
+
+    Unknown and forbidden look the same.
+    """
+    bound = policy.reach(caller, "update", type) is Reach.PART
+    away = withheld.of(tx, caller)
+    if not bound and not only_new and away is None:
         return
     before = resources.read(tx, type, id)
-    if bound and (before is None or not guard.allowed(tx, caller, "update", before)):
+    seen = before is not None and guard.judge(tx, caller, "update", away)(before)
+    if not seen and (bound or before is not None):
         raise guard.unknown(type)
     if only_new and before is not None and not before.deleted:
         raise PreconditionFailed("there is one already", where=type, mend="Leave out If-None-Match, or read it first.")
@@ -135,7 +140,7 @@ async def update_where(
     require_type(type)
     async with chart.access(caller, "update", type) as access:
         policy.require(caller, "update", type)
-        criteria = Criteria(chart, caller, type, pairs)
+        criteria = Criteria(chart, caller, type, pairs, chart.database.read)
         version = conditions.version
         incoming = await _accept(chart, body, type)
         fresh = new_id(chart.clock)
@@ -166,9 +171,10 @@ async def delete(chart: Chart, caller: Caller, type: str, id: str, conditions: C
 
 def deleting(tx: Tx, caller: Caller, type: str, id: str, version: int | None = None) -> Outcome:
     """The part of a delete that runs inside the transaction; what the caller may not see is left as it is."""
-    if policy.reach(caller, "delete", type) is Reach.COMPARTMENT:
+    away = withheld.of(tx, caller)
+    if away is not None or policy.reach(caller, "delete", type) is Reach.PART:
         before = resources.read(tx, type, id)
-        if before is None or not guard.allowed(tx, caller, "delete", before):
+        if before is None or not guard.judge(tx, caller, "delete", away)(before):
             return Outcome(204)
     return Outcome(204, resources.delete(tx, type, id, if_version=version))
 
@@ -180,7 +186,7 @@ async def delete_where(
     require_type(type)
     async with chart.access(caller, "delete", type) as access:
         policy.require(caller, "delete", type)
-        criteria = Criteria(chart, caller, type, pairs)
+        criteria = Criteria(chart, caller, type, pairs, chart.database.read)
         version = conditions.version
         return await _write(chart, access, lambda tx: deleting_where(tx, caller, criteria, version))
 
@@ -192,14 +198,14 @@ def deleting_where(tx: Tx, caller: Caller, criteria: Criteria, version: int | No
 
 
 def require_own(caller: Caller, interaction: str, incoming: Incoming, id: str) -> None:
-    """Raises Forbidden when the new content would leave the caller's compartment."""
+    """Raises Forbidden when the new content would lie outside what the caller's scopes reach."""
     if policy.reach(caller, interaction, incoming.type) is Reach.EVERYTHING:
         return
     if not policy.allows(caller, interaction, incoming.type, {**incoming.resource, "id": id}, incoming.base):
         raise Forbidden(
-            "the resource does not belong to the patient of this token",
+            "what is sent lies outside what the scopes of this token reach",
             where=incoming.type,
-            mend="Name that patient in it, or ask for a user/ or system/ scope.",
+            mend="It must be of the token's patient and fit the query of a granted scope.",
         )
 
 

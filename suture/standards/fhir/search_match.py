@@ -25,8 +25,10 @@ from suture.standards.fhir.search_query import (
     Compartment,
     Condition,
     Has,
+    Judged,
     Match,
     Missing,
+    NoneOf,
     Parts,
     SearchQuery,
     Text,
@@ -239,4 +241,6 @@ _HOLDS: dict[type, Callable[[Any, Subject], bool]] = {
     Compartment: _compartment,
     AnyOf: lambda c, subject: any(holds(inner, subject) for inner in c.conditions),
     AllOf: lambda c, subject: holds_all(c.conditions, subject),
+    NoneOf: lambda c, subject: not any(holds(inner, subject) for inner in c.conditions),
+    Judged: lambda c, subject: c.decides(subject.resource),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
@@ -153,7 +154,21 @@ class AllOf:
     conditions: tuple[Condition, ...]
 
 
-Condition = Match | Missing | Chain | Has | Compartment | AnyOf | AllOf
+@dataclass(frozen=True, slots=True)
+class NoneOf:
+    """None of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A decision over the whole resource. Only rows of patients with a restriction are looked at; all others pass."""
+
+    decides: Callable[[dict[str, Any]], bool]
+
+
+Condition = Match | Missing | Chain | Has | Compartment | AnyOf | AllOf | NoneOf | Judged
 NOTHING = AnyOf(())
 ALL_TYPES = tuple(sorted(RESOURCE_TYPES))
 
@@ -239,6 +254,6 @@ def _inside(condition: Condition, rule: Rule) -> Condition:
         return replace(condition, branches=branches)
     if isinstance(condition, Has):
         return replace(condition, conditions=_with(condition.conditions, condition.type, rule))
-    if isinstance(condition, AnyOf | AllOf):
+    if isinstance(condition, AnyOf | AllOf | NoneOf):
         return replace(condition, conditions=tuple(_inside(c, rule) for c in condition.conditions))
     return condition
