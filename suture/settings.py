@@ -11,15 +11,20 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from suture import spelling
 from suture.component import seconds, size
 from suture.errors import InvalidFile, Problem
 
 _AT = re.compile(r" \(at line (\d+), column (\d+)\)")
 _HEAD = re.compile(r"\s*\[([^\[\]]+)\]")
+FOR_TESTS = frozenset({"SUTURE_PUBLIC", "SUTURE_WRITE_DOCS"})  # heard by our own tests alone
+# What Kubernetes and Docker set by themselves for a service that is called suture: SUTURE_PORT=tcp://10.0.0.1:8080 …
+_LINK = re.compile(
+    r"SUTURE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*|\w+_PORT=\w+://.*"
+)
 _KEY = re.compile(r"""(\s*)["']?([\w.-]+)["']?\s*=""")
 
 
@@ -222,6 +227,7 @@ def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings
         for name in written
         if name not in {s.name for s in TABLE}
     ]
+    problems += _strangers(env)
     values: dict[str, Any] = {}
     for setting in TABLE:
         origin, raw = str(file), written.get(setting.name, setting.default)
@@ -235,6 +241,14 @@ def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings
     if problems:
         raise InvalidFile(problems)
     return Settings(values, folder)
+
+
+def _strangers(environment: Mapping[str, str]) -> list[Problem]:
+    """Names in the environment that look like settings and are none: a mistyped one must not be passed over."""
+    known = {s.environment for s in TABLE} | FOR_TESTS
+    named = sorted(name for name in environment if name.startswith("SUTURE_") and name not in known)
+    found = [name for name in named if not _LINK.fullmatch(f"{name}={environment[name]}")]
+    return [Problem(name, 0, 0, "the environment names a setting that is not there", _nearest(name)) for name in found]
 
 
 def _text(file: Path) -> str:
@@ -303,8 +317,8 @@ def _boolean(raw: Any) -> bool:
 
 
 def _nearest(name: str) -> str:
-    close = get_close_matches(name, [s.name for s in TABLE], 1)
-    return f"Did you mean '{close[0]}'?" if close else "docs/settings.md lists them."
+    close = spelling.nearest(name, [s.environment if name.startswith("SUTURE_") else s.name for s in TABLE])
+    return f"Did you mean '{close}'?" if close else "docs/settings.md lists them."
 
 
 def reference() -> str:

@@ -37,6 +37,30 @@ def test_every_problem_is_told_with_place_and_mend(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("SUTURE_DATABSE", "Did you mean 'SUTURE_DATABASE'?"),
+        ("SUTURE_KEYFILE", "Did you mean 'SUTURE_KEY_FILE'?"),
+        ("SUTURE_HTTP__PORT", "Did you mean 'SUTURE_HTTP_PORT'?"),
+        ("SUTURE_ZZZZZZZZZZZZZ", "docs/settings.md lists them."),
+    ],
+)
+def test_a_mistyped_name_in_the_environment_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(InvalidFile) as error:
+        settings.read(tmp_path, {name: "x", "SUTURE_PUBLIC": "/suites", "PATH": "/bin"})
+    assert str(error.value) == f"{name}:0:0: error: the environment names a setting that is not there\n    {said}"
+
+
+def test_what_container_platforms_set_for_a_service_called_suture_is_no_setting(tmp_path: Path) -> None:
+    links = [
+        "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR",
+        "PORT_8080_TCP_PORT", "PORT_8080_TCP_PROTO", "CLINIC_SERVICE_HOST", "CLINIC_PORT_2575_TCP",
+    ]  # fmt: skip
+    environment = {f"SUTURE_{name}": "tcp://10.0.0.1:8080" for name in links}
+    assert settings.read(tmp_path, environment)["http.port"] == 8080
+
+
+@pytest.mark.parametrize(
     ("text", "place", "said"),
     [
         ("[http\nport = 1\n", (1, 6), "not TOML: Expected ']' at the end of a table declaration"),
