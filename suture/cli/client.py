@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,8 @@ from suture.access import people
 from suture.cli import place
 from suture.clock import instant
 from suture.component import seconds
-from suture.errors import Invalid
-from suture.store import accounts
+from suture.errors import Invalid, NotFound
+from suture.store import accounts, resources
 from suture.store.database import Database
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
@@ -35,9 +36,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Adds a client and prints its bearer key, once."""
-    database = Database.open(settings_of.read(project))
-    made, key = people.add_client(database, name, " ".join(scope), patient, _end(expires))
-    database.close()
+    with closing(Database.open(settings_of.read(project))) as database:
+        _require_patient(database, patient)
+        made, key = people.add_client(database, name, " ".join(scope), patient, _end(expires))
     if as_json:
         typer.echo(orjson.dumps({"id": made.id, "name": made.name, "scopes": made.scopes, "key": key}))
         return
@@ -63,6 +64,15 @@ def revoke(name: str, project: Project = Path()) -> None:
     ended = people.revoke_client(database, name)
     database.close()
     typer.echo(f"Client '{ended.name}' is revoked.")
+
+
+def _require_patient(database: Database, id: str) -> None:
+    """Raises NotFound for a patient that is not here: the key would open nothing, or the record of who comes next."""
+    row = resources.read(database.read, "Patient", id) if id else None
+    if id and (row is None or row.deleted):
+        raise NotFound(
+            "no such Patient here", where="--patient", mend="Store it first, and give its id without a type."
+        )
 
 
 def _end(expires: str) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from suture.standards.fhir import json, xml
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.fhirpath import Environment, compile
 from suture.standards.hl7v2 import message
+from suture.standards.hl7v2.absent import absent
 
 app = typer.Typer(add_completion=False)
 
@@ -54,13 +56,26 @@ def _contents(file: str) -> Iterator[tuple[Any, Environment]]:
     start = raw.lstrip(b"\xef\xbb\xbf \t\r\n\x0b")
     now = SYSTEM.now()
     if start.startswith(b"MSH"):
-        yield None, Environment(now=now, locate=message.parse(start).values)
+        yield None, Environment(now=now, locate=_located(message.parse(start)))
     elif start.startswith(b"<"):
         yield xml.read(raw), Environment(now=now)
     elif file.endswith(".ndjson"):
         yield from ((json.read(line), Environment(now=now)) for line in raw.splitlines() if line.strip())
     else:
         yield json.read(raw), Environment(now=now)
+
+
+def _located(read: message.Message) -> Callable[[str], list[str]]:
+    """The texts at a place; a place that is empty here and in the standard not there is told of, once."""
+
+    @cache
+    def locate(text: str) -> list[str]:
+        found = read.values(text)
+        if not any(found) and (why := absent(text)):
+            sys.stderr.write(f"note: {text}: {why}\n")
+        return found
+
+    return locate
 
 
 def _bytes(file: str) -> bytes:

@@ -261,6 +261,15 @@ def _not_ours(path: Path, beside: Path) -> Unstartable:
     return Unstartable(text, where=str(path), mend="Name another file in SUTURE_DATABASE, or restore a backup.")
 
 
+def serving_process(path: Path) -> int:
+    """The process that last served a database, as its lock says; 0 when none ever did. It may have ended."""
+    try:
+        written = path.with_name(path.name + ".lock").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    return int(written) if written.isdigit() else 0
+
+
 def serving_lock(path: Path) -> IO[str]:
     """One serving process per database; the lock ends with the process, however it ends."""
     file = path.with_name(path.name + ".lock").open("a+", encoding="ascii")

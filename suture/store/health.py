@@ -79,12 +79,17 @@ def _key_file(file: Path, path: Path) -> Finding:
 def _space(path: Path) -> Finding:
     folder = next((f for f in path.parents if f.exists()), Path("/"))
     free, size = shutil.disk_usage(folder).free, path.stat().st_size if path.exists() else 0
-    text = f"{free >> 20} MiB free, the database has {size >> 20} MiB"
+    text = f"{shown(free)} free, the database has {shown(size)}"
     if free < max(LEAST_SPACE, size // 5):
         return Finding(
             "disk space", "warning", text, "Free space, or move the database; a full disk stops all writing."
         )
     return Finding("disk space", "good", text)
+
+
+def shown(size: int) -> str:
+    """A size for people, in MiB, or in KiB where that would be few or none."""
+    return f"{size >> 20} MiB" if size >= 10 << 20 else f"{-(-size >> 10)} KiB"
 
 
 def _modes(path: Path) -> Finding:
@@ -107,11 +112,9 @@ def _inside(database: Database) -> Iterator[Finding]:
     wal = database.path.with_name(database.path.name + "-wal")
     size = wal.stat().st_size if wal.exists() else 0
     if size > LONG_WAL:
-        yield Finding(
-            "WAL", "warning", f"{size >> 20} MiB", "A very long query or a stuck process keeps it; restart serve."
-        )
+        yield Finding("WAL", "warning", shown(size), "A very long query or a stuck process keeps it; restart serve.")
     else:
-        yield Finding("WAL", "good", f"{size >> 20} MiB")
+        yield Finding("WAL", "good", shown(size))
     yield _backup(database)
     if database.upkeep.keeper.sound:
         yield Finding("audit anchor", "good", str(database.upkeep.keeper.file))

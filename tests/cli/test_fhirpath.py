@@ -55,6 +55,18 @@ def test_xml_ndjson_and_messages_are_read(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().out == "true\nPeter\nPeter\nDOE, JANE\n"
 
 
+def test_a_place_that_the_standard_has_not_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.hl7"
+    file.write_bytes(b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|1|P|2.5\rPID|||12^^^X||DOE^JANE\r")
+    run("PID-99.1 | PID-99.1 | PID-40 | ZPI-7", str(file))
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "note: PID-99.1: PID has 40 fields, there is no PID-99\n")
+    file.write_bytes(b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|1|P|2.5\rPID" + b"|" * 99 + b"own\r")
+    run("PID-99.1", str(file))
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("own\n", "")
+
+
 def test_a_mistake_names_its_column(patient: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(["fhirpath", "name.gven", patient])

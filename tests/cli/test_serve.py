@@ -151,6 +151,9 @@ def test_tls_1_2_and_later_only(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_clients_and_users_from_the_command_line(tmp_path: Path) -> None:
+    patient = tmp_path / "p.json"
+    patient.write_text('{"resourceType": "Patient", "id": "p1"}')
+    assert suture(tmp_path, "import", str(patient)).returncode == 0
     added = suture(
         tmp_path, "client", "add", "app", "--scope", "patient/*.read", "--patient", "p1", "--expires", "30d", "--json"
     )
