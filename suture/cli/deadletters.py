@@ -71,7 +71,7 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
             raise NotFound(
                 "no dead letter with this id", where=f"dead letter {id}", mend="See: suture deadletters list"
             )
-        place.seen(database, "reveal" if reveal else "read", "DeadLetter", id)
+        place.seen(database, "reveal" if reveal else "read", "DeadLetter", id, mid=one.mid)
         entry = messages.entry_of(database.read, one.mid)
         raw = messages.original(database.read, one.mid)
     shown = redact.plain if reveal else redact.original

@@ -88,7 +88,7 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
             raise NotFound("no message with this id", where=f"message {id}", mend="See: suture messages list")
         versions, walked = Versions(project_of.read(project)), runs.find(database.read, mid=entry.mid)
         reveal = reveal or (bool(walked) and all(shown_full(run.flow, versions) for run in walked))
-        place.seen(database, "reveal" if reveal else "read", "Message", id)
+        place.seen(database, "reveal" if reveal else "read", "Message", id, mid=entry.mid)
         told = _told(database, entry, reveal, versions)
     if as_json:
         typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2, default=str))

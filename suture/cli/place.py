@@ -18,7 +18,7 @@ from suture.clock import SYSTEM
 from suture.component import moment
 from suture.errors import Invalid
 from suture.settings import Settings
-from suture.store import audit
+from suture.store import audit, whose
 from suture.store.database import Database
 
 LONGEST_ID = 200  # of what is asked for, in the audit trail
@@ -71,10 +71,17 @@ def who() -> str:
     return f"user:{getpass.getuser()}@console"
 
 
-def seen(database: Database, what: str, type: str, id: str = "", *, query: str = "", found: bool = True) -> None:
-    """Leaves the audit row of a list (`query` names its filters), a read or a reveal, before anything is shown."""
-    outcome = 200 if found else 404
-    row = audit.AuditRow(who(), what, type, id[:LONGEST_ID], query=query, outcome=outcome, detail="command line")
+def seen(
+    database: Database, what: str, type: str, id: str = "", *, query: str = "", found: bool = True, mid: int = 0
+) -> None:
+    """Leaves the audit row of a list (`query` names its filters), a read or a reveal, before anything is shown.
+
+    `mid`: the message it is about.
+    """
+    outcome, patients = 200 if found else 404, whose.of_message(database.read, mid) if mid else ()
+    row = audit.AuditRow(
+        who(), what, type, id[:LONGEST_ID], query=query, outcome=outcome, detail="command line", patients=patients
+    )
     database.write_now(lambda tx: audit.append(tx, row))
 
 

@@ -16,10 +16,12 @@ from suture.engine.doors import Doors
 from suture.engine.replay import Wish
 from suture.engine.versions import Versions
 from suture.errors import Invalid, NotFound
-from suture.store import messages
+from suture.store import audit, messages, whose
 from suture.store.connection import Tx
 from suture.store.database import Database
 from suture.store.queue import dead, deliveries, runs
+from suture.store.queue.dead import DeadLetter
+from suture.store.queue.runs import Run
 
 app = place.single()
 
@@ -57,7 +59,7 @@ def replay(
         if all:
             letters = engine_replay.open_letters(database.read, flow)
             for one in letters:
-                database.write_now(lambda tx, one=one: engine_replay.letter(tx, one, versions, wish))  # type: ignore[misc]
+                database.write_now(lambda tx, one=one: _letter(tx, one, versions, wish))  # type: ignore[misc]
             typer.echo(f"{len(letters)} dead letters of {flow} are replayed.")
             return
         port = int(settings_of.read(project)["mllp.port"])
@@ -65,15 +67,28 @@ def replay(
         typer.echo(database.write_now(lambda tx: _one(tx, database, id, versions, doors, wish)))
 
 
+def _letter(tx: Tx, letter: DeadLetter, versions: Versions, wish: Wish) -> Run:
+    _noted(tx, "DeadLetter", letter.id, letter.mid)
+    return engine_replay.letter(tx, letter, versions, wish)
+
+
+def _noted(tx: Tx, type: str, id: str, mid: int) -> None:
+    """The audit row, in the unit that replays."""
+    patients = whose.of_message(tx, mid)
+    audit.append(tx, audit.AuditRow(place.who(), "replay", type, id, detail="command line", patients=patients))
+
+
 def _one(tx: Tx, database: Database, id: str, versions: Versions, doors: Doors, wish: Wish) -> str:
     letter = dead.get(tx, id)
     if letter is not None:
-        return f"Replayed as run {engine_replay.letter(tx, letter, versions, wish).id}."
+        return f"Replayed as run {_letter(tx, letter, versions, wish).id}."
     run = runs.by_id(tx, id)
     if run is not None:
+        _noted(tx, "Run", id, run.mid)
         return f"Replayed as run {engine_replay.run(tx, run, versions, wish).id}."
     delivery = deliveries.by_id(tx, id)
     if delivery is not None:
+        _noted(tx, "Delivery", id, delivery.mid)
         deliveries.send_again(tx, delivery.did)
         return f"Delivery {id} is sent again."
     return _message(tx, id, versions, doors, wish)
@@ -83,6 +98,7 @@ def _message(tx: Tx, id: str, versions: Versions, doors: Doors, wish: Wish) -> s
     entry = messages.entry(tx, id)
     if entry is None:
         raise NotFound("nothing with this id can be replayed", where=id, mend="See: suture deadletters list")
+    _noted(tx, "Message", id, entry.mid)
     last = {run.flow: run for run in reversed(runs.find(tx, mid=entry.mid))}
     if not last:
         made = engine_replay.message(tx, entry.mid, doors)

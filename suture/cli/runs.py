@@ -49,7 +49,7 @@ def show(id: str, reveal: place.Reveal = False, project: place.Project = Path(),
             raise NotFound("no run with this id", where=f"run {id}", mend="See: suture runs list")
         versions = Versions(project_of.read(project))
         reveal = reveal or messages_command.shown_full(one.flow, versions)
-        place.seen(database, "reveal" if reveal else "read", "Run", id)
+        place.seen(database, "reveal" if reveal else "read", "Run", id, mid=one.mid)
         told = messages_command.run_row(one) | messages_command.steps(database, one, reveal, versions)
         told["deliveries"] = [delivery_row(database.read, d) for d in deliveries.of_run(database.read, one.run)]
     if as_json:

@@ -38,5 +38,8 @@ class Site:
 
     async def denied(self, caller: Caller, address: str, status: int) -> None:
         """Leaves an audit row for a request that was turned away at the door."""
-        row = audit.AuditRow(caller.id, "denied", outcome=status, address=address)
+        row = audit.AuditRow(
+            caller.id, "denied", outcome=status, address=address, purpose=caller.purpose, client=caller.client,
+            grant=caller.grant,
+        )  # fmt: skip
         await self.database.write(lambda tx: audit.append(tx, row))

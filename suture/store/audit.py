@@ -15,8 +15,12 @@ import orjson
 
 from suture.store import names
 from suture.store.connection import Connection, Tx
+from suture.store.ids import key_of
 
 GENESIS = bytes(32)
+BETWEEN = "\x1f"  # of several patients
+BY_NUMBER = "#"  # begins the digest of an identifier that a message carried, where no Patient's id is known
+PATIENT = "Patient/"
 
 
 class AuditRow(NamedTuple):
@@ -32,6 +36,9 @@ class AuditRow(NamedTuple):
     purpose: str = ""  # purpose of use
     address: str = ""  # of the client
     detail: str = ""
+    client: str = ""  # the program through which a person came
+    grant: str = ""  # what its token belongs to
+    patients: tuple[str, ...] = ()  # all whose records a page, a transaction or a send touched, when they are several
 
 
 class Entry(NamedTuple):
@@ -54,7 +61,7 @@ class Break:
     """The first place where the trail is not what was written."""
 
     n: int
-    kind: str  # edited | missing | reordered | truncated
+    kind: str  # edited | missing | inserted | reordered | rewritten | truncated | unlisted
     text: str
 
 
@@ -65,15 +72,28 @@ def append(tx: Tx, row: AuditRow) -> int:
     hash = _hash(before.hash, n, tx.now, row)
     number = names.number
     tx.execute(
-        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             n, tx.now, number(tx, row.who), number(tx, row.what), number(tx, row.type), row.id or None,
             row.patient or None, row.query or None, row.outcome, number(tx, row.purpose), number(tx, row.address),
-            row.detail or None, hash,
+            row.detail or None, hash, number(tx, row.client) if row.client else None, row.grant or None,
+            BETWEEN.join(row.patients) or None,
         ),
     )  # fmt: skip
+    if row.patients:
+        tx.many("INSERT OR IGNORE INTO audit_whose VALUES (?, ?)", _keys(row.patients, n))
     tx.chain = Head(n, hash)
     return n
+
+
+def _keys(patients: tuple[str, ...], n: int) -> list[tuple[bytes | str, int]]:
+    """The rows of audit_whose for a row of the trail."""
+    return [(whose_key(patient), n) for patient in patients]
+
+
+def whose_key(patient: str) -> bytes | str:
+    """How a patient stands in audit_whose: the id, a UUID in 16 bytes; an identifier of messages with its mark."""
+    return key_of(patient.removeprefix(PATIENT)) if patient[:1] != BY_NUMBER else patient
 
 
 def head(connection: Connection) -> Head:
@@ -83,14 +103,17 @@ def head(connection: Connection) -> Head:
 
 
 def _hash(before: bytes, n: int, at: int, row: AuditRow) -> bytes:
-    return hashlib.sha256(before + orjson.dumps((n, at, *row))).digest()
+    """Rows that came in no program's name and touched one record at most hash as they did before there were others."""
+    said = row if row.client or row.grant or row.patients else row[:10]
+    return hashlib.sha256(before + orjson.dumps((n, at, *said))).digest()
 
 
-_COLUMNS = "n, at, who, what, type, id, patient, query, outcome, purpose, address, detail"
+COLUMNS = 'n, at, who, what, type, id, patient, query, outcome, purpose, address, detail, client, "grant", whose'
 
 
-def _entry(connection: Connection, row: tuple[object, ...]) -> Entry:
-    n, at, who, what, type, id, patient, query, outcome, purpose, address, detail = row
+def entry_of(connection: Connection, row: tuple[object, ...]) -> Entry:
+    """A row of COLUMNS in words."""
+    n, at, who, what, type, id, patient, query, outcome, purpose, address, detail, client, grant, whose = row
 
     def text(number: object) -> str:
         return names.text(connection, int(str(number)))
@@ -99,9 +122,38 @@ def _entry(connection: Connection, row: tuple[object, ...]) -> Entry:
         int(str(n)), int(str(at)),
         AuditRow(
             text(who), text(what), text(type), str(id or ""), str(patient or ""), str(query or ""), int(str(outcome)),
-            text(purpose), text(address), str(detail or ""),
+            text(purpose), text(address), str(detail or ""), text(client) if client is not None else "",
+            str(grant or ""), tuple(str(whose).split(BETWEEN)) if whose else (),
         ),
     )  # fmt: skip
+
+
+def entries(connection: Connection, after: int = 0, count: int = -1) -> Iterator[tuple[Entry, bytes]]:
+    """Every row behind the number `after` with its hash, in order; at most `count`."""
+    sql = f"SELECT {COLUMNS}, hash FROM audit WHERE n > ? ORDER BY n LIMIT ?"
+    for *row, hash in connection.execute(sql, (after, count)):
+        yield entry_of(connection, tuple(row)), hash
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What rows of the trail are asked for; what is empty asks for nothing. Times are microseconds."""
+
+    who: str = ""
+    patients: tuple[str, ...] = ()  # rows that touched any of them
+    what: tuple[str, ...] = ()
+    type: str = ""
+    outcome: int = 0
+    refused: bool = False  # outcomes from 400 on
+    client: str = ""
+    since: int = 0
+    until: int = 1 << 62
+    after: int = 0  # rows behind this number
+    before: int = 1 << 62  # rows ahead of this number
+    ascending: bool = False
+    sort: str = ""  # who | what | type | patient | outcome; else by time
+    skip: int = 0  # rows passed over
+    count: int = 50
 
 
 def find(
@@ -116,18 +168,63 @@ def find(
     count: int = 50,
 ) -> list[Entry]:
     """Rows newest first; `before` is the number the last page ended at, `since`/`until` are microseconds."""
-    low, high = _first_at(connection, since), min(before, _first_at(connection, until))
-    conditions, values = ["n >= ?", "n < ?"], [low, high]
-    parts: list[int | str] = [*values]
-    if patient:
-        conditions.append("patient = ?")
-        parts.append(patient)
-    for column, text in (("who", who), ("what", what)):
+    patients, whats = (patient,) if patient else (), (what,) if what else ()
+    return search(connection, Filter(who, patients, whats, since=since, until=until, before=before, count=count))
+
+
+SORTS = {
+    "who": "(SELECT text FROM name WHERE nid = who)",
+    "what": "(SELECT text FROM name WHERE nid = what)",
+    "type": "(SELECT text FROM name WHERE nid = type)",
+    "patient": "patient",
+    "outcome": "outcome",
+}
+
+
+def search(connection: Connection, wanted: Filter) -> list[Entry]:
+    """A page of rows, in the order that is wanted."""
+    low = max(_first_at(connection, wanted.since), wanted.after + 1)
+    high = min(wanted.before, _first_at(connection, wanted.until))
+    source, values = _source(wanted, low, high)
+    conditions, more = _conditions(connection, wanted)
+    direction = "ASC" if wanted.ascending else "DESC"
+    order = f"{SORTS[wanted.sort]} {direction}, n {direction}" if wanted.sort else f"n {direction}"
+    sql = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(['n >= ?', 'n < ?', *conditions])} ORDER BY {order} LIMIT ? OFFSET ?"
+    rows = connection.all(sql, [*values, low, high, *more, wanted.count, wanted.skip])
+    return [entry_of(connection, row) for row in rows]
+
+
+def _source(wanted: Filter, low: int, high: int) -> tuple[str, list[object]]:
+    """The trail, or the rows of it that touched the patients."""
+    if not wanted.patients:
+        return "audit", []
+    parts, values = [], []
+    for patient in wanted.patients:
+        parts += [
+            "SELECT n AS m FROM audit WHERE patient = ? AND n >= ? AND n < ?",
+            "SELECT n FROM audit_whose WHERE patient = ? AND n >= ? AND n < ?",
+        ]
+        values += [patient, low, high, whose_key(patient), low, high]
+    return f"({' UNION '.join(parts)}) CROSS JOIN audit ON n = m", values
+
+
+def _conditions(connection: Connection, wanted: Filter) -> tuple[list[str], list[object]]:
+    conditions: list[str] = []
+    values: list[object] = []
+    by_who = "+who" if wanted.patients else "who"
+    for column, text in ((by_who, wanted.who), ("type", wanted.type), ("client", wanted.client)):
         if text:
-            conditions.append(f"{column} = ?" if not (patient and column == "who") else "+who = ?")
-            parts.append(names.find(connection, text))
-    sql = f"SELECT {_COLUMNS} FROM audit WHERE {' AND '.join(conditions)} ORDER BY n DESC LIMIT ?"
-    return [_entry(connection, row) for row in connection.all(sql, [*parts, count])]
+            conditions.append(f"{column} = ?")
+            values.append(names.find(connection, text))
+    if wanted.what:
+        conditions.append(f"what IN ({','.join('?' * len(wanted.what))})")
+        values += [names.find(connection, text) for text in wanted.what]
+    if wanted.outcome:
+        conditions.append("outcome = ?")
+        values.append(wanted.outcome)
+    if wanted.refused:
+        conditions.append("outcome >= 400")
+    return conditions, values
 
 
 def _first_at(connection: Connection, at: int) -> int:
@@ -145,23 +242,58 @@ def _first_at(connection: Connection, at: int) -> int:
     return low
 
 
-def entries(connection: Connection) -> Iterator[tuple[Entry, bytes]]:
-    """Every row with its hash, in order."""
-    for *row, hash in connection.execute(f"SELECT {_COLUMNS}, hash FROM audit ORDER BY n"):
-        yield _entry(connection, tuple(row)), hash
-
-
 def verify(connection: Connection, anchor: Head | None = None) -> Break | None:
     """Walks the whole trail; the first break, or None when it is what was written (and reaches the anchor)."""
-    before, last = Head(0, GENESIS), 0
-    for entry, hash in entries(connection):
-        if entry.n != before.n + 1:
-            return Break(before.n + 1, "missing", f"rows {before.n + 1} to {entry.n - 1} were deleted")
-        if _hash(before.hash, entry.n, entry.at, entry.row) != hash:
-            return Break(entry.n, "edited", f"row {entry.n} was edited, exchanged, or put there later")
+    before, at, rows = Head(0, GENESIS), 0, entries(connection, -1 << 62)
+    while True:
+        try:
+            found = next(rows, None)
+        except ValueError:  # a text that is no text, a number that is none
+            return Break(before.n + 1, "edited", f"row {before.n + 1} can't even be read")
+        if found is None:
+            break
+        entry, hash = found
+        broken = _broken(connection, before, at, entry, hash)
+        if broken:
+            return broken
         if anchor and entry.n == anchor.n and hash != anchor.hash:
-            return Break(entry.n, "rewritten", f"row {entry.n} is not the one the anchor has seen")
-        before, last = Head(entry.n, hash), entry.n
-    if anchor and last < anchor.n:
-        return Break(last + 1, "truncated", f"the anchor has seen {anchor.n} rows, {last} are there")
+            return Break(
+                entry.n, "rewritten", f"row {entry.n} is not the one the anchor has seen: an older copy went on"
+            )
+        before, at = Head(entry.n, hash), entry.at
+    if anchor and before.n < anchor.n:
+        said = f"the anchor has seen {anchor.n} rows, {before.n} are there"
+        return Break(before.n + 1, "truncated", f"{said}: the end was cut off, or an older copy put in place")
+    return _unlisted(connection)
+
+
+def _broken(connection: Connection, before: Head, at: int, entry: Entry, hash: bytes) -> Break | None:
+    """What is wrong with a row, seen from the one before it."""
+    n = entry.n
+    if n <= before.n:
+        return Break(n, "inserted", f"row {n} was put before the first")
+    if n != before.n + 1:
+        return Break(before.n + 1, "missing", f"rows {before.n + 1} to {n - 1} were deleted")
+    if _hash(before.hash, n, entry.at, entry.row) == hash:
+        return None
+    following = connection.one("SELECT at FROM audit WHERE n = ?", (n + 1,))
+    if entry.at < at or (following and following[0] < entry.at):
+        return Break(n, "reordered", f"row {n} does not stand in its time: it was moved, or its time was edited")
+    return Break(n, "edited", f"row {n} was edited, exchanged, or put there later")
+
+
+def _unlisted(connection: Connection) -> Break | None:
+    """The first row whose patients do not stand in the list they are found by; or that the list names too many."""
+    listed = 0
+    for n, whose in connection.execute("SELECT n, whose FROM audit WHERE whose IS NOT NULL ORDER BY n"):
+        wanted = {whose_key(patient) for patient in str(whose).split(BETWEEN)}
+        marks = ",".join("?" * len(wanted))
+        sql = f"SELECT count(*) FROM audit_whose WHERE n = ? AND patient IN ({marks})"
+        row = connection.one(sql, [n, *wanted])
+        if row is None or row[0] != len(wanted):
+            return Break(n, "unlisted", f"row {n} is not found by all the patients it touched")
+        listed += len(wanted)
+    total = connection.one("SELECT count(*), max(n) FROM audit_whose") or (0, 0)
+    if total[0] != listed:
+        return Break(total[1], "unlisted", "rows are found by patients they did not touch")
     return None

@@ -100,3 +100,52 @@ async def test_a_transaction_has_one_row_that_names_all_it_touched(server: Runni
     assert made.status_code == 200, made.text
     (row,) = server.trail()[before:]
     assert (row.what, row.detail) == ("transaction", "PUT Patient/p1 · PUT Observation/o1")
+
+
+async def test_every_record_that_a_page_or_transaction_touched_is_found_by_its_patient(server: Running) -> None:
+    for name in ("p1", "p2", "p3"):
+        await server.put(patient(name))
+        await server.put(observation(f"o-{name}", name))
+    looks = [
+        ("GET", "/fhir/Patient?name=ex", {"p1", "p2", "p3"}),
+        ("GET", "/fhir/Patient?_count=2", None),
+        ("GET", "/fhir/Observation?patient=p1", {"p1"}),
+        ("GET", "/fhir/Observation?_id=o-p2&_include=Observation:subject", {"p2"}),
+        ("GET", "/fhir/Patient?_id=p3&_revinclude=Observation:subject", {"p3"}),
+        ("GET", "/fhir/Observation/_history", {"p1", "p2", "p3"}),
+        ("GET", "/fhir/Observation/o-p1/_history/1", {"p1"}),
+        ("GET", "/fhir/Observation/o-p1/_history", {"p1"}),
+        ("GET", "/fhir?_type=Patient,Observation", {"p1", "p2", "p3"}),
+        ("DELETE", "/fhir/Observation/o-p3", {"p3"}),
+    ]
+    for method, path, wanted in looks:
+        await server.http.request(method, path)
+        row = server.trail()[-1]
+        seen = {text.removeprefix("Patient/") for text in (row.patients or (row.patient,))}
+        assert seen == wanted if wanted is not None else len(seen) == 2, path
+    moved = await server.http.put("/fhir/Observation/o-p1", json=observation("o-p1", "p2"))
+    assert moved.status_code == 200
+    assert set(server.trail()[-1].patients) == {"Patient/p1", "Patient/p2"}
+    for name in ("p1", "p2", "p3"):
+        assert len(audit.find(server.app.database.read, patient=f"Patient/{name}")) >= 7
+
+
+async def test_entries_of_bundles_are_found_by_their_patients(server: Running) -> None:
+    for name in ("p1", "p2", "p3"):
+        await server.put(patient(name))
+        await server.put(observation(f"o-{name}", name))
+    gets = [
+        {"request": {"method": "GET", "url": url}}
+        for url in ("Observation?patient=p1", "Patient/p2/_history", "Observation/o-p3")
+    ]
+    writes = [
+        {"request": {"method": "DELETE", "url": "Observation/o-p1"}},
+        {"request": {"method": "PUT", "url": "Observation/o-p2"}, "resource": observation("o-p2", "p3")},
+    ]
+    for kind in ("batch", "transaction"):
+        bundle = {"resourceType": "Bundle", "type": kind, "entry": gets + (writes if kind == "transaction" else [])}
+        before = len(server.trail())
+        assert (await server.http.post("/fhir", json=bundle)).status_code == 200
+        rows = server.trail()[before:]
+        touched = {patient for row in rows for patient in (*row.patients, row.patient) if patient}
+        assert touched == {"Patient/p1", "Patient/p2", "Patient/p3"}, kind

@@ -33,6 +33,39 @@ def test_rows_are_found_by_patient_caller_and_time(trail: Database) -> None:
     assert numbers(until=fourth.at) == [3, 2, 1]
 
 
+def test_a_row_of_many_records_is_found_by_each_of_them(trail: Database) -> None:
+    other = "0193f0aa-0000-7000-8000-000000000001"
+    row = AuditRow(
+        "client:9", "search-type", "Patient", patients=("Patient/1", f"Patient/{other}", "#MRN 7"), client="app"
+    )
+    trail.write_now(lambda tx: audit.append(tx, row))
+    for patient, numbers in (
+        ("Patient/1", [10, 8, 5, 2]),
+        (f"Patient/{other}", [10]),
+        ("#MRN 7", [10]),
+        ("Patient/7", []),
+    ):
+        assert [entry.n for entry in audit.find(trail.read, patient=patient)] == numbers
+    both = audit.Filter(patients=("Patient/1", "#MRN 7"), count=3)
+    assert [entry.n for entry in audit.search(trail.read, both)] == [10, 8, 5]
+    assert audit.find(trail.read, count=1)[0].row == row
+    assert audit.verify(trail.read) is None
+
+
+def test_rows_are_sorted_and_filtered(trail: Database) -> None:
+    trail.write_now(lambda tx: audit.append(tx, AuditRow("anonymous", "denied", outcome=403)))
+
+    def numbers(**wanted: object) -> list[int]:
+        return [entry.n for entry in audit.search(trail.read, audit.Filter(**wanted))]  # type: ignore[arg-type]
+
+    assert numbers(refused=True) == numbers(outcome=403) == numbers(what=("denied", "login")) == [10]
+    assert numbers(ascending=True, count=2) == [1, 2]
+    assert numbers(sort="who", ascending=True, count=3) == [10, 1, 3]
+    assert numbers(sort="patient", count=4, skip=1) == [6, 3, 8, 5]
+    assert numbers(after=8) == [10, 9]
+    assert numbers(who="nobody") == []
+
+
 def test_an_untouched_trail_has_no_break(trail: Database) -> None:
     assert audit.verify(trail.read, audit.head(trail.read)) is None
 
@@ -44,7 +77,13 @@ def test_an_untouched_trail_has_no_break(trail: Database) -> None:
         ("UPDATE audit SET at = at + 1 WHERE n = 4", 4, "edited"),
         ("DELETE FROM audit WHERE n = 4", 4, "missing"),
         ("DELETE FROM audit WHERE n >= 7", 7, "truncated"),
-        ("UPDATE audit SET n = -n WHERE n IN (4, 5); UPDATE audit SET n = 9 + n WHERE n < 0", 4, "edited"),
+        (
+            'INSERT INTO audit SELECT -1, at, who, what, type, id, patient, query, outcome, purpose, address, detail, hash, client, "grant", whose FROM audit WHERE n = 1',
+            -1,
+            "inserted",
+        ),
+        ("INSERT INTO audit_whose VALUES ('x', 4)", 4, "unlisted"),
+        ("UPDATE audit SET n = -n WHERE n IN (4, 5); UPDATE audit SET n = 9 + n WHERE n < 0", 4, "reordered"),
     ],
 )
 def test_tampering_is_named(trail: Database, tampering: str, n: int, kind: str) -> None:
@@ -53,6 +92,59 @@ def test_tampering_is_named(trail: Database, tampering: str, n: int, kind: str) 
     found = audit.verify(trail.read, anchor)
     assert found is not None
     assert (found.n, found.kind) == (n, kind)
+
+
+COLUMNS = (
+    "at",
+    "who",
+    "what",
+    "type",
+    "id",
+    "patient",
+    "query",
+    "outcome",
+    "purpose",
+    "address",
+    "detail",
+    "hash",
+    "client",
+    '"grant"',
+    "whose",
+)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("n", [1, 5, 10])
+def test_one_changed_byte_of_any_column_is_named(trail: Database, column: str, n: int) -> None:
+    full = AuditRow(
+        "user:1", "read", "A", "b", "Patient/c", "d", 200, "e", "f", "g", "h", "i", ("Patient/c", "Patient/j")
+    )
+    trail.write_now(lambda tx: audit.append(tx, full))
+    change = {
+        "at": "at + 1", "outcome": "outcome + 1", "hash": "CAST(x'00' || substr(hash, 2) AS BLOB)",
+        **dict.fromkeys(("who", "what", "type", "purpose", "address", "client"), "(SELECT max(nid) FROM name WHERE nid <> {0})"),
+    }.get(column, "ifnull({0}, '') || 'x'")  # fmt: skip
+    sql = f"UPDATE audit SET {column} = {change.format(f'ifnull({column}, 0)' if 'nid' in change else column)} WHERE n = {n}"
+    trail.write_now(lambda tx: tx.execute(sql).fetchall())
+    found = audit.verify(trail.read, audit.head(trail.read))
+    assert found is not None
+    assert found.n == n
+
+
+def test_what_cannot_even_be_read_is_named(trail: Database) -> None:
+    anchor = audit.head(trail.read)
+    trail.write_now(lambda tx: tx.execute("UPDATE audit SET detail = CAST(x'ff' AS TEXT) WHERE n = 5").fetchall())
+    found = audit.verify(trail.read, anchor)
+    assert found is not None
+    assert (found.n, found.kind) == (5, "edited")
+
+
+def test_a_name_that_is_rewritten_is_an_edit(trail: Database) -> None:
+    trail.write_now(lambda tx: tx.execute("UPDATE name SET text = 'user:9' WHERE text = 'user:0'").fetchall())
+    trail.shared.texts.clear()
+    found = audit.verify(trail.read)
+    assert found is not None
+    assert (found.n, found.kind) == (1, "edited")
 
 
 def test_a_unit_that_is_undone_leaves_no_gap(trail: Database) -> None:

@@ -16,7 +16,7 @@ from suture.server.admin.rooms import engine
 from suture.server.admin.shapes import Done, Figures, MessagePage, MessageView
 from suture.server.route import Request, Response, Route
 from suture.store import figures as store_figures
-from suture.store import messages
+from suture.store import messages, whose
 from suture.store.connection import Tx
 from suture.store.messages import Entry
 from suture.store.queue import dead
@@ -143,8 +143,10 @@ async def filter_page(request: Request) -> Response:
 
 async def message_page(request: Request) -> Response:
     """One message, masked."""
-    async with request.site.interactions.access(request.caller, "read", "Message", request.params["id"]):
-        return pages.page(request, "message.html", **view(request, entry(request), False), mistake=None)
+    async with request.site.interactions.access(request.caller, "read", "Message", request.params["id"]) as access:
+        one = entry(request)
+        access.concerns(whose.of_message(request.site.database.read, one.mid))
+        return pages.page(request, "message.html", **view(request, one, False), mistake=None)
 
 
 async def reveal_page(request: Request) -> Response:
@@ -159,7 +161,9 @@ async def reveal_page(request: Request) -> Response:
 async def _revealed(request: Request) -> MessageView:
     async with request.site.interactions.access(request.caller, "reveal", "Message", request.params["id"]) as access:
         access.detail = asked.reason(await asked.fields(request, REASON))
-        return view(request, entry(request), True)
+        one = entry(request)
+        access.concerns(whose.of_message(request.site.database.read, one.mid))
+        return view(request, one, True)
 
 
 async def route_page(request: Request) -> Response:
@@ -202,8 +206,10 @@ async def search_json(request: Request) -> Response:
 
 async def message_json(request: Request) -> Response:
     """One message, masked."""
-    async with request.site.interactions.access(request.caller, "read", "Message", request.params["id"]):
-        return pages.as_json(view(request, entry(request), False))
+    async with request.site.interactions.access(request.caller, "read", "Message", request.params["id"]) as access:
+        one = entry(request)
+        access.concerns(whose.of_message(request.site.database.read, one.mid))
+        return pages.as_json(view(request, one, False))
 
 
 async def reveal_json(request: Request) -> Response:

@@ -16,7 +16,7 @@ from suture.server.admin.rooms import engine
 from suture.server.admin.shapes import AttemptView, DeliveryView, Done, RunView, StepView
 from suture.server.route import Request, Response, Route
 from suture.services.interactions.chart import Access
-from suture.store import messages
+from suture.store import messages, whose
 from suture.store.connection import Connection, Tx
 from suture.store.queue import dead, deliveries, runs
 from suture.store.queue.deliveries import Attempt, Delivery
@@ -46,7 +46,7 @@ def view(request: Request, run: Run, reveal: bool, access: Access) -> RunView:
         raise NotFound("the message of this run is no longer kept", where="messages")
     told = story.tell(read, run, engine(request).versions)
     reveal = reveal or (told.flow is not None and told.flow.show == "full")
-    access.patient = _patient(told)
+    access.concerns((*filter(None, [_patient(told)]), *whose.of_message(read, run.mid)))
     kept = {step.step: step.started for step in runs.steps(read, run.run, outputs=False)}
     again, before = runs.get(read, run.replayed_by), runs.get(read, run.replay_of)
     return {

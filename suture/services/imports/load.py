@@ -15,7 +15,7 @@ from suture.services.imports.source import Task
 from suture.services.imports.work import Item, warm, work
 from suture.services.interactions import Interactions
 from suture.standards.fhir import index, json
-from suture.store import audit, bulk
+from suture.store import audit, bulk, whose
 from suture.store.connection import Tx
 from suture.store.database import Database
 from suture.store.resources import Row
@@ -140,4 +140,5 @@ class _Stream:
 
 def _audit(tx: Tx, rows: list[Row]) -> None:
     """One row of the trail for each group that is written."""
-    audit.append(tx, audit.AuditRow(policy.SYSTEM.id, "import", detail=f"{len(rows)} resources"))
+    patients = whose.of_rows(tx, rows)
+    audit.append(tx, audit.AuditRow(policy.SYSTEM.id, "import", detail=f"{len(rows)} resources", patients=patients))

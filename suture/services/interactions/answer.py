@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A Bundle or other resource as bytes."""
+    """A Bundle or other resource as bytes; `patients`: whose records it holds, for the audit trail."""
 
     body: bytes
     status: int = 200
+    patients: tuple[str, ...] = ()

@@ -90,8 +90,10 @@ async def _look(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | 
     """A GET with an audit frame of its own."""
     if len(entry.path) <= 1 and (entry.type or not entry.path):
         return 200, None, (await search.search(chart, caller, entry.type, entry.pairs)).body
-    async with chart.access(caller, _interaction(entry), entry.type, entry.id, names_of(entry.pairs)):
-        return look(chart, caller, entry, chart.database.read)
+    async with chart.access(caller, _interaction(entry), entry.type, entry.id, names_of(entry.pairs)) as access:
+        found = look(chart, caller, entry, chart.database.read)
+        access.concerns(found.patients)
+        return found[:3]
 
 
 def _interaction(entry: Entry) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
@@ -14,7 +13,7 @@ from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
 from suture.services.interactions.cursor import Cursors
 from suture.settings import Settings
-from suture.store import audit
+from suture.store import audit, whose
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.resources import Row
@@ -66,7 +65,7 @@ class Chart:
 class Access:
     """One access and its audit row. A write appends the row inside its own unit; all else on leaving the frame."""
 
-    __slots__ = ("caller", "chart", "detail", "id", "interaction", "patient", "query", "status", "type", "written")
+    __slots__ = ("caller", "chart", "detail", "id", "interaction", "patients", "query", "status", "type", "written")
 
     def __init__(self, chart: Chart, caller: Caller, interaction: str, type: str, id: str, query: str) -> None:
         self.chart = chart
@@ -75,29 +74,39 @@ class Access:
         self.type = type
         self.id = id
         self.query = query
-        self.patient = f"Patient/{caller.patient}" if caller.patient else ""
+        self.patients: dict[str, None] = {}
         self.status = 200
         self.detail = ""
         self.written = False
 
-    def touched(self, row: Row) -> None:
+    def touched(self, connection: Connection, row: Row) -> None:
         """Notes which resource it came to, and whose it is."""
         self.id = row.id
-        self.patient = patient_of(row) or self.patient
+        self.concerns(whose.of_rows(connection, (row,)))
+
+    def concerns(self, patients: Iterable[str]) -> None:
+        """Notes whose records were touched, as Patient/ID."""
+        self.patients.update(dict.fromkeys(patients))
 
     def append(self, tx: Tx) -> None:
         """Puts the row into a transaction."""
-        caller = self.caller
+        caller, patients = self.caller, tuple(self.patients)
+        if not patients and caller.patient:
+            patients = (f"Patient/{caller.patient}",)
         row = audit.AuditRow(
             who=caller.id,
             what=self.interaction,
             type=self.type,
             id=self.id[:64],
-            patient=self.patient,
+            patient=patients[0] if len(patients) == 1 else "",
             query=self.query,
             outcome=self.status,
+            purpose=caller.purpose,
             address=caller.address,
             detail=self.detail,
+            client=caller.client,
+            grant=caller.grant,
+            patients=patients if len(patients) > 1 else (),
         )
         audit.append(tx, row)
         self.written = True
@@ -114,20 +123,6 @@ class Access:
         elif isinstance(error, Exception) and not isinstance(error, Unavailable):
             self.status = error.status if isinstance(error, SutureError) else 500
             await self.chart.database.write(self.append)
-
-
-# Where most resources name their patient; enough for the trail, never used to decide anything.
-_PATIENT = re.compile(
-    rb'"(?:subject|patient|beneficiary|individual|for)"\s*:\s*\{[^{}]*?"reference"\s*:\s*"(Patient/[A-Za-z0-9.\-]{1,64})'
-)
-
-
-def patient_of(row: Row) -> str:
-    """Whose record a row is, as Patient/ID, as far as its text says so plainly."""
-    if row.type == "Patient":
-        return f"Patient/{row.id}"
-    found = _PATIENT.search(row.body)
-    return found[1].decode() if found else ""
 
 
 def names_of(pairs: Sequence[tuple[str, str]]) -> str:

@@ -16,7 +16,7 @@ from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.cursor import PARAMETER, Place
 from suture.services.interactions.incoming import require_type
-from suture.store import resources
+from suture.store import resources, whose
 from suture.store.connection import Connection
 from suture.store.resources import NEWEST, Row
 
@@ -48,8 +48,10 @@ async def history(chart: Chart, caller: Caller, type: str, id: str, pairs: Pairs
     """One page, newest first; every version is judged by itself."""
     if type:
         require_type(type)
-    async with chart.access(caller, _asked(chart, type, id).interaction, type, id):
-        return page(chart, chart.database.read, caller, type, id, pairs)
+    async with chart.access(caller, _asked(chart, type, id).interaction, type, id) as access:
+        answer = page(chart, chart.database.read, caller, type, id, pairs)
+        access.concerns(answer.patients)
+        return answer
 
 
 def page(chart: Chart, connection: Connection, caller: Caller, type: str, id: str, pairs: Pairs) -> Answer:
@@ -64,7 +66,7 @@ def page(chart: Chart, connection: Connection, caller: Caller, type: str, id: st
     if more:
         sealed = chart.cursors.seal(caller, asked.path, Place(list(pairs), list(more)), chart.clock.micros())
         links.append(("next", f"{chart.fhir_url}/{asked.path}?{PARAMETER}={sealed}"))
-    return Answer(bundle.history(chart.fhir_url, rows, links, None))
+    return Answer(bundle.history(chart.fhir_url, rows, links, None), 200, whose.of_versions(connection, rows))
 
 
 def _asked(chart: Chart, type: str, id: str) -> Asked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import suture.services.interactions.history as history
 import suture.services.interactions.read as read
 import suture.services.interactions.search as search
@@ -10,22 +12,35 @@ from suture.errors import NotFound
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.entries import Entry
 from suture.services.interactions.rules import version_of
+from suture.store import whose
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
 
-def look(chart: Chart, caller: Caller, entry: Entry, connection: Connection) -> tuple[int, Row | None, bytes]:
-    """Status, row (of a single resource) and body of what the entry asks for."""
+class Looked(NamedTuple):
+    """Status, row (of a single resource) and body of what an entry asked for, and whose it is."""
+
+    status: int
+    row: Row | None
+    body: bytes
+    patients: tuple[str, ...]
+
+
+def look(chart: Chart, caller: Caller, entry: Entry, connection: Connection) -> Looked:
+    """What the entry asks for."""
     row = _single(caller, entry, connection)
     if row is not None:
+        patients = whose.of_versions(connection, (row,))
         if entry.if_none_match and version_of(entry.if_none_match) == row.version:
-            return 304, row, b""
-        return 200, row, row.body
+            return Looked(304, row, b"", patients)
+        return Looked(200, row, row.body, patients)
     if entry.path[-1:] == ("_history",) and len(entry.path) <= 3:
-        return 200, None, history.page(chart, connection, caller, entry.type, entry.id, entry.pairs).body
-    if len(entry.path) <= 1 and (entry.type or not entry.path):
-        return 200, None, search.page(chart, connection, caller, entry.type, entry.pairs).body
-    raise NotFound("nothing at this address", where="request.url")
+        page = history.page(chart, connection, caller, entry.type, entry.id, entry.pairs)
+    elif len(entry.path) <= 1 and (entry.type or not entry.path):
+        page = search.page(chart, connection, caller, entry.type, entry.pairs)
+    else:
+        raise NotFound("nothing at this address", where="request.url")
+    return Looked(200, None, page.body, page.patients)
 
 
 def _single(caller: Caller, entry: Entry, connection: Connection) -> Row | None:

@@ -11,7 +11,7 @@ from suture.errors import InvalidSearch
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.incoming import require_type
 from suture.standards.fhir import search
-from suture.store import resources
+from suture.store import resources, whose
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -23,7 +23,7 @@ async def read(chart: Chart, caller: Caller, type: str, id: str, pairs: Pairs = 
     require_type(type)
     async with chart.access(caller, "read", type, id) as access:
         row = current(chart.database.read, caller, type, id, pairs)
-        access.touched(row)
+        access.touched(chart.database.read, row)
         return row
 
 
@@ -38,7 +38,8 @@ async def vread(chart: Chart, caller: Caller, type: str, id: str, version: str, 
     require_type(type)
     async with chart.access(caller, "vread", type, id) as access:
         row = old(chart.database.read, caller, type, id, version, pairs)
-        access.touched(row)
+        access.id = row.id
+        access.concerns(whose.of_versions(chart.database.read, (row,)))
         return row
 
 

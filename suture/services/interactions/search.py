@@ -21,6 +21,7 @@ from suture.standards.fhir import json, outcome
 from suture.standards.fhir import search as language
 from suture.standards.fhir.search import Cursor, SearchQuery
 from suture.store import search as store_search
+from suture.store import whose
 from suture.store.connection import Connection
 
 Pairs = Sequence[tuple[str, str]]
@@ -30,12 +31,16 @@ async def search(chart: Chart, caller: Caller, type: str, pairs: Pairs, *, lenie
     """One page of a search over a type, or over several."""
     if type:
         require_type(type)
-    async with chart.access(caller, "search-type" if type else "search-system", type, query=names_of(pairs)):
+    async with chart.access(caller, "search-type" if type else "search-system", type, query=names_of(pairs)) as access:
         try:
-            return page(chart, chart.database.read, caller, type, pairs, lenient, chart.settings["search.quick"])
+            answer = page(chart, chart.database.read, caller, type, pairs, lenient, chart.settings["search.quick"])
         except TooCostly:
             budget = chart.settings["search.budget"]
-            return await chart.slowly(lambda connection: page(chart, connection, caller, type, pairs, lenient, budget))
+            answer = await chart.slowly(
+                lambda connection: page(chart, connection, caller, type, pairs, lenient, budget)
+            )
+        access.concerns(answer.patients)
+        return answer
 
 
 def page(
@@ -61,7 +66,8 @@ def page(
     entries = [(row, shown(row.body, row.type), "match") for row in rows]
     entries += [(row, shown(row.body, row.type), "include") for row in included]
     links = _links(chart, caller, query, pairs, found.next)
-    return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, _notice(query)))
+    patients = whose.of_rows(connection, [*rows, *included])
+    return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, _notice(query)), 200, patients)
 
 
 def _query(

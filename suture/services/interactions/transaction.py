@@ -21,6 +21,7 @@ from suture.services.interactions.look import look
 from suture.services.interactions.merging import Merge
 from suture.services.interactions.plan import Plan, Step
 from suture.services.interactions.rules import Preferences
+from suture.store import whose
 from suture.store.connection import Connection, Tx
 from suture.store.database import NOTHING_NAMED
 from suture.store.identities import Named
@@ -40,6 +41,7 @@ class Done:
     status: int
     row: Row | None = None
     body: bytes = b""
+    patients: tuple[str, ...] = ()
 
 
 async def transaction(
@@ -75,6 +77,8 @@ def unit(
         current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx, tx.identities, merge)
         done = _perform(chart, caller, current, tx)
         access.detail = _detail(read, done)
+        access.concerns(patient for d in done for patient in d.patients)
+        access.concerns(whose.of_rows(tx, [d.row for d in done if d.row is not None]))
         access.append(tx)
         return done
 
@@ -123,14 +127,14 @@ def _step(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Don
 
 
 def _get(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
-    status, row, body = look(chart, caller, step.entry, tx)
-    return Done(status, row, body)
+    return Done(*look(chart, caller, step.entry, tx))
 
 
 def _delete(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     if not step.id:
         return Done(204)
-    return Done(204, write.deleting(tx, caller, step.entry.type, step.id, step.version).row)
+    outcome = write.deleting(tx, caller, step.entry.type, step.id, step.version)
+    return Done(204, outcome.row, patients=outcome.patients)
 
 
 def _post(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
@@ -150,7 +154,7 @@ def _put(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done
         tx, caller, step.incoming, step.id, step.version, only_new, batch, step.named, fresh=step.fresh
     )
     _keep_named(tx, step, outcome.row)
-    return Done(outcome.status, outcome.row)
+    return Done(outcome.status, outcome.row, patients=outcome.patients)
 
 
 def _keep_named(tx: Tx, step: Step, row: Row | None) -> None:

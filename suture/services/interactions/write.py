@@ -21,7 +21,7 @@ from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.find import Criteria, one
 from suture.services.interactions.incoming import Incoming, accept, require_id, require_type
 from suture.services.interactions.rules import Conditions
-from suture.store import resources
+from suture.store import resources, whose
 from suture.store.connection import Tx
 from suture.store.identities import Named
 from suture.store.index import Batch
@@ -35,10 +35,11 @@ NO_CONDITIONS = Conditions()
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a write came to; without a row there was nothing to do."""
+    """What a write came to; without a row there was nothing to do. `patients`: whose it was before."""
 
     status: int
     row: Row | None = None
+    patients: tuple[str, ...] = ()
 
 
 async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_exist: str = "") -> Outcome:
@@ -101,6 +102,7 @@ def updating(
     """The part of an update that runs inside the transaction: judged before and after, then written."""
     _require_before(tx, caller, incoming.type, id, only_new)
     require_own(caller, "update", incoming, id)
+    before = whose.of_id(tx, incoming.type, id)
     row = resources.put(
         tx,
         incoming.type,
@@ -113,7 +115,7 @@ def updating(
         known=known,
         fresh=fresh,
     )
-    return Outcome(201 if row.change == resources.CREATED else 200, row)
+    return Outcome(201 if row.change == resources.CREATED else 200, row, before)
 
 
 def _require_before(tx: Tx, caller: Caller, type: str, id: str, only_new: bool) -> None:
@@ -176,7 +178,8 @@ def deleting(tx: Tx, caller: Caller, type: str, id: str, version: int | None = N
         before = resources.read(tx, type, id)
         if before is None or not guard.judge(tx, caller, "delete", away)(before):
             return Outcome(204)
-    return Outcome(204, resources.delete(tx, type, id, if_version=version))
+    patients = whose.of_id(tx, type, id)
+    return Outcome(204, resources.delete(tx, type, id, if_version=version), patients)
 
 
 async def delete_where(
@@ -220,8 +223,9 @@ async def _write(chart: Chart, access: Access, unit: Callable[[Tx], Outcome]) ->
 
     def both(tx: Tx) -> Outcome:
         outcome = unit(tx)
+        access.concerns(outcome.patients)
         if outcome.row is not None:
-            access.touched(outcome.row)
+            access.touched(tx, outcome.row)
         access.status = outcome.status
         access.append(tx)
         return outcome

@@ -1,0 +1,97 @@
+"""Whose records rows of the chart are: the patients of their compartments, for the audit trail.
+
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+
+from suture.store import names
+from suture.store.audit import BY_NUMBER, PATIENT
+from suture.store.connection import Connection
+from suture.store.ids import id_of, key_of
+from suture.store.index import SEVERAL_PATIENTS
+from suture.store.messages import patients_of
+from suture.store.resources import read_rid
+from suture.store.row import Row
+
+AT_ONCE = 500
+# What a resource in several compartments names; enough for the trail, never used to decide anything.
+_NAMED = re.compile(rb'"reference"\s*:\s*"(?:[^"]{0,500}/)?Patient/([A-Za-z0-9.\-]{1,64})(?:/_history/\d+)?"')
+
+
+def of_rows(connection: Connection, rows: Iterable[Row]) -> tuple[str, ...]:
+    """The patients of these rows, each once, as Patient/ID; deleted rows are nobody's (ask before)."""
+    found: dict[str, None] = {}
+    others: dict[int, Row] = {}
+    for row in rows:
+        if row.type == "Patient":
+            found[PATIENT + row.id] = None
+        else:
+            others[row.rid] = row
+    for rid, key in _patients(connection, list(others)):
+        if key is not None:
+            found[PATIENT + id_of(key)] = None
+        elif rid in others:
+            found |= dict.fromkeys(named(others[rid].body))
+    return tuple(found)
+
+
+def of_id(connection: Connection, type: str, id: str) -> tuple[str, ...]:
+    """Whose a resource is that may be about to change hands; a Patient's own record is known by its id anyway."""
+    if type == "Patient":
+        return (PATIENT + id,)
+    row = connection.one(
+        "SELECT rid, pat FROM res WHERE fid = ? AND rt = ?", (key_of(id), names.find(connection, type))
+    )
+    if row is None or not row[1]:
+        return ()
+    if row[1] == SEVERAL_PATIENTS:
+        found = read_rid(connection, row[0])
+        return tuple(named(found.body)) if found else ()
+    key = _key(connection, row[1])
+    return () if key is None else (PATIENT + id_of(key),)
+
+
+def of_message(connection: Connection, mid: int) -> tuple[str, ...]:
+    """Digests of the patient identifiers a message carries: the trail finds them, and tells nobody a number."""
+    return tuple(by_number(connection, text) for text in patients_of(connection, mid))
+
+
+def by_number(connection: Connection, identifier: str) -> str:
+    """An identifier as the trail holds it."""
+    salted = f"{connection.shared.envelope.database}\x1f{identifier}".encode("utf-8", "surrogatepass")
+    return BY_NUMBER + hashlib.sha256(salted).hexdigest()[:24]
+
+
+def named(body: bytes) -> list[str]:
+    """Every patient a body refers to."""
+    return [PATIENT + id.decode() for id in dict.fromkeys(_NAMED.findall(body))]
+
+
+def of_versions(connection: Connection, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The patients of old versions: of what they said and of what their resources say today."""
+    was = (patient for row in rows for patient in named(row.body))
+    return tuple(dict.fromkeys((*of_rows(connection, rows), *was)))
+
+
+def _patients(connection: Connection, rids: Sequence[int]) -> Iterable[tuple[int, bytes | str | None]]:
+    """(a row of it, the patient's key) of each patient there is; no key: that row is in several compartments."""
+    for at in range(0, len(rids), AT_ONCE):
+        part = rids[at : at + AT_ONCE]
+        marks = ",".join("?" * len(part))
+        for pat, rid in connection.all(f"SELECT pat, min(rid) FROM res WHERE rid IN ({marks}) GROUP BY pat", part):
+            if pat == SEVERAL_PATIENTS:
+                sql = f"SELECT rid FROM res WHERE rid IN ({marks}) AND pat = {SEVERAL_PATIENTS}"
+                yield from ((several, None) for (several,) in connection.all(sql, part))
+            elif pat:
+                yield rid, _key(connection, pat)
+
+
+def _key(connection: Connection, rid: int) -> bytes | str | None:
+    """The id of a patient, there or only referred to, as it stands in the store."""
+    row = connection.one("SELECT fid FROM res WHERE rid = ?1 UNION ALL SELECT fid FROM dangling WHERE rid = ?1", (rid,))
+    return row[0] if row else None
