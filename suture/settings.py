@@ -168,6 +168,13 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("audit.anchor_every", "duration", "10s", "how often the audit anchor moves on"),
     Setting(
+        "agreements.required",
+        "boolean",
+        True,
+        "send real records to other machines only under an agreement in force with the connection's partner",
+    ),
+    Setting("agreements.warn", "duration", "30d", "how long before its end an agreement is warned about"),
+    Setting(
         "security.contact",
         "string",
         "",

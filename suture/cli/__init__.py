@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deadletters": ("suture.cli.deadletters", "what gave up, and why"),
     "replay": ("suture.cli.replay", "walk again what failed"),
     "secret": ("suture.cli.secret", "the encrypted vault of what connections need"),
+    "partner": ("suture.cli.partner", "to whom records go, and the agreements that allow it"),
+    "connection": ("suture.cli.connection", "which connections may send, and why not"),
     "client": ("suture.cli.client", "add, list, revoke programs that call the API with a key"),
     "user": ("suture.cli.user", "add people who sign in, reset their passwords"),
 }

@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from suture import settings as settings_of
+from suture.cli import doctor_hipaa, place
 from suture.errors import SutureError
 from suture.settings import Settings
 from suture.store import health
@@ -23,12 +24,15 @@ LISTENING = "0A"  # state of a socket in /proc/net/tcp
 COLOURS = {"good": "green", "warning": "yellow", "bad": "red"}
 
 
-@app.command(epilog="Example: `suture doctor --json`")
+@app.command(epilog="Example: `suture doctor --json`, `suture doctor --hipaa`")
 def doctor(
     project: Annotated[Path, typer.Option(help="the project folder")] = Path(),
+    hipaa: Annotated[bool, typer.Option("--hipaa", help="each safeguard of the Security Rule, with evidence")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Looks at what the product stands on. Exit code 1 when something is bad."""
+    if hipaa:
+        raise SystemExit(0 if doctor_hipaa.show(place.kept(project), as_json) else 1)
     settings = settings_of.read(project)
     findings = [*health.look(settings), *_ports(settings)]
     if as_json:

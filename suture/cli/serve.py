@@ -14,6 +14,7 @@ from rich.console import Console
 
 from suture import settings as settings_of
 from suture.app import App, open_server
+from suture.engine.senders import peer_of
 from suture.store import vault
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
@@ -83,6 +84,12 @@ def _tell_flows(running: App) -> None:
         kind, address = ("MLLP", ports[source]) if source in ports else ("Flow", source)
         console.print(f"{kind:<12}{address}  {', '.join(one.flow.id for one in found)}", soft_wrap=True)
     known = {one.name for one in vault.listing(running.database.read)}
+    for one in engine.project.connections.values():
+        standing = engine.agreements.standing(peer_of(one))
+        if not standing.live:
+            console.print(
+                f"Held        connection {one.id}: {standing.why}. See: suture connection list", soft_wrap=True
+            )
     for name, option in engine.project.secrets():
         if name not in known:
             console.print(f"Missing     secret:{name}. Run: suture secret set {name} {option}", soft_wrap=True)

@@ -157,6 +157,16 @@ class Connection:
         token = str(self.auth.get("token_url") or "")
         return (self.origin, origin(token)) if token else (self.origin,)
 
+    @property
+    def address(self) -> str:
+        """Where it leads, to show: a folder, or the origin; never a path or query, which may hold a name."""
+        return str(self.with_["folder"]) if self.kind == "file" else self.origin
+
+    @property
+    def local(self) -> bool:
+        """Whether it is this machine itself: a folder, or an address that nobody else has."""
+        return self.kind == "file" or loopback(urlsplit(self.origin).hostname or "")
+
     def below(self, folder: Path) -> Connection:
         """The connection with its files named from the project folder on."""
         named = {f: str(folder / str(self.with_[f])) for f in FILES if self.with_.get(f)}

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from suture.access.agreements import NoAgreement
 from suture.clock import Clock
 from suture.engine import trouble
 from suture.engine.plan import Flow, Retry
@@ -61,6 +62,8 @@ class Sender:
 
     concurrency: int = 1
     on_ambiguous: str = "retry"
+
+    allowed: Callable[[], None] = staticmethod(lambda: None)  # raises while nothing may be sent there
 
     async def send(self, parcel: Parcel) -> Sent:
         raise NotImplementedError
@@ -160,6 +163,7 @@ class Outbox:
 
     async def _attempt(self, sender: Sender, delivery: Delivery, body: bytes | None) -> Sent | SutureError:
         try:
+            sender.allowed()
             content = deliveries.content(self.database.read, delivery.did) if body is None else body
             return await sender.send(
                 Parcel(delivery.content_type, delivery.attributes, content, key_of(delivery, content))
@@ -242,7 +246,7 @@ class Outbox:
         """When the next attempt is due; 0 when there is none."""
         retry = flow.retry if flow else Retry()
         most = retry.attempts or int(self.settings["engine.retry_attempts"])
-        if tried >= most:
+        if tried >= most and not isinstance(error, NoAgreement):  # never sent: it waits for the agreement
             return 0
         first = self.settings["engine.retry_first"] if retry.first is None else retry.first
         longest = self.settings["engine.retry_longest"] if retry.longest is None else retry.longest

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from suture.access.agreements import Agreements
 from suture.clock import Clock, new_id
 from suture.component import seconds, size
 from suture.connectors import http_hook
@@ -58,7 +59,8 @@ class Engine:
         self.versions = Versions(project)
         owner = f"{os.getpid()}-{new_id(clock)}"
         self.runner = Runner(database, chart, self.versions, settings, clock, owner)
-        self.senders = Senders(project, self.secret, settings, clock)
+        self.agreements = Agreements(database, clock, settings)
+        self.senders = Senders(project, self.secret, settings, clock, self.agreements)
         self.outbox = Outbox(database, self.runner, self.senders, settings, clock)
         self.runner.outbox = self.outbox
         self.accept = Intake(database, self.runner, Doors(self.versions, int(settings["mllp.port"])), clock)
@@ -96,6 +98,7 @@ class Engine:
             poll = Poll(
                 version,
                 lambda: FhirSender(self.senders.http_client(connection)),
+                lambda: self.senders.require_agreement(connection),
                 self.accept,
                 self.database,
                 self.clock,

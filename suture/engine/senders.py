@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from suture.access.agreements import Agreements, Peer
 from suture.clock import Clock
 from suture.connectors.connection import Connection
 from suture.connectors.connection_auth import Secret
@@ -28,8 +29,11 @@ KEPT_HEADERS = ("content-type", "etag", "location", "last-modified")
 class Senders:
     """`senders(id)` opens a connection's sender; raises NotFound for a connection the project has not."""
 
-    def __init__(self, project: Project, secret: Secret, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, project: Project, secret: Secret, settings: Settings, clock: Clock, agreements: Agreements
+    ) -> None:
         self._project = project
+        self._agreements = agreements
         self._secret = secret
         self._settings = settings
         self._clock = clock
@@ -44,7 +48,12 @@ class Senders:
             )
         sender = _KINDS[connection.kind](self, connection)
         sender.on_ambiguous = str(connection.with_.get("on_ambiguous") or "retry")
+        sender.allowed = lambda: self.require_agreement(connection)
         return sender
+
+    def require_agreement(self, connection: Connection) -> None:
+        """Raises NoAgreement while nothing may be sent there."""
+        self._agreements.require(peer_of(connection))
 
     def http_client(self, connection: Connection) -> HttpSender:
         return HttpSender(connection, self._secret, self._clock, float(self._settings["engine.send_timeout"]))
@@ -65,6 +74,12 @@ class Senders:
 
     def file(self, connection: Connection) -> Sender:
         return _File(FileSender(connection, self._project.folder))
+
+
+def peer_of(connection: Connection) -> Peer:
+    """What a connection file says of the one behind it; who names a partner means somebody else, however near."""
+    here = connection.local and not connection.partner
+    return Peer(connection.id, connection.partner, connection.environment, here)
 
 
 class _Http(Sender):

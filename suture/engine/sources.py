@@ -37,12 +37,19 @@ class Poll:
     """One fhir.poll source: the watermark moves only when everything up to it is journalled."""
 
     def __init__(
-        self, version: Version, open_sender: Callable[[], FhirSender], accept: Accept, database: Database, clock: Clock
+        self,
+        version: Version,
+        open_sender: Callable[[], FhirSender],
+        allowed: Callable[[], None],
+        accept: Accept,
+        database: Database,
+        clock: Clock,
     ) -> None:
         self.flow = version.flow
         self.with_ = version.flow.source.with_
         self.name = f"poll:{version.flow.id}"
         self._open = open_sender
+        self._allowed = allowed
         self._accept = accept
         self._database = database
         self._clock = clock
@@ -55,6 +62,7 @@ class Poll:
             while True:
                 wait = every
                 try:
+                    self._allowed()
                     await self.once(fhir)
                 except SutureError as error:
                     wait = max(every, error.after) if isinstance(error, SendFailed | Unavailable) else every

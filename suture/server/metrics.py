@@ -9,6 +9,7 @@ import gc
 import resource
 from collections.abc import Iterable, Iterator
 
+from suture.access import agreements
 from suture.server.figures import BOUNDS, Figures, Spread
 from suture.server.route import Request, Response, Route
 
@@ -17,7 +18,7 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 async def metrics(request: Request) -> Response:
     """All figures of this process as text."""
-    lines = [*_requests(request.site.figures), *_process(request)]
+    lines = [*_requests(request.site.figures), *_process(request), *_agreements(request)]
     return Response(body=("\n".join(lines) + "\n").encode(), type=_TEXT)
 
 
@@ -51,6 +52,13 @@ def _process(request: Request) -> Iterable[str]:
     for name, kind, text, value in rows:
         yield from _head(name, kind, text)
         yield f"{name} {value}"
+
+
+def _agreements(request: Request) -> Iterator[str]:
+    site, name = request.site, "suture_agreement_days_left"
+    yield from _head(name, "gauge", "days until a partner's last agreement ends; -1 when none is in force")
+    for partner, days in agreements.ending(site.database.read, site.clock.now().date().isoformat(), 1e6):
+        yield f'{name}{{partner="{partner}"}} {days}'
 
 
 def _head(name: str, kind: str, text: str) -> tuple[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from suture.server import contact, fhir, health, hooks, metrics, sign_in
-from suture.server.admin import files, letters, losses, messages, openapi, runs, waiting
+from suture.server.admin import files, inventory, letters, losses, messages, openapi, partners, runs, waiting
 from suture.server.route import Route
 
-_CONSOLE = (*files.ROUTES, *messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
+_MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
+_CONSOLE = (*files.ROUTES, *_MESSAGES, *partners.ROUTES, *inventory.ROUTES)
 _TABLE = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *fhir.ROUTES, *sign_in.ROUTES, *hooks.ROUTES, *_CONSOLE)
 TABLE: tuple[Route, ...] = (*_TABLE, *openapi.routes(_TABLE))

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
+
 from suture import crypto
 from suture.clock import instant
 from suture.errors import SutureError
@@ -33,6 +35,11 @@ class Finding:
     level: str
     text: str
     mend: str = ""
+
+
+def sqlite_version() -> str:
+    """Of the library that keeps everything."""
+    return apsw.sqlite_lib_version()
 
 
 def look(settings: Settings) -> Iterator[Finding]:

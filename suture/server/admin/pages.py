@@ -19,7 +19,15 @@ POLICY = (
     b"base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: Headers = [(b"content-security-policy", POLICY), (b"cross-origin-opener-policy", b"same-origin")]
-PLACES = (("/", "Messages"), ("/deadletters", "Dead letters"), ("/waiting", "Waiting"), ("/losses", "Loss"))
+# address, title, the permission that shows it
+PLACES = (
+    ("/", "Messages", "console.see"),
+    ("/deadletters", "Dead letters", "console.see"),
+    ("/waiting", "Waiting", "console.see"),
+    ("/losses", "Loss", "console.see"),
+    ("/partners", "Partners", "partners.manage"),
+    ("/inventory", "Inventory", "inventory.read"),
+)
 _TEMPLATES = Environment(
     loader=PackageLoader("suture.server.admin"),
     autoescape=True,
@@ -52,8 +60,9 @@ _TEMPLATES.globals["static"] = address
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """A whole page, or a part of one."""
     signed_in = request.caller.kind == "user"
+    places = [(address, title) for address, title, needs in PLACES if needs in request.caller.permissions]
     text = _TEMPLATES.get_template(template).render(
-        caller=request.caller, signed_in=signed_in, here=request.path, places=PLACES, **values
+        caller=request.caller, signed_in=signed_in, here=request.path, places=places, **values
     )
     return Response(status, text.encode("utf-8", "replace"), HTML, list(HEADERS))
 
