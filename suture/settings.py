@@ -115,6 +115,17 @@ TABLE: tuple[Setting, ...] = (
     Setting("session.life", "duration", "12h", "a console session ends after so long"),
     Setting("session.first_run_link", "duration", "24h", "life of the link that creates the administrator"),
     Setting("login.free_attempts", "integer", 5, "wrong passwords before waiting times begin"),
+    Setting(
+        "login.second_factor",
+        "string",
+        "privileged",
+        "who must have a second factor: privileged (whoever may change privileges), more role names, everybody; "
+        "optional is for a machine that only itself can reach",
+    ),
+    Setting("login.step_life", "duration", "10m", "how long the second step of signing in may take"),
+    Setting("login.invitation_life", "duration", "7d", "life of an invitation link"),
+    Setting("login.reset_life", "duration", "24h", "life of a link that sets a new password"),
+    Setting("session.strong", "duration", "10m", "a change of privileges needs a second factor shown so recently"),
     Setting("oauth.code_life", "duration", "60s", "how long an app may take to exchange its code; at most 60s"),
     Setting("oauth.access_life", "duration", "1h", "life of an access token; at most 1h"),
     Setting("oauth.online_life", "duration", "12h", "an app with online_access is refreshed for so long at most"),

@@ -48,6 +48,7 @@ class Caller:
     bounds: frozenset[str] = frozenset()  # compartments beyond which it sees nothing: practitioner, encounter
     organizations: tuple[str, ...] = ()  # Organization/…: for whom it works, as a Consent may name it
     glass: frozenset[str] = frozenset()  # patients for whom it broke the glass, just now
+    strong: int = 0  # of a person in a session: when it last proved, in the best way it has, who it is
 
 
 ANONYMOUS = Caller("anonymous", "anonymous", "anonymous")

@@ -1,40 +1,39 @@
-"""Who is calling: bearer keys of programs, sessions of people, the first administrator, waiting times for guessers.
+"""Who is calling: bearer keys of programs, tokens of apps, sessions of people; signing in, with waiting times for guessers.
 
-Passwords: Argon2id (RFC 9106). Sessions and keys: NIST SP 800-63B.
+NIST SP 800-63B. Rooms beside this one: passwords, staff, sessions, second_factor, webauthn, sso, invitations, proxies, programs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
-
-from suture.access import smart
+from suture.access import passwords, smart, staff
 from suture.access.caller import Caller
+from suture.access.programs import KEY_PREFIX, add_client, client_caller, revoke_client
+from suture.access.proxies import patients_of
+from suture.access.refusals import SecondFactorNeeded, TooManyAttempts
 from suture.access.roles import ADMINISTRATOR, ROLES, permissions
+from suture.access.second_factor import SecondFactor
+from suture.access.sessions import From, Sessions
+from suture.access.staff import add_user, reset_password
 from suture.clock import Clock
 from suture.crypto import new_token
-from suture.errors import Conflict, Invalid, SutureError, Unauthenticated
+from suture.errors import Unauthenticated
 from suture.settings import Settings
 from suture.store import accounts, audit
+from suture.store.accounts import Session, User
 from suture.store.connection import Tx
 from suture.store.database import Database
 
-SHORTEST_PASSWORD = 12
+__all__ = [
+    "People", "SecondFactorNeeded", "TooManyAttempts", "add_client", "add_user", "client_caller", "reset_password",
+    "revoke_client", "user_caller",
+]  # fmt: skip
+
 FIRST_RUN = "first-run"
-KEY_PREFIX = "sk_"
-_TOUCH_MICROS = 60_000_000
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-
-
-class TooManyAttempts(SutureError):
-    """Wrong passwords before; wait."""
-
-    code, status, issue = "too-many-attempts", 429, "throttled"
+FORGET = 3600.0  # seconds after which failures of an address count no longer
 
 
 class People:
@@ -46,9 +45,22 @@ class People:
         self._settings = settings
         self._known: dict[str, tuple[float, int, Caller]] = {}
         self._one_at_a_time = asyncio.Lock()  # so that guesses sent at once are counted one after the other
+        self.sessions = Sessions(database, clock, settings)
+        self.second = SecondFactor(database, clock, settings, self.sessions)
+        self.tokens: Callable[[str], Caller | None] | None = None  # who reads access tokens of apps, when there is one
+
+    # --- callers
 
     def bearer(self, key: str) -> Caller:
-        """The caller of a bearer key; raises Unauthenticated, the same for unknown, revoked and expired."""
+        """The caller of a bearer key or access token; raises Unauthenticated, the same for unknown, revoked and expired."""
+        if self.tokens is not None and not key.startswith(KEY_PREFIX):
+            found = self.tokens(key)
+            if found is None:
+                raise _not_good()
+            return found
+        return self._program(key)
+
+    def _program(self, key: str) -> Caller:
         now = self._clock.monotonic()
         known = self._known.get(key)
         if known is None or known[0] < now:
@@ -72,39 +84,40 @@ class People:
 
         Without `keep` this look does not count as a sign of life.
         """
-        now, idle = self._clock.micros(), self._settings["session.idle"]
-        found = accounts.session(self._database.read, token, now, idle)
-        user = accounts.user(self._database.read, found.user) if found else None
-        if found is None or user is None or not user.active:
-            raise Unauthenticated("the session has ended", mend="Sign in again.")
-        if keep and now - found.seen > min(_TOUCH_MICROS, idle * 500_000):
-            await self._database.write(lambda tx: accounts.touch_session(tx, token))
-        return user_caller(user)
+        found, user = self.sessions.look(token)
+        if keep:
+            await self.sessions.touch(token, found.seen)
+        caller = user_caller(user, self._patient(found, user))
+        return replace(caller, strong=int(found.attributes.get("strong") or 0))
 
-    async def sign_in(self, login: str, password: str, address: str) -> str:
-        """A new session's token; raises Unauthenticated alike for unknown and wrong, TooManyAttempts while waiting."""
-        keys = (f"login:{login.lower()[:100]}", f"address:{address}")
+    def _patient(self, session: Session, user: User) -> str:
+        """Whose record the session is about: the one chosen, while that is still open; else the only one there is."""
+        chosen = str(session.attributes.get("patient") or "")
+        open_now = [one.patient for one in patients_of(self._database.read, user, self._clock.micros())]
+        if chosen:
+            return chosen if chosen in open_now else ""
+        return open_now[0] if len(open_now) == 1 else ""
+
+    # --- signing in
+
+    async def sign_in(self, login: str, password: str, address: str, *, agent: str = "", to: str = "") -> str:
+        """A new session's token. Raises Unauthenticated alike for unknown and wrong, TooManyAttempts while waiting,
+        SecondFactorNeeded (with a step, see sessions.py) for whoever has or must have a second factor."""
+        keys = (staff.login_key(login), f"address:{address}")
         async with self._one_at_a_time:
             person = await self._person(keys, login, password, address)
-        token, life = new_token(), self._settings["session.life"]
+        return await self.sessions.open(person, "password", From(address, agent), to)
 
-        def unit(tx: Tx) -> None:
-            for key in keys:
-                accounts.login_worked(tx, key)
-            accounts.create_session(tx, token, person.id, life)
-            audit.append(tx, audit.AuditRow(f"user:{person.id}", "login", address=address))
-
-        await self._database.write(unit)
-        return token
-
-    async def _person(self, keys: Sequence[str], login: str, password: str, address: str) -> accounts.User:
+    async def _person(self, keys: Sequence[str], login: str, password: str, address: str) -> User:
         """Whose name and password these are; a failure is on disk before the next one is looked at."""
         self._require_no_wait(keys)
         user = accounts.user_by_login(self._database.read, login)
-        good = await asyncio.to_thread(matches, user.password if user else _nobody(), password)
+        kept = user.password if user else passwords.nobody()
+        good = await asyncio.to_thread(passwords.matches, kept, password)
         if user is None or not user.active or not good:
             await self._database.write(lambda tx: self._failed(tx, keys, address))
             raise Unauthenticated("name or password is wrong", mend="Try again, or ask an administrator.")
+        await self._database.write(lambda tx: accounts.login_worked(tx, keys[0]))
         return user
 
     def _require_no_wait(self, keys: Sequence[str]) -> None:
@@ -115,13 +128,38 @@ class People:
 
     def _failed(self, tx: Tx, keys: Sequence[str], address: str) -> None:
         free = self._settings["login.free_attempts"]
-        for key, allowed in zip(keys, (free, free * 4), strict=True):
-            accounts.login_failed(tx, key, allowed)
+        accounts.login_failed(tx, keys[0], free)
+        accounts.login_failed(tx, keys[1], free * 4, forget=FORGET)
         audit.append(tx, audit.AuditRow("anonymous", "login", outcome=401, address=address))
+
+    async def confirm(self, token: str, password: str, address: str) -> str:
+        """Shows the password again, where that is the best proof a person has; returns the session's new token."""
+        _, user = self.sessions.look(token)
+        keys = (staff.login_key(user.login), f"address:{address}")
+        async with self._one_at_a_time:
+            await self._person(keys, user.login, password, address)
+        return await self.sessions.strengthen(token, "password", address)
+
+    async def change_password(self, token: str, old: str, new: str, address: str) -> None:
+        """A new password for who knows the old one; all other sessions end."""
+        _, user = self.sessions.look(token)
+        passwords.require(new, user.login)
+        keys = (staff.login_key(user.login), f"address:{address}")
+        async with self._one_at_a_time:
+            await self._person(keys, user.login, old, address)
+        hashed = await asyncio.to_thread(passwords.hashed, new)
+
+        def unit(tx: Tx) -> None:
+            accounts.change_password(tx, user.id, hashed, but=token)
+            audit.append(tx, audit.AuditRow(f"user:{user.id}", "change-password", id=user.id, address=address))
+
+        await self._database.write(unit)
 
     async def sign_out(self, token: str) -> None:
         """Ends one session."""
-        await self._database.write(lambda tx: accounts.end_session(tx, token))
+        await self.sessions.end(token)
+
+    # --- the first start
 
     def first_run_link(self) -> str:
         """The token of the one-time link that creates the administrator; empty once there is one."""
@@ -139,131 +177,32 @@ class People:
         """Whether the first-run link can still be used."""
         return accounts.link(self._database.read, token, FIRST_RUN, self._clock.micros()) is not None
 
-    async def begin(self, token: str, login: str, name: str, password: str, address: str) -> str:
-        """Creates the administrator, uses the link up, and signs in."""
-        require_login(login)
-        require_password(password, login)
+    async def begin(self, token: str, login: str, name: str, password: str, address: str, *, agent: str = "") -> str:
+        """Creates the administrator, uses the link up, and signs in; raises SecondFactorNeeded as sign_in does."""
+        passwords.require_login(login)
+        passwords.require(password, login)
         if not self.link_works(token):  # before the costly hash
             raise _used_up()
-        hashed = await asyncio.to_thread(_HASHER.hash, password)
+        hashed = await asyncio.to_thread(passwords.hashed, password)
 
-        def unit(tx: Tx) -> None:
+        def unit(tx: Tx) -> User:
             if accounts.use_link(tx, token, FIRST_RUN) is None or accounts.users(tx):
                 raise _used_up()
-            user = accounts.create_user(tx, login, name or login, hashed, roles=[ADMINISTRATOR])
-            audit.append(tx, audit.AuditRow(f"user:{user.id}", "create-user", id=user.id, address=address))
+            return staff.create(tx, login, name, hashed, [ADMINISTRATOR], by="first-run")
 
-        await self._database.write(unit)
-        return await self.sign_in(login, password, address)
-
-
-def client_caller(client: accounts.Client) -> Caller:
-    """A program as a caller."""
-    scopes = smart.parse(" ".join(client.scopes))
-    return Caller(f"client:{client.id}", "client", client.name, scopes, client.attributes.get("patient") or None)
+        user = await self._database.write(unit)
+        return await self.sessions.open(user, "password", From(address, agent))
 
 
-def user_caller(user: accounts.User) -> Caller:
-    """A person as a caller; scopes come from the roles."""
+def user_caller(user: User, patient: str = "") -> Caller:
+    """A person as a caller; scopes come from the roles. `patient`: whose record, for patients and proxies."""
     scopes = smart.parse(" ".join(ROLES[role].scopes for role in user.roles if role in ROLES))
     may = permissions(user.roles)
-    return Caller(f"user:{user.id}", "user", user.name, scopes, user.patient or None, user.roles, permissions=may)
-
-
-@cache
-def _nobody() -> str:
-    """Verified when there is no such user, so that an unknown name takes as long as a wrong password."""
-    return _HASHER.hash("nobody")
-
-
-def matches(hashed: str, password: str) -> bool:
-    """Whether the password is the one that was hashed; slow on purpose, so call it in a thread."""
-    try:
-        return _HASHER.verify(hashed, password[:1024])
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-def require_password(password: str, login: str) -> None:
-    """Raises Invalid for a password that is too short or is the name."""
-    if len(password) < SHORTEST_PASSWORD or password.lower() == login.lower() or len(set(password)) < 5:
-        raise Invalid(
-            f"the password is too easy to guess: at least {SHORTEST_PASSWORD} characters, not the name, not one repeated",
-            where="password",
-            mend="Take several words.",
-        )
-
-
-def require_login(login: str) -> None:
-    """Raises Invalid for a name that can't be typed or told apart."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", login, re.ASCII):
-        raise Invalid("not a login name", where="login", mend="Use letters, digits and . _ @ + -")
-
-
-def add_user(database: Database, login: str, name: str, password: str, roles: Sequence[str]) -> accounts.User:
-    """A new person, for the command line."""
-    require_login(login)
-    require_password(password, login)
-    unknown = [role for role in roles if role not in ROLES]
-    if unknown:
-        raise Invalid(f"no role named '{unknown[0]}'", where="role", mend=f"One of: {', '.join(ROLES)}.")
-    hashed = _HASHER.hash(password)
-
-    def unit(tx: Tx) -> accounts.User:
-        user = accounts.create_user(tx, login, name or login, hashed, roles=roles)
-        audit.append(tx, audit.AuditRow("system", "create-user", id=user.id))
-        return user
-
-    return database.write_now(unit)
-
-
-def reset_password(database: Database, login: str, password: str) -> accounts.User:
-    """A new password; all sessions of the person end and waiting times are lifted."""
-    require_password(password, login)
-    hashed = _HASHER.hash(password)
-
-    def unit(tx: Tx) -> accounts.User:
-        found = accounts.user_by_login(tx, login)
-        if found is None:
-            raise Invalid("no such user", where="users", mend="suture user list")
-        accounts.login_worked(tx, f"login:{login.lower()[:100]}")
-        audit.append(tx, audit.AuditRow("system", "reset-password", id=found.id))
-        return accounts.change_user(tx, found.id, password=hashed)
-
-    return database.write_now(unit)
-
-
-def add_client(database: Database, name: str, scopes: str, patient: str, expires: int) -> tuple[accounts.Client, str]:
-    """A new program and its bearer key, which is shown once and kept only as a hash."""
-    granted = smart.parse(scopes)
-    if not granted:
-        raise Invalid("a client without scopes can do nothing", where="scope", mend="--scope 'system/*.rs'")
-    if any(s.context == "patient" for s in granted) and not patient:
-        raise Invalid("a patient/ scope needs a patient", where="scope", mend="Add --patient ID.")
-    key = KEY_PREFIX + new_token()
-    attributes = {name: value for name, value in (("patient", patient), ("expires", expires)) if value}
-
-    def unit(tx: Tx) -> accounts.Client:
-        if any(c.name == name and c.active for c in accounts.clients(tx)):
-            raise Conflict("an active client has this name", where="clients", mend="Take another, or revoke that one.")
-        made = accounts.create_client(tx, name, key=key, scopes=[str(s) for s in granted], attributes=attributes)
-        audit.append(tx, audit.AuditRow("system", "create-client", id=made.id))
-        return made
-
-    return database.write_now(unit), key
-
-
-def revoke_client(database: Database, name: str) -> accounts.Client:
-    """Ends a client's key, by name or id."""
-
-    def unit(tx: Tx) -> accounts.Client:
-        found = [c for c in accounts.clients(tx) if name in (c.id, c.name) and c.active]
-        if not found:
-            raise Invalid("no active client of that name", where="clients", mend="suture client list")
-        audit.append(tx, audit.AuditRow("system", "revoke-client", id=found[0].id))
-        return accounts.change_client(tx, found[0].id, active=False)
-
-    return database.write_now(unit)
+    own = f"Patient/{user.patient}" if user.patient else ""
+    who = str(user.attributes.get("fhir_user") or own)
+    return Caller(
+        f"user:{user.id}", "user", user.name, scopes, patient or None, user.roles, permissions=may, fhir_user=who
+    )
 
 
 def _used_up() -> Unauthenticated:

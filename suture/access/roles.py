@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from suture.errors import Invalid
+
 # permission -> what it opens
 PERMISSIONS = {
     "console.see": "lists, timelines and figures of messages and flows, redacted",
@@ -27,6 +29,9 @@ PERMISSIONS = {
     "chart.use": "the FHIR API as far as the role's scopes reach",
     "own.use": "one's own record, or that of a person one stands in for; the apps one allowed",
 }
+
+# what changes somebody's privileges: such a request needs a recent second factor, whoever may it must have one
+STRONG = frozenset({"people.manage", "clients.manage", "partners.manage", "gateway.manage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +76,24 @@ ROLES: dict[str, Role] = {
 def permissions(roles: Iterable[str]) -> frozenset[str]:
     """All that these roles may do together; an unknown role may nothing."""
     return frozenset().union(*(ROLES[role].permissions for role in roles if role in ROLES))
+
+
+def require_roles(roles: Iterable[str]) -> None:
+    """Raises Invalid for an unknown role, and for roles that one person may not have together."""
+    wanted = list(roles)
+    unknown = [role for role in wanted if role not in ROLES]
+    if unknown:
+        raise Invalid(f"no role named '{unknown[0]}'", where="role", mend=f"One of: {', '.join(ROLES)}.")
+    if not wanted:
+        raise Invalid("a person needs a role", where="role", mend=f"One of: {', '.join(ROLES)}.")
+    own = [role for role in wanted if "own.use" in ROLES[role].permissions]
+    if own and len(own) < len(wanted):
+        raise Invalid(
+            "patients and proxies have no other role", where="role", mend="Staff who are patients have two names."
+        )
+    if INFRASTRUCTURE in wanted and len(wanted) > 1:
+        raise Invalid(
+            f"'{INFRASTRUCTURE}' goes with no other role: it sees no patient",
+            where="role",
+            mend="Make two people of it.",
+        )

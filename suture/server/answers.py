@@ -5,10 +5,14 @@ https://hl7.org/fhir/R4/operationoutcome.html
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import orjson
 
+from suture.access.refusals import ConfirmationNeeded
 from suture.errors import SutureError, Unavailable
 from suture.server.admin import pages
+from suture.server.identify import local, sign_in_address
 from suture.server.log import Log
 from suture.server.route import FHIR_JSON, JSON, Headers, Request, Response
 from suture.server.router import MethodNotOffered
@@ -30,12 +34,28 @@ def from_error(request: Request, error: Exception, log: Log) -> Response:
     if request.path.startswith(FHIR_PREFIXES):
         body, kind = json.write(outcome.from_error(error)), FHIR_JSON
     elif b"text/html" in request.headers.get(b"accept", b"") and not request.path.startswith(JSON_PREFIXES):
-        answer = pages.see("/sign-in") if error.status == 401 else pages.told(request, error)
+        answer = _page(request, error)
         answer.headers += _headers(error)
         return answer
     else:
         body, kind = orjson.dumps(plain(error)), JSON
     return Response(error.status, body, kind, _headers(error))
+
+
+def _page(request: Request, error: SutureError) -> Response:
+    """What a browser is shown: the way to sign in or to confirm, a page that fits the person, or what went wrong."""
+    if error.status == 401:
+        return pages.see(sign_in_address(request))
+    if isinstance(error, ConfirmationNeeded):
+        return pages.see(f"/confirm?to={quote(_back(request), safe='')}")
+    if error.status == 403 and request.path == "/" and request.method == "GET" and request.caller.kind == "user":
+        return pages.see(pages.home(request.caller))
+    return pages.told(request, error)
+
+
+def _back(request: Request) -> str:
+    """The page a form stood on: forms are sent to addresses below it."""
+    return local(request.path.rstrip("/").rpartition("/")[0]) or "/"
 
 
 def plain(error: SutureError) -> dict[str, str]:

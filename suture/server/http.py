@@ -12,10 +12,10 @@ from typing import Any
 from suture.errors import Invalid
 from suture.server import answers
 from suture.server.extras import allow_origin, compress, preflight
+from suture.server.identify import identify
 from suture.server.log import Log
 from suture.server.route import Request, Response, Route
 from suture.server.router import Router
-from suture.server.sign_in import identify
 from suture.server.site import Site
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 

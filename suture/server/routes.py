@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from suture.server import contact, fhir, health, hooks, metrics, sign_in
 from suture.server.admin import files, inventory, letters, losses, messages, openapi, partners, runs, waiting
+from suture.server.people import account, second
 from suture.server.route import Route
 
 _MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
 _CONSOLE = (*files.ROUTES, *_MESSAGES, *partners.ROUTES, *inventory.ROUTES)
-_TABLE = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *fhir.ROUTES, *sign_in.ROUTES, *hooks.ROUTES, *_CONSOLE)
+_PEOPLE = (*second.ROUTES, *account.ROUTES)
+_OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)
+_TABLE = (*_OPEN, *fhir.ROUTES, *_CONSOLE, *_PEOPLE)
 TABLE: tuple[Route, ...] = (*_TABLE, *openapi.routes(_TABLE))

@@ -1,26 +1,23 @@
-"""Who sends a request (bearer key or session cookie), and the pages for signing in and the first start.
-
-Cookies: RFC 6265bis. Forged requests from other sites are told by Sec-Fetch-Site and Origin.
-"""
+"""The pages for the first start, signing in and out, and what comes after: the session's cookie and a fitting page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from suture.access.people import SHORTEST_PASSWORD
-from suture.access.policy import require_permission
-from suture.errors import Forbidden, SutureError, Unauthenticated
+from suture.access import passwords
+from suture.access.refusals import SecondFactorNeeded
+from suture.errors import SutureError, Unauthenticated
 from suture.server.admin import pages
+from suture.server.identify import COOKIE, STEP_COOKIE, identify, local, require_same_site, set_cookie
 from suture.server.route import LARGEST_FORM, Request, Response, Route, form
 
-COOKIE = "suture_session"
-_SAFE = ("GET", "HEAD", "OPTIONS")
+__all__ = ["COOKIE", "ROUTES", "complete", "identify", "require_same_site", "stepped"]
+
 _SIGN_IN = {
     "title": "Sign in",
-    "lead": "To the console of this Suture.",
+    "lead": "To this Suture.",
     "action": "/sign-in",
     "button": "Sign in",
     "new": False,
@@ -30,76 +27,63 @@ _FIRST_RUN = {
     "lead": "The first person here. This link works once.",
     "button": "Create and sign in",
     "new": True,
+    "to": "",
 }
 
 
-async def identify(request: Request, route: Route) -> None:
-    """Sets the request's caller; raises Unauthenticated or Forbidden when the route asks for more."""
-    if route.access == "anonymous":
-        return
-    try:
-        await _identify(request, keep=not route.quiet)
-        if route.access != "caller":
-            require_permission(request.caller, route.access)
-    except (Unauthenticated, Forbidden) as error:
-        await request.site.denied(request.caller, request.remote, error.status)
-        raise
-
-
-async def _identify(request: Request, *, keep: bool) -> None:
-    kind, _, key = request.header(b"authorization").partition(" ")
-    if kind.lower() == "bearer":
-        caller = request.site.people.bearer(key.strip())
-    elif kind:
-        raise Unauthenticated("this kind of credential is not taken", mend="Send Authorization: Bearer KEY.")
-    else:
-        request.session = _cookie(request)
-        if not request.session:
-            raise Unauthenticated("this needs a bearer key or a session", mend="Send Authorization: Bearer KEY.")
-        caller = await request.site.people.session(request.session, keep=keep)
-        require_same_site(request)
-    request.caller = replace(caller, address=request.remote, request=request.id)
-
-
-def _cookie(request: Request) -> str:
-    for part in request.header(b"cookie").split(";"):
-        name, _, value = part.strip().partition("=")
-        if name == COOKIE:
-            return value
-    return ""
-
-
-def require_same_site(request: Request) -> None:
-    """Raises Forbidden for a changing request that another site may have caused."""
-    if request.method in _SAFE:
-        return
-    site, origin = request.header(b"sec-fetch-site"), request.header(b"origin")
-    own = origin.partition("://")[2] == request.header(b"host") if origin else False
-    if site != "same-origin" and not (own and not site):
-        raise Forbidden("this request came from another site", mend="Send it from Suture's own pages, or with a key.")
-
-
 async def sign_in_page(request: Request) -> Response:
-    return _form(request, _SIGN_IN)
+    """The form; `to` is a page of ours to go on to."""
+    return _form(request, {**_SIGN_IN, "to": local(dict(request.pairs()).get("to", ""))})
 
 
 async def sign_in(request: Request) -> Response:
+    """The first proof: name and password."""
     require_same_site(request)
     given = dict(form(await request.body(LARGEST_FORM)))
+    to = local(given.get("to", ""))
+    people, agent = request.site.people, request.header(b"user-agent")
     try:
-        token = await request.site.people.sign_in(given.get("login", ""), given.get("password", ""), request.remote)
+        token = await people.sign_in(
+            given.get("login", ""), given.get("password", ""), request.remote, agent=agent, to=to
+        )
+    except SecondFactorNeeded as needed:
+        return stepped(request, needed)
     except SutureError as error:
-        return _form(request, _SIGN_IN, error)
-    return _signed_in(request, token)
+        return _form(request, {**_SIGN_IN, "to": to}, error)
+    return await complete(request, token, to)
+
+
+def stepped(request: Request, needed: SecondFactorNeeded) -> Response:
+    """On to the second proof."""
+    life = request.site.settings["login.step_life"]
+    answer = pages.see("/sign-in/set-up" if needed.set_up else "/sign-in/second")
+    answer.headers.append(set_cookie(request, STEP_COOKIE, needed.step, life))
+    return answer
+
+
+async def complete(request: Request, token: str, to: str = "") -> Response:
+    """Signed in: keeps the session and goes on to where the person wanted to, or to the first page there is for it."""
+    caller = await request.site.people.session(token)
+    answer = pages.see(to or pages.home(caller))
+    answer.headers += cookies(request, token)
+    return answer
+
+
+def cookies(request: Request, token: str) -> list[tuple[bytes, bytes]]:
+    """The headers of a new session: its cookie, and none of the step any more."""
+    life = request.site.settings["session.life"]
+    return [set_cookie(request, COOKIE, token, life), set_cookie(request, STEP_COOKIE, "", 0)]
 
 
 async def sign_out(request: Request) -> Response:
+    """Ends the session of this browser."""
     if request.session:
         await request.site.people.sign_out(request.session)
-    return Response(303, headers=[(b"location", b"/sign-in"), _set_cookie(request, "", 0)])
+    return Response(303, headers=[(b"location", b"/sign-in"), set_cookie(request, COOKIE, "", 0)])
 
 
 async def first_run_page(request: Request) -> Response:
+    """The form that creates the administrator, while its link works."""
     token = request.params["token"]
     if not request.site.people.link_works(token):
         return pages.told(request, _used_up())
@@ -107,41 +91,35 @@ async def first_run_page(request: Request) -> Response:
 
 
 async def first_run(request: Request) -> Response:
+    """Creates the administrator."""
     require_same_site(request)
     given, token = dict(form(await request.body(LARGEST_FORM))), request.params["token"]
-    login = given.get("login", "").strip()
+    login, password = given.get("login", "").strip(), given.get("password", "")
+    agent = request.header(b"user-agent")
     try:
-        session = await request.site.people.begin(token, login, login, given.get("password", ""), request.remote)
+        session = await request.site.people.begin(token, login, login, password, request.remote, agent=agent)
+    except SecondFactorNeeded as needed:
+        return stepped(request, needed)
     except Unauthenticated as error:
         return pages.told(request, error)
     except SutureError as error:
         return _form(request, {**_FIRST_RUN, "action": f"/first-run/{quote(token)}"}, error)
-    return _signed_in(request, session)
+    return await complete(request, session)
 
 
 def _used_up() -> Unauthenticated:
     return Unauthenticated("this link was used or is too old", mend="Start suture again for a new one.")
 
 
-def _signed_in(request: Request, token: str) -> Response:
-    life = int(request.site.settings["session.life"])
-    return Response(303, headers=[(b"location", b"/"), _set_cookie(request, token, life)])
-
-
-def _set_cookie(request: Request, token: str, life: int) -> tuple[bytes, bytes]:
-    secure = "; Secure" if request.secure or request.site.settings["http.base_url"].startswith("https:") else ""
-    return b"set-cookie", f"{COOKIE}={token}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}".encode()
-
-
 def _form(request: Request, words: Mapping[str, Any], error: SutureError | None = None) -> Response:
     """The form; without any administrator it says where the link to create one is found."""
     nobody = not words["new"] and not request.site.people.anybody()
     status = error.status if error else 200
-    return pages.page(request, "form.html", status, **words, error=error, nobody=nobody, shortest=SHORTEST_PASSWORD)
+    return pages.page(request, "form.html", status, **words, error=error, nobody=nobody, shortest=passwords.SHORTEST)
 
 
 ROUTES = [
-    Route("GET", "/sign-in", sign_in_page, access="anonymous"),
+    Route("GET", "/sign-in", sign_in_page, access="anonymous", query={"to": "page to go on to"}),
     Route("POST", "/sign-in", sign_in, access="anonymous"),
     Route("POST", "/sign-out", sign_out, access="caller"),
     Route("GET", "/first-run/{token}", first_run_page, access="anonymous"),

@@ -10,9 +10,11 @@ import logging
 import socket
 import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
+from suture.access.sessions import require_policy
 from suture.connectors.connection import loopback
 from suture.errors import Unstartable
 from suture.server.http import Shell
@@ -27,6 +29,7 @@ def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
     """The listening socket of the settings; raises Unstartable when the address is taken, not ours, or not safe."""
     host, port = settings["http.host"], settings["http.port"]
     refuse_open(host, bool(settings["http.tls_certificate"]), insecure)
+    require_policy(settings, not _only_here(settings))
     if not 0 <= port <= 65535:
         raise Unstartable(f"there is no port {port}", where="http.port", mend="Take one from 1 to 65535, or 0 for any.")
     try:
@@ -41,6 +44,12 @@ def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
         ) from error
     made.setblocking(False)
     return made
+
+
+def _only_here(settings: Settings) -> bool:
+    """Whether nobody but this machine can reach the web side, by its address or by the one it is known under."""
+    known = urlsplit(settings["http.base_url"]).hostname or settings["http.host"]
+    return loopback(settings["http.host"]) and loopback(known)
 
 
 def url_of(settings: Settings, listening: socket.socket | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from suture.clock import new_id
 from suture.crypto import token_hash
@@ -105,7 +105,7 @@ def change_user(
     active: bool | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> User:
-    """Changes what is given; a new password or an end of being active ends all sessions."""
+    """Changes what is given; a new password, other roles or an end of being active ends all sessions."""
     changes: dict[str, Any] = {
         "name": name,
         "password": password,
@@ -117,12 +117,18 @@ def change_user(
     given = {column: value for column, value in changes.items() if value is not None}
     columns = ", ".join(f"{column} = ?" for column in given)
     tx.execute(f"UPDATE user SET {columns} WHERE uid = ?", (*given.values(), id))
-    if password is not None or active is False:
+    if password is not None or roles is not None or active is False:
         end_sessions(tx, id)
     found = user(tx, id)
     if found is None:
         raise NotFound("no such user", where="users")
     return found
+
+
+def change_password(tx: Tx, id: str, hashed: str, but: str) -> None:
+    """A person's own new password: all sessions end, but the one with the token `but`."""
+    tx.execute("UPDATE user SET password = ?, changed = ? WHERE uid = ?", (hashed, tx.now, id))
+    end_sessions(tx, id, but)
 
 
 def user(connection: Connection, id: str) -> User | None:
@@ -157,6 +163,28 @@ def session(connection: Connection, token: str, now: int, idle: float) -> Sessio
     return None if row is None else Session(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]))
 
 
+def sessions(connection: Connection, user: str, now: int, idle: float) -> list[Session]:
+    """The sessions of a person that are still good, the one used last first."""
+    rows = connection.all(
+        "SELECT hash, uid, created, seen, expires, attributes FROM session "
+        "WHERE uid = ? AND expires > ? AND seen > ? ORDER BY seen DESC",
+        (user, now, now - int(idle * MICROS)),
+    )
+    return [Session(row[0], row[1], row[2], row[3], row[4], json.loads(row[5])) for row in rows]
+
+
+def change_session(tx: Tx, token: str, attributes: Mapping[str, Any]) -> None:
+    tx.execute("UPDATE session SET attributes = ? WHERE hash = ?", (json.dumps(dict(attributes)), token_hash(token)))
+
+
+def renew_session(tx: Tx, old: str, new: str, attributes: Mapping[str, Any]) -> None:
+    """The session goes on under another token; the old one opens nothing any more."""
+    tx.execute(
+        "UPDATE session SET hash = ?, attributes = ?, seen = ? WHERE hash = ?",
+        (token_hash(new), json.dumps(dict(attributes)), tx.now, token_hash(old)),
+    )
+
+
 def touch_session(tx: Tx, token: str) -> None:
     """Says that the session is in use; callers do so at most once a minute."""
     tx.execute("UPDATE session SET seen = ? WHERE hash = ?", (tx.now, token_hash(token)))
@@ -166,8 +194,15 @@ def end_session(tx: Tx, token: str) -> None:
     tx.execute("DELETE FROM session WHERE hash = ?", (token_hash(token),))
 
 
-def end_sessions(tx: Tx, user: str) -> None:
-    tx.execute("DELETE FROM session WHERE uid = ?", (user,))
+def end_session_of(tx: Tx, user: str, hash: bytes) -> bool:
+    """Ends one of a person's sessions by its hash; says whether there was one."""
+    tx.execute("DELETE FROM session WHERE hash = ? AND uid = ?", (hash, user))
+    return bool(tx.changes)
+
+
+def end_sessions(tx: Tx, user: str, but: str = "") -> None:
+    """Ends all sessions of a person, but the one with this token."""
+    tx.execute("DELETE FROM session WHERE uid = ? AND hash <> ?", (user, token_hash(but)))
 
 
 def create_link(tx: Tx, token: str, purpose: str, life: float, attributes: Mapping[str, Any] | None = None) -> None:
@@ -195,6 +230,28 @@ def use_link(tx: Tx, token: str, purpose: str) -> dict[str, Any] | None:
     if found is not None:
         tx.execute("UPDATE link SET used = ? WHERE hash = ?", (tx.now, token_hash(token)))
     return found
+
+
+class Link(NamedTuple):
+    """A link that still works, without its token."""
+
+    hash: bytes
+    expires: int
+    attributes: dict[str, Any]
+
+
+def links(connection: Connection, purpose: str, now: int) -> list[Link]:
+    """The links of a purpose that still work."""
+    rows = connection.all(
+        "SELECT hash, expires, attributes FROM link WHERE purpose = ? AND used IS NULL AND expires > ? ORDER BY expires",
+        (purpose, now),
+    )
+    return [Link(row[0], row[1], json.loads(row[2])) for row in rows]
+
+
+def end_link(tx: Tx, hash: bytes) -> None:
+    """Nobody can use this link any more."""
+    tx.execute("UPDATE link SET used = ? WHERE hash = ? AND used IS NULL", (tx.now, hash))
 
 
 _CLIENT = "cid, name, scopes, active, attributes, created, used"
@@ -271,9 +328,14 @@ def blocked_until(connection: Connection, key: str) -> int:
     return row[0] if row else 0
 
 
-def login_failed(tx: Tx, key: str, free: int, longest: float = 900.0) -> int:
-    """Counts a failure; after `free` ones each further doubles the wait, from 1 second. Returns the end of the wait."""
-    row = tx.one("SELECT count FROM failure WHERE key = ?", (key,))
+def login_failed(tx: Tx, key: str, free: int, longest: float = 900.0, forget: float = 0.0) -> int:
+    """Counts a failure; after `free` ones each further doubles the wait, from 1 second. Returns the end of the wait.
+
+    With `forget`, failures count no longer once there was none for so many seconds.
+    """
+    row = tx.one("SELECT count, last FROM failure WHERE key = ?", (key,))
+    if row and forget and tx.now - row[1] > forget * MICROS:
+        row = None
     count = (row[0] if row else 0) + 1
     wait = min(longest, 2.0 ** min(count - free, 30)) if count >= free else 0.0
     blocked = tx.now + int(wait * MICROS) if wait else 0

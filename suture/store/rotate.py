@@ -12,7 +12,7 @@ import apsw
 from suture import crypto
 from suture.errors import Unstartable
 from suture.settings import Settings
-from suture.store import anchor, audit, backup, envelope, vault
+from suture.store import anchor, audit, backup, envelope, factors, vault
 from suture.store.audit import AuditRow
 from suture.store.connection import open_raw
 from suture.store.database import Database, path_of, serving_lock
@@ -77,6 +77,7 @@ def _reseal(database: Database, target: apsw.Connection, fresh: envelope.Envelop
         context = vault.context_of(name, origin)
         again = crypto.seal(new, crypto.unseal(old, sealed, context), context)
         target.execute("UPDATE secret SET sealed = ? WHERE name = ?", (again, name))
+    factors.reseal(target, database.shared.envelope, fresh)
 
 
 def _anchor(settings: Settings, fresh: envelope.Envelope) -> None:

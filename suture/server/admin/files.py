@@ -11,6 +11,7 @@ from suture.server.route import Request, Response, Route
 TYPES = {
     "suture.css": b"text/css; charset=utf-8",
     "console.js": b"text/javascript; charset=utf-8",
+    "passkey.js": b"text/javascript; charset=utf-8",
     "icon.svg": b"image/svg+xml",
 }
 _CONTENT = {name: files("suture.server").joinpath("static", name).read_bytes() for name in TYPES}

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from suture.access.caller import Caller
 from suture.errors import SutureError
 from suture.server.admin.files import address
 from suture.server.route import HTML, JSON, Headers, Request, Response
@@ -19,7 +20,7 @@ POLICY = (
     b"base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: Headers = [(b"content-security-policy", POLICY), (b"cross-origin-opener-policy", b"same-origin")]
-# address, title, the permission that shows it
+# address, title, and the permission that shows it; the first one a person may open is where signing in leads to
 PLACES = (
     ("/", "Messages", "console.see"),
     ("/deadletters", "Dead letters", "console.see"),
@@ -28,6 +29,7 @@ PLACES = (
     ("/partners", "Partners", "partners.manage"),
     ("/inventory", "Inventory", "inventory.read"),
 )
+ACCOUNT = "/account"  # every person's own page
 _TEMPLATES = Environment(
     loader=PackageLoader("suture.server.admin"),
     autoescape=True,
@@ -59,12 +61,20 @@ _TEMPLATES.globals["static"] = address
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """A whole page, or a part of one."""
-    signed_in = request.caller.kind == "user"
-    places = [(address, title) for address, title, needs in PLACES if needs in request.caller.permissions]
-    text = _TEMPLATES.get_template(template).render(
-        caller=request.caller, signed_in=signed_in, here=request.path, places=places, **values
-    )
+    caller = request.caller
+    shown = {"caller": caller, "may": caller.permissions, "signed_in": caller.kind == "user", "here": request.path}
+    text = _TEMPLATES.get_template(template).render(places=places(caller), home=home(caller), **shown, **values)
     return Response(status, text.encode("utf-8", "replace"), HTML, list(HEADERS))
+
+
+def places(caller: Caller) -> list[tuple[str, str]]:
+    """The pages a person may open, for the navigation."""
+    return [(address, title) for address, title, permission in PLACES if permission in caller.permissions]
+
+
+def home(caller: Caller) -> str:
+    """Where signing in leads to: the first page there is for this person."""
+    return next((address for address, _ in places(caller)), ACCOUNT)
 
 
 def told(request: Request, error: SutureError) -> Response:

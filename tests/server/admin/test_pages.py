@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -20,7 +21,8 @@ PAGES = ("/", "/deadletters", "/waiting", "/losses")
 async def test_without_a_session_a_browser_is_led_to_sign_in(server: Running, path: str) -> None:
     async with httpx.AsyncClient(base_url=server.url) as http:
         answer = await http.get(path, headers={"Accept": "text/html"})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        to = "" if path == "/" else f"?to={quote(path, safe='')}"
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in{to}")
         plain = await http.get(path)
         assert (plain.status_code, plain.json()["error"]) == (401, "unauthenticated")
 
@@ -36,10 +38,13 @@ async def test_only_an_administrator_gets_in(server: Running) -> None:
     people.add_user(server.app.database, "rea", "", PASSWORD, ["reader"])
     token = await server.app.people.sign_in("rea", PASSWORD, "")
     async with httpx.AsyncClient(base_url=server.url, cookies={"suture_session": token}, headers=SAME) as http:
-        for path in PAGES:
+        for path in PAGES[1:]:
             answer = await http.get(path, headers={"Accept": "text/html"})
             assert answer.status_code == 403
             assert "lacks the permission" in answer.text
+        answer = await http.get("/", headers={"Accept": "text/html"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+        assert (await http.get("/")).json()["error"] == "forbidden"
     assert (
         await server.http.get("/api/messages")
     ).status_code == 403  # a program's key opens the chart, not the console
@@ -124,12 +129,12 @@ async def test_the_live_part_is_sent_only_when_something_changed(tmp_path: Path)
 
 async def test_a_page_left_open_does_not_keep_its_session_awake(tmp_path: Path) -> None:
     async with console(tmp_path) as here:
-        here.server.app.people._settings = here.server.app.settings.with_values(session__idle=0.4)
+        here.server.app.people.sessions._settings = here.server.app.settings.with_values(session__idle=0.4)
         await here.page("/")
         for _ in range(5):
             await asyncio.sleep(0.15)
             last = await here.http.get("/live")
-        assert (last.status_code, last.headers["location"]) == (303, "/sign-in")
+        assert (last.status_code, last.headers["location"]) == (303, "/sign-in?to=%2Flive")
 
 
 async def test_a_messages_page_shows_its_runs_answer_and_namesakes(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Pages about people: the second proof of signing in, one's own account, staff and invitations."""
