@@ -132,6 +132,28 @@ def test_conditional_references_find_what_came_before(project: Project) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["ndjson", "json"])
+def test_a_conditional_reference_is_replaced_where_a_reference_stands_only(project: Project, kind: str) -> None:
+    text = "Practitioner?identifier=urn:npi|1"
+    doctor = {**practitioner("d1"), "identifier": [{"system": "urn:npi", "value": "1"}]}
+    body = observation(
+        "o1",
+        "p1",
+        performer=[{"reference": text, "display": text}],
+        note=[{"text": text}],
+        valueString=f'"reference":"{text}"',
+        extension=[{"url": "urn:x", "valueUri": text}, {"url": "urn:y", "valueReference": {"reference": text}}],
+    )
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": doctor}, {"resource": body}]}
+    found = project.run(project.write(f"1.{kind}", *([doctor, body] if kind == "ndjson" else [bundle])))
+    assert (found["stored"], found["unresolved"]) == (2, 0)
+    stored = project.stored("Observation", "o1")
+    assert stored["performer"] == [{"reference": "Practitioner/d1", "display": text}]
+    assert (stored["note"], stored["valueString"]) == ([{"text": text}], f'"reference":"{text}"')
+    assert stored["extension"][0]["valueUri"] == text
+    assert stored["extension"][1]["valueReference"] == {"reference": "Practitioner/d1"}
+
+
 def test_a_resource_without_an_id_gets_the_same_one_each_time(project: Project) -> None:
     file = project.write("in.ndjson", {"resourceType": "Patient", "gender": "male"})
     assert project.run(file)["created"] == 1

@@ -151,11 +151,14 @@ async def test_conditional_update_and_delete_inside_a_transaction(server: Runnin
 
 async def test_conditional_references(server: Running) -> None:
     await server.put({**practitioner("d1"), "identifier": [{"system": "urn:npi", "value": "123"}]})
-    body = observation("o1", "p1", performer=[{"reference": "Practitioner?identifier=urn:npi|123"}])
+    text = "Practitioner?identifier=urn:npi|123"
+    body = observation("o1", "p1", performer=[{"reference": text, "display": text}])
+    body["extension"] = [{"url": "urn:x", "valueUri": text}]
     good = await send(server, "transaction", entry("PUT", "Observation/o1", body))
     assert statuses(good) == ["201"], good.text
     stored = (await server.http.get("/fhir/Observation/o1")).json()
-    assert stored["performer"] == [{"reference": "Practitioner/d1"}]
+    assert stored["performer"] == [{"reference": "Practitioner/d1", "display": text}]
+    assert stored["extension"] == [{"url": "urn:x", "valueUri": text}]  # only a Reference is one
     body["performer"] = [{"reference": "Practitioner?identifier=urn:npi|404"}]
     bad = await send(server, "transaction", entry("PUT", "Observation/o1", body))
     assert outcome_of(bad) == (412, "conflict", "a conditional reference finds nothing")

@@ -154,6 +154,19 @@ def test_without_addresses_nothing_changes(resource: dict[str, Any]) -> None:
     assert references.rewritten(resource, references.resolver({})) is resource
 
 
+def test_a_uri_that_is_called_reference_is_no_reference() -> None:
+    text = "Patient?identifier=a|1"
+    resource = {
+        "resourceType": "DetectedIssue",
+        "reference": text,
+        "patient": {"reference": text},
+        "contained": [{"valueExpression": {"language": "text/cql", "reference": text}}],
+    }
+    assert list(references.conditional(resource)) == [text]
+    changed = references.met(resource, {text: "Patient/1"})
+    assert changed == {**resource, "patient": {"reference": "Patient/1"}}
+
+
 def test_conditional_references_are_found_everywhere() -> None:
     resource = {
         "subject": {"reference": "Patient?identifier=a|1"},

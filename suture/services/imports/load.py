@@ -13,7 +13,7 @@ from suture.access import policy
 from suture.errors import InvalidSearch, PreconditionFailed
 from suture.services.imports.source import Task
 from suture.services.imports.work import Item, warm, work
-from suture.services.interactions import Interactions
+from suture.services.interactions import Interactions, references
 from suture.standards.fhir import index, json
 from suture.store import audit, bulk, whose
 from suture.store.connection import Tx
@@ -117,16 +117,13 @@ class _Stream:
 
     def _resolved(self, item: bulk.Item, conditional: Sequence[str]) -> bulk.Item:
         """The item with what its conditional references find; those that find nothing are kept as they are."""
-        body = item.body
-        for reference in conditional:
-            target = self._named.get(reference) or self._look(reference)
-            if target is None:
-                self.summary.unresolved += 1
-            else:
-                body = body.replace(json.write(reference), json.write(target))
-        if body == item.body:
+        found = {reference: self._named.get(reference) or self._look(reference) for reference in conditional}
+        self.summary.unresolved += sum(found[reference] is None for reference in conditional)
+        known = {reference: target for reference, target in found.items() if target is not None}
+        if not known:
             return item
-        return item._replace(body=body, rows=index.extract(json.read(body), self._interactions.base))
+        resource = references.met(json.read(item.body), known)
+        return item._replace(body=json.write(resource), rows=index.extract(resource, self._interactions.base))
 
     def _look(self, reference: str) -> str | None:
         try:

@@ -233,7 +233,8 @@ def _resolved(resource: dict[str, Any], addresses: Addresses, lookups: Lookups) 
     """The resource with its references resolved, and its bytes."""
     raw = json.write(resource)
     if references.may_be_conditional(raw):
-        addresses = Addresses({**addresses.of, **_conditional(resource, lookups)})
+        resource = references.met(resource, _conditional(resource, lookups))
+        raw = json.write(resource)
     if not addresses.of or (addresses.fresh and _NEW not in raw):
         return resource, raw  # it names no other entry
     resolve = references.resolver(addresses.of)

@@ -25,6 +25,10 @@ PLACES = frozenset(
         "implicitRules",
     ]
 )
+# What a Reference may hold; elements of other types that are called `reference` have others beside them.
+REFERENCE = frozenset(
+    ["reference", "type", "identifier", "display", "id", "extension", "_reference", "_type", "_display", "_id"]
+)
 CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 _PLACED = re.compile(rb'(?<=[{,])("(?:%b)":")(urn:uuid:[^"\\]*)' % "|".join(sorted(PLACES)).encode())
 _SIGN = re.compile(rb'"reference"\s*:\s*"[A-Z][A-Za-z]*\?')
@@ -98,7 +102,7 @@ def conditional(value: Any) -> Iterator[str]:
     """Every conditional reference (`Practitioner?identifier=…`) inside a resource."""
     if isinstance(value, dict):
         reference = value.get("reference")
-        if isinstance(reference, str) and CONDITIONAL.fullmatch(reference):
+        if isinstance(reference, str) and value.keys() <= REFERENCE and CONDITIONAL.fullmatch(reference):
             yield reference
         for inner in value.values():
             if isinstance(inner, dict | list):
@@ -106,3 +110,16 @@ def conditional(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from conditional(inner)
+
+
+def met(value: Any, found: Mapping[str, str]) -> Any:
+    """The value with its conditional references replaced by what they found: in References, nowhere else."""
+    if isinstance(value, list):
+        return [met(inner, found) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    changed = {key: met(inner, found) for key, inner in value.items()}
+    reference = value.get("reference")
+    if isinstance(reference, str) and value.keys() <= REFERENCE:
+        changed["reference"] = found.get(reference, reference)
+    return changed
