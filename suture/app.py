@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from suture import crypto
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.people import People
@@ -24,6 +23,7 @@ from suture.server.site import Site
 from suture.server.web import Web
 from suture.services.interactions import Interactions
 from suture.settings import Settings
+from suture.store import keys
 from suture.store.database import Database
 
 
@@ -128,4 +128,4 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
 
 def _derived(settings: Settings, purpose: bytes) -> bytes:
     """A key of its own for one purpose, from the key file."""
-    return hmac.new(crypto.read_key_file(settings.key_file), b"suture " + purpose, hashlib.sha256).digest()
+    return hmac.new(keys.read(settings), b"suture " + purpose, hashlib.sha256).digest()

@@ -65,7 +65,7 @@ def create_key_file(path: Path) -> bytes:
     key = new_key()
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(_HEADER + base64.b64encode(key).decode() + "\n")
+        file.write(key_text(key))
         file.flush()
         os.fsync(file.fileno())
     return key
@@ -97,11 +97,21 @@ def read_key_file(path: Path) -> bytes:
         )
     if path.stat().st_mode & 0o077:
         raise Unstartable(f"others may read the key file {path}", mend=f"Run: chmod 600 {path}")
-    text = path.read_text(encoding="ascii", errors="replace").strip()
+    return parse_key(path.read_text(encoding="ascii", errors="replace"), str(path))
+
+
+def key_text(key: bytes) -> str:
+    """What a key file holds."""
+    return _HEADER + base64.b64encode(key).decode() + "\n"
+
+
+def parse_key(text: str, where: str) -> bytes:
+    """The key of a key file's text; raises Unstartable when it is none."""
+    text = text.strip()
     try:
         key = base64.b64decode(text.removeprefix(_HEADER), validate=True)
     except ValueError:
         key = b""
     if not text.startswith(_HEADER) or len(key) != KEY_BYTES:
-        raise Unstartable(f"{path} is not a Suture key file", mend="Restore it from where you keep your keys.")
+        raise Unstartable(f"{where} is not a Suture key file", mend="Restore it from where you keep your keys.")
     return key

@@ -53,6 +53,12 @@ TABLE: tuple[Setting, ...] = (
         "",
         "the key that opens the database; default: outside the data folder, in the user's config folder",
     ),
+    Setting(
+        "key_command",
+        "string",
+        "",
+        "a command that prints the key instead of a key file, such as that of a key service; run without a shell",
+    ),
     Setting("http.host", "string", "127.0.0.1", "address the web side listens on"),
     Setting("http.port", "integer", 8080, "port the web side listens on"),
     Setting("http.base_url", "string", "", "the address the outside world sees; default: http://HOST:PORT"),

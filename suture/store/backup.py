@@ -19,11 +19,10 @@ from typing import IO
 
 import apsw
 
-from suture import crypto
 from suture.clock import SYSTEM, instant, stamp
 from suture.errors import Conflict, Unavailable, Unstartable
 from suture.settings import Settings
-from suture.store import audit, envelope, migrations
+from suture.store import audit, envelope, keys, migrations
 from suture.store.audit import AuditRow
 from suture.store.connection import Connection, open_raw, wait_for_locks
 from suture.store.database import Database, path_of, serving_lock
@@ -183,7 +182,7 @@ def restore(settings: Settings, file: Path, *, force: bool = False) -> Backup:
         )
     with _open(file) as source:
         found, head = _header(source, file)
-        opened = envelope.opened(found.envelope.encode(), crypto.read_key_file(settings.key_file), str(file))
+        opened = envelope.opened(found.envelope.encode(), keys.read(settings), str(file))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with serving_lock(target):
             beside = target.with_name(target.name + ".restoring")

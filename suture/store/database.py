@@ -19,7 +19,7 @@ from suture import crypto
 from suture.clock import SYSTEM, Clock, new_id
 from suture.errors import Unavailable, Unstartable
 from suture.settings import Settings
-from suture.store import anchor, dictionaries, envelope, migrations, reindex
+from suture.store import anchor, dictionaries, envelope, keys, migrations, reindex
 from suture.store.checkpoints import Checkpoints
 from suture.store.commit import LOCK_SECONDS, GroupCommit, Stepper, forget
 from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated, wait_for_locks
@@ -66,7 +66,7 @@ class Database:
         """
         path = path_of(settings.database)
         notices: list[str] = []
-        opened = _open_envelope(path, settings.key_file, clock, notices)
+        opened = _open_envelope(path, settings, clock, notices)
         shared = Shared(path, opened, clock, base=reindex.base_of(str(settings["http.base_url"])))
         raw = open_raw(path, opened.key, create=True)
         try:
@@ -197,18 +197,18 @@ def path_of(address: str) -> Path:
     return Path(rest).absolute()
 
 
-def _open_envelope(path: Path, key_file: Path, clock: Clock, notices: list[str]) -> envelope.Envelope:
+def _open_envelope(path: Path, settings: Settings, clock: Clock, notices: list[str]) -> envelope.Envelope:
     beside = envelope.path_of(path)
     if beside.exists():
-        return _finish_exchange(path, key_file) or envelope.read(path, crypto.read_key_file(key_file))
+        return _finish_exchange(path, settings) or envelope.read(path, keys.read(settings))
     if path.exists() and path.stat().st_size:
         raise _not_ours(path, beside)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _alone(path.parent):
             if beside.exists():  # another process was first
-                return envelope.read(path, crypto.read_key_file(key_file))
-            return _create(path, key_file, clock, notices)
+                return envelope.read(path, keys.read(settings))
+            return _create(path, settings, clock, notices)
     except OSError as error:
         raise Unstartable(
             f"the folder cannot be written ({error.strerror})",
@@ -217,9 +217,10 @@ def _open_envelope(path: Path, key_file: Path, clock: Clock, notices: list[str])
         ) from error
 
 
-def _create(path: Path, key_file: Path, clock: Clock, notices: list[str]) -> envelope.Envelope:
-    if key_file.exists():
-        key = crypto.read_key_file(key_file)
+def _create(path: Path, settings: Settings, clock: Clock, notices: list[str]) -> envelope.Envelope:
+    key_file = settings.key_file
+    if keys.command_of(settings) or key_file.exists():
+        key = keys.read(settings)
     else:
         key = crypto.create_key_file(key_file)
         notices.append(
@@ -241,10 +242,11 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _finish_exchange(path: Path, key_file: Path) -> envelope.Envelope | None:
+def _finish_exchange(path: Path, settings: Settings) -> envelope.Envelope | None:
     """When `suture rotate-key` was cut off: the envelope may be wrapped by the next key already."""
+    key_file = settings.key_file
     following = crypto.unfinished(key_file)
-    if not following.exists():
+    if keys.command_of(settings) or not following.exists():
         return None
     try:
         opened = envelope.read(path, crypto.read_key_file(following))

@@ -17,7 +17,7 @@ from suture import crypto
 from suture.clock import instant
 from suture.errors import SutureError
 from suture.settings import Settings
-from suture.store import envelope
+from suture.store import envelope, keys
 from suture.store.backup import last_backup
 from suture.store.database import Database, path_of
 
@@ -49,7 +49,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     except SutureError as error:
         yield Finding("database", "bad", error.text, error.mend)
         return
-    yield _key_file(settings.key_file, path)
+    yield _key(settings, path)
     yield _space(path)
     if not path.exists():
         yield Finding(
@@ -66,6 +66,16 @@ def look(settings: Settings) -> Iterator[Finding]:
         yield from _inside(database)
     finally:
         database.close()
+
+
+def _key(settings: Settings, path: Path) -> Finding:
+    if not keys.command_of(settings):
+        return _key_file(settings.key_file, path)
+    try:
+        keys.read(settings)
+    except SutureError as error:
+        return Finding("key command", "bad", error.text, error.mend)
+    return Finding("key command", "good", "prints a key; it is on no disk of this machine")
 
 
 def _key_file(file: Path, path: Path) -> Finding:

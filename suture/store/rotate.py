@@ -12,7 +12,7 @@ import apsw
 from suture import crypto
 from suture.errors import Unstartable
 from suture.settings import Settings
-from suture.store import anchor, audit, backup, envelope, factors, vault
+from suture.store import anchor, audit, backup, envelope, factors, keys, vault
 from suture.store.audit import AuditRow
 from suture.store.connection import open_raw
 from suture.store.database import Database, path_of, serving_lock
@@ -26,7 +26,13 @@ def rewrap(settings: Settings) -> Path:
     The new key is on the disk before the envelope needs it; `database.py` finishes an exchange that was cut off.
     """
     path, file = path_of(settings.database), settings.key_file
-    opened = envelope.read(path, crypto.read_key_file(file))
+    if keys.command_of(settings):
+        raise Unstartable(
+            "the key comes from a key command, which alone can make a new one",
+            where="key_command",
+            mend="Make it there, then run: suture rotate-key --next-command 'COMMAND THAT PRINTS THE NEW KEY'.",
+        )
+    opened = envelope.read(path, keys.read(settings))
     new = crypto.unfinished(file)
     new.unlink(missing_ok=True)
     key = crypto.create_key_file(new)
@@ -34,10 +40,20 @@ def rewrap(settings: Settings) -> Path:
     return crypto.exchange_key_file(file)
 
 
+def rewrap_by(settings: Settings, command: str) -> None:
+    """Wraps the database's key with the key another command prints; the server may go on.
+
+    From the next start on `key_command` must be that command; the old key then opens nothing but old backups.
+    """
+    path = path_of(settings.database)
+    opened = envelope.read(path, keys.read(settings))
+    envelope.write(envelope.path_of(path), envelope.sealed(opened, keys.printed(command)))
+
+
 def renew(settings: Settings) -> Path:
     """Copies the database under a new page key and swaps; the server must be stopped. Returns where the old one is kept."""
     path = path_of(settings.database)
-    key = crypto.read_key_file(settings.key_file)
+    key = keys.read(settings)
     with serving_lock(path):
         database = Database.open(settings)
         try:
