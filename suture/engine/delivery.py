@@ -17,7 +17,7 @@ from typing import Any
 
 from suture.access.agreements import NoAgreement
 from suture.clock import Clock
-from suture.engine import trouble
+from suture.engine import departures, trouble
 from suture.engine.plan import Flow, Retry
 from suture.engine.runner import BATCH, FOR_EVER, POLL, Runner
 from suture.engine.walk import Send
@@ -62,6 +62,7 @@ class Sender:
 
     concurrency: int = 1
     on_ambiguous: str = "retry"
+    partner: str = ""  # who stands behind the connection
 
     allowed: Callable[[], None] = staticmethod(lambda: None)  # raises while nothing may be sent there
 
@@ -159,7 +160,7 @@ class Outbox:
             pump.active -= 1
             self._start(pump)
         took = self.clock.micros() - started
-        await self._record(lambda: self._unit(delivery, outcome, started, took))
+        await self._record(lambda: self._unit(delivery, body, outcome, started, took))
 
     async def _attempt(self, sender: Sender, delivery: Delivery, body: bytes | None) -> Sent | SutureError:
         try:
@@ -187,22 +188,31 @@ class Outbox:
             return
 
     def _unit(
-        self, delivery: Delivery, outcome: Sent | SutureError, at: int, took: int
+        self, delivery: Delivery, body: bytes | None, outcome: Sent | SutureError, at: int, took: int
     ) -> Callable[[Tx], Callable[[], None]]:
         if isinstance(outcome, Sent):
             attempt = Attempt(at, took, DeliveryState.DELIVERED, outcome.answer[:KEPT_ANSWER])
             go_on = self.runner.delivered(delivery, outcome.output)
-            return lambda tx: self._delivered(tx, delivery, attempt, go_on)
-        return lambda tx: self._failed(tx, delivery, outcome, at, took)
+            return lambda tx: self._delivered(tx, delivery, body, attempt, go_on)
+        return lambda tx: self._failed(tx, delivery, body, outcome, at, took)
 
     def _delivered(
-        self, tx: Tx, delivery: Delivery, attempt: Attempt, go_on: Callable[[Tx], Callable[[], None]]
+        self,
+        tx: Tx,
+        delivery: Delivery,
+        body: bytes | None,
+        attempt: Attempt,
+        go_on: Callable[[Tx], Callable[[], None]],
     ) -> Callable[[], None]:
         deliveries.delivered(tx, delivery.did, attempt)
+        departures.note(tx, delivery, body, self._partner(delivery))
         return go_on(tx)
 
-    def _failed(self, tx: Tx, delivery: Delivery, error: SutureError, at: int, took: int) -> Callable[[], None]:
+    def _failed(
+        self, tx: Tx, delivery: Delivery, body: bytes | None, error: SutureError, at: int, took: int
+    ) -> Callable[[], None]:
         """Again later, parked for a person, or a dead letter."""
+        departures.note(tx, delivery, body, self._partner(delivery), error)
         answer = error.answer.encode() if isinstance(error, SendFailed) else b""
         flow = self._flow(tx, delivery)
         tried = delivery.attempts + 1
@@ -241,6 +251,9 @@ class Outbox:
 
     def _policy(self, delivery: Delivery) -> str:
         return str(delivery.attributes.get("on_ambiguous") or self._pump(delivery.connection).sender.on_ambiguous)
+
+    def _partner(self, delivery: Delivery) -> str:
+        return self._pump(delivery.connection).sender.partner
 
     def _due(self, flow: Flow | None, tried: int, error: SutureError) -> int:
         """When the next attempt is due; 0 when there is none."""
@@ -298,6 +311,7 @@ class Outbox:
         """At the start: what another process was sending when it ended may or may not have arrived."""
         for delivery in deliveries.release_others(tx, self.runner.owner):
             lost = Attempt(tx.now, 0, DeliveryState.AMBIGUOUS, b"", "the process ended while it was sending")
+            departures.note(tx, delivery, None, self._partner(delivery), SendAmbiguous(lost.error))
             if delivery.content_type in REPEATABLE or self._policy(delivery) == "retry":
                 deliveries.ambiguous(tx, delivery.did, lost, at=tx.now)
             else:

@@ -63,7 +63,8 @@ async def test_a_runs_row_in_the_trail_says_whose_chart_it_wrote(tmp_path: Path)
         await here.page(f"/runs/{run.id}")
         row = here.trail("read")[-1]
         assert row.type == "Run"
-        assert (await here.server.http.get(f"/fhir/{row.patient}")).json()["resourceType"] == "Patient"
+        chart = next(patient for patient in row.patients if patient.startswith("Patient/"))
+        assert (await here.server.http.get(f"/fhir/{chart}")).json()["resourceType"] == "Patient"
 
 
 async def test_every_view_leaves_one_row(tmp_path: Path) -> None:
