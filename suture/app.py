@@ -86,6 +86,7 @@ class App:
         """Stops all parts, the last one first, and closes the database, even when a part fails to stop."""
         async with AsyncExitStack() as after:
             after.callback(self.database.close)
+            after.push_async_callback(self.people.denials.close)
             after.push_async_callback(self.outbound.close)
             after.callback(self.log.flush)
             after.callback(logging.getLogger().removeHandler, self.reports)

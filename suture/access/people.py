@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from suture.access import passwords, smart, staff
 from suture.access.caller import Caller
+from suture.access.denials import Denials
 from suture.access.programs import KEY_PREFIX, add_client, client_caller, revoke_client
 from suture.access.proxies import patients_of
 from suture.access.refusals import SecondFactorNeeded, TooManyAttempts
@@ -45,6 +46,7 @@ class People:
         self._settings = settings
         self._known: dict[str, tuple[float, int, Caller]] = {}
         self._one_at_a_time = asyncio.Lock()  # so that guesses sent at once are counted one after the other
+        self.denials = Denials(database, clock)
         self.sessions = Sessions(database, clock, settings)
         self.second = SecondFactor(database, clock, settings, self.sessions)
         self.tokens: Callable[[str], Caller | None] | None = None  # who reads access tokens of apps, when there is one
@@ -130,7 +132,7 @@ class People:
         free = self._settings["login.free_attempts"]
         accounts.login_failed(tx, keys[0], free)
         accounts.login_failed(tx, keys[1], free * 4, forget=FORGET)
-        audit.append(tx, audit.AuditRow("anonymous", "login", outcome=401, address=address))
+        self.denials.append(tx, audit.AuditRow("anonymous", "login", outcome=401, address=address))
 
     async def confirm(self, token: str, password: str, address: str) -> str:
         """Shows the password again, where that is the best proof a person has; returns the session's new token."""

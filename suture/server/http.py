@@ -86,12 +86,19 @@ class Shell:
             return None, response
         try:
             raw_path = scope.get("raw_path") or scope["path"].encode()
+            _require_host(scope)
             _require_single(scope["headers"])
             route, request.params = self._router.find(request.method, raw_path.decode("latin-1"))
             await identify(request, route)
             return route, await route.handler(request)
         except Exception as error:
             return route, answers.from_error(request, error, self._log)
+
+
+def _require_host(scope: Mapping[str, Any]) -> None:
+    """Raises Invalid for HTTP/1.1 without Host (RFC 9112, 3.2): whom it was meant for, nobody can tell."""
+    if scope.get("http_version") == "1.1" and not any(name == b"host" for name, _ in scope["headers"]):
+        raise Invalid("the Host header is missing", where="headers", mend="HTTP/1.1 asks for it: send Host.")
 
 
 def _require_single(headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -42,4 +42,4 @@ class Site:
             caller.id, "denied", outcome=status, address=address, purpose=caller.purpose, client=caller.client,
             grant=caller.grant,
         )  # fmt: skip
-        await self.database.write(lambda tx: audit.append(tx, row))
+        await self.people.denials.note(row)

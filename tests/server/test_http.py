@@ -311,6 +311,14 @@ async def test_forms_are_small(server: Running, path: str) -> None:
         assert answer.status_code in (401, 413)
 
 
+async def test_http_1_1_asks_for_a_host(server: Running) -> None:
+    answer = await raw(server, b"GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"the Host header is missing" in answer
+    old = await raw(server, b"GET /health/live HTTP/1.0\r\n\r\n")
+    assert b" 200 OK" in old.splitlines()[0]
+
+
 async def test_two_credentials_are_none(server: Running) -> None:
     key = server.http.headers["authorization"].encode()
     start = b"GET /fhir/Patient HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
