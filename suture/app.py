@@ -14,6 +14,7 @@ from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.people import People
 from suture.clock import SYSTEM, Clock
+from suture.connectors import tls
 from suture.connectors.outbound import Outbound
 from suture.engine import project
 from suture.engine.engine import Engine
@@ -121,9 +122,11 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
         settings = settings.with_values(http__base_url=web.url_of(settings, listening))
     flows = project.read(settings.folder)
     flows.raise_if_wrong()
+    shaken = {name: tls.of(settings, name) for name in ("http", "mllp")}
     app = open_rooms(settings, clock, serving=True, log=log)
-    app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure)
-    app.parts += [app.engine, Web(app.site, app.log, listening)]
+    app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure, tls=shaken["mllp"])
+    renewal = tls.Renewal(shaken.values(), settings["tls.look"])
+    app.parts += [renewal, app.engine, Web(app.site, app.log, listening, shaken["http"])]
     return app
 
 

@@ -76,6 +76,15 @@ TABLE: tuple[Setting, ...] = (
     Setting("http.write_timeout", "duration", "30s", "a caller who takes nothing of an answer for so long is cut off"),
     Setting("http.tls_certificate", "path", "", "PEM file with the certificate chain"),
     Setting("http.tls_key", "path", "", "PEM file with the private key"),
+    Setting(
+        "http.tls_client_ca",
+        "path",
+        "",
+        "PEM file of the authority whose client certificates programs may show instead of a key; empty: none",
+    ),
+    Setting(
+        "tls.look", "duration", "60s", "how often the certificate files are looked at, so that renewed ones are taken"
+    ),
     Setting("mllp.host", "string", "127.0.0.1", "address MLLP sources listen on"),
     Setting("mllp.port", "integer", 2575, "port of an mllp.listen source that names none"),
     Setting("mllp.max_frame", "size", "16MiB", "largest HL7 v2 message"),

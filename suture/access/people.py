@@ -12,7 +12,7 @@ from dataclasses import replace
 from suture.access import passwords, smart, staff
 from suture.access.caller import Caller
 from suture.access.denials import Denials
-from suture.access.programs import KEY_PREFIX, add_client, client_caller, revoke_client
+from suture.access.programs import KEY_PREFIX, add_client, client_caller, of_certificate, revoke_client
 from suture.access.proxies import patients_of
 from suture.access.refusals import SecondFactorNeeded, TooManyAttempts
 from suture.access.roles import ADMINISTRATOR, ROLES, permissions
@@ -61,6 +61,10 @@ class People:
                 raise _not_good()
             return found
         return self._program(key)
+
+    def certificate(self, fingerprint: str) -> Caller:
+        """The program of a client certificate (SHA-256); raises Unauthenticated like `bearer`."""
+        return self._program(of_certificate(fingerprint))
 
     def _program(self, key: str) -> Caller:
         now = self._clock.monotonic()

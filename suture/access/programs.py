@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
 from suture.access import smart
 from suture.access.caller import Caller
 from suture.crypto import new_token
@@ -19,24 +22,46 @@ def client_caller(client: accounts.Client) -> Caller:
     return Caller(f"client:{client.id}", "client", client.name, scopes, client.attributes.get("patient") or None)
 
 
-def add_client(database: Database, name: str, scopes: str, patient: str, expires: int) -> tuple[accounts.Client, str]:
-    """A new program and its bearer key, which is shown once and kept only as a hash."""
+def of_certificate(fingerprint: str) -> str:
+    """What stands for a key when a program shows a certificate; no header can hold it."""
+    return f"certificate\0{fingerprint}"
+
+
+def fingerprint(pem: bytes) -> str:
+    """SHA-256 of a certificate; raises Invalid when it is none."""
+    try:
+        return x509.load_pem_x509_certificate(pem).fingerprint(SHA256()).hex()
+    except ValueError:
+        raise Invalid(
+            "not a PEM certificate", where="certificate", mend="Give the program's own certificate."
+        ) from None
+
+
+def add_client(
+    database: Database, name: str, scopes: str, patient: str, expires: int, certificate: str = ""
+) -> tuple[accounts.Client, str]:
+    """A new program and its bearer key, which is shown once and kept only as a hash.
+
+    With the SHA-256 of a `certificate` the program shows that over TLS instead, and there is no key.
+    """
     granted = smart.parse(scopes)
     if not granted:
         raise Invalid("a client without scopes can do nothing", where="scope", mend="--scope 'system/*.rs'")
     if any(s.context == "patient" for s in granted) and not patient:
         raise Invalid("a patient/ scope needs a patient", where="scope", mend="Add --patient ID.")
-    key = KEY_PREFIX + new_token()
+    key = of_certificate(certificate) if certificate else KEY_PREFIX + new_token()
     attributes = {name: value for name, value in (("patient", patient), ("expires", expires)) if value}
 
     def unit(tx: Tx) -> accounts.Client:
         if any(c.name == name and c.active for c in accounts.clients(tx)):
             raise Conflict("an active client has this name", where="clients", mend="Take another, or revoke that one.")
+        if certificate and accounts.client_by_key(tx, key):
+            raise Conflict("an active client has this certificate", where="certificate", mend="Revoke that one first.")
         made = accounts.create_client(tx, name, key=key, scopes=[str(s) for s in granted], attributes=attributes)
         audit.append(tx, audit.AuditRow("system", "create-client", id=made.id))
         return made
 
-    return database.write_now(unit), key
+    return database.write_now(unit), "" if certificate else key
 
 
 def revoke_client(database: Database, name: str) -> accounts.Client:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from suture import settings as settings_of
-from suture.access import people
+from suture.access import people, programs
 from suture.cli import place
 from suture.clock import instant
 from suture.component import seconds
@@ -32,18 +32,25 @@ def add(
     scope: Annotated[list[str], typer.Option(help="SMART scopes, v1 or v2; may be given several times")],
     patient: Annotated[str, typer.Option(help="the patient whose compartment patient/ scopes open")] = "",
     expires: Annotated[str, typer.Option(help="life of the key, such as 30d; default: until it is revoked")] = "",
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM file: it shows this over TLS instead of a key", exists=True, dir_okay=False)
+    ] = None,
     project: Project = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Adds a client and prints its bearer key, once."""
+    """Adds a client and prints its bearer key, once; with --certificate there is none to print."""
+    shown = programs.fingerprint(certificate.read_bytes()) if certificate else ""
     with closing(Database.open(settings_of.read(project))) as database:
         _require_patient(database, patient)
-        made, key = people.add_client(database, name, " ".join(scope), patient, _end(expires))
+        made, key = people.add_client(database, name, " ".join(scope), patient, _end(expires), shown)
     if as_json:
         typer.echo(orjson.dumps({"id": made.id, "name": made.name, "scopes": made.scopes, "key": key}))
         return
     console = Console(highlight=False)
     console.print(f"Client '{made.name}' ({made.id}) may: {' '.join(made.scopes)}", soft_wrap=True, markup=False)
+    if shown:
+        console.print(f"It shows the certificate with SHA-256 {shown}", soft_wrap=True)
+        return
     console.print("Its key, shown only now:", soft_wrap=True)
     typer.echo(key)
 

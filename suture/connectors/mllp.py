@@ -66,26 +66,6 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def tls_of(settings: Settings) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer as mllp.tls_* say, None without a certificate; raises Unstartable for files that cannot be used."""
-    if not settings["mllp.tls_certificate"]:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings["mllp.tls_certificate"], settings["mllp.tls_key"] or None)
-        if settings["mllp.tls_client_ca"]:
-            context.load_verify_locations(settings["mllp.tls_client_ca"])
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise Unstartable(
-            "the TLS certificate of the MLLP listeners cannot be used",
-            where="mllp.tls_certificate",
-            mend="Check mllp.tls_certificate, mllp.tls_key and mllp.tls_client_ca.",
-        ) from error
-    return context
-
-
 class Listener:
     """One port. `accept` commits a message durably; only then its acknowledgement leaves."""
 

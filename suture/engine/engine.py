@@ -13,7 +13,8 @@ from suture.clock import Clock, new_id
 from suture.component import seconds, size
 from suture.connectors import http_hook
 from suture.connectors.fhir import FhirSender
-from suture.connectors.mllp import Listener, limits_of, tls_of
+from suture.connectors.mllp import Listener, limits_of
+from suture.connectors.tls import Tls
 from suture.engine import trouble
 from suture.engine.delivery import Outbox
 from suture.engine.doors import Doors
@@ -49,8 +50,10 @@ class Engine:
         clock: Clock,
         *,
         insecure: bool = False,
+        tls: Tls | None = None,
     ) -> None:
         project.raise_if_wrong()
+        self.tls = tls
         self.insecure = insecure
         self.database = database
         self.project = project
@@ -110,7 +113,7 @@ class Engine:
     def _listeners(self) -> list[Listener]:
         """One listener per port, whatever number of flows share it."""
         settings = self.settings
-        limits, tls = limits_of(settings), tls_of(settings)
+        limits = limits_of(settings)
         return [
             Listener(
                 self.accept,
@@ -119,7 +122,7 @@ class Engine:
                 port=int(source.partition(":")[2]),
                 charset=flows[0].flow.source.with_.get("charset"),
                 limits=limits,
-                tls=tls,
+                tls=self.tls.context if self.tls else None,
                 insecure=self.insecure,
                 clock=self.clock,
             )

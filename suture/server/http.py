@@ -14,6 +14,7 @@ from suture.server import answers
 from suture.server.extras import allow_origin, compress, preflight
 from suture.server.identify import identify
 from suture.server.log import Log
+from suture.server.protocol import CERTIFICATE
 from suture.server.route import Request, Response, Route
 from suture.server.router import Router
 from suture.server.site import Site
@@ -78,6 +79,7 @@ class Shell:
             remote=client[0] if client else "",
             secure=scope.get("scheme") == "https",
             receive=receive,
+            certificate=scope.get("extensions", {}).get(CERTIFICATE, {}).get("sha256", ""),
         )
 
     async def _answer(self, request: Request, scope: Mapping[str, Any]) -> tuple[Route | None, Response]:

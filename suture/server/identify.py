@@ -44,13 +44,21 @@ async def _identify(request: Request, *, keep: bool) -> None:
         caller = request.site.people.bearer(key.strip())
     elif kind:
         raise Unauthenticated("this kind of credential is not taken", mend="Send Authorization: Bearer KEY.")
-    else:
-        request.session = cookie(request, COOKIE)
+    elif (session := cookie(request, COOKIE)) or not _shows_certificate(request):
+        request.session = session
         if not request.session:
             raise Unauthenticated("this needs a bearer key or a session", mend="Send Authorization: Bearer KEY.")
         caller = await request.site.people.session(request.session, keep=keep)
         require_same_site(request)
+    else:
+        caller = request.site.people.certificate(request.certificate)
     request.caller = replace(caller, address=request.remote, request=request.id)
+
+
+def _shows_certificate(request: Request) -> bool:
+    """A program's certificate counts; a browser's does not, since any page could have caused its request."""
+    browser = b"origin" in request.headers or b"sec-fetch-site" in request.headers
+    return bool(request.certificate) and not browser
 
 
 def fresh(request: Request) -> bool:

@@ -6,12 +6,14 @@ https://www.uvicorn.org/
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from asyncio.events import TimerHandle
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+CERTIFICATE = "suture.certificate"  # in the scope's extensions
 _CLOSING = "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -25,6 +27,7 @@ class Protocol(HttpToolsProtocol):
     head_limit: ClassVar[int] = 32 * 1024
     write_timeout: ClassVar[float] = 30.0
 
+    _certificate = ""
     _deadline: TimerHandle | None = None
     _stalled: TimerHandle | None = None
     _head_bytes = 0
@@ -32,6 +35,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._certificate = _fingerprint(transport)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -51,6 +55,8 @@ class Protocol(HttpToolsProtocol):
         if self._deadline is None:
             self._arm()
         super().on_message_begin()
+        if self._certificate:
+            self.scope["extensions"] = {CERTIFICATE: {"sha256": self._certificate}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers of a chunked body are dropped: nobody reads them, and they have no limit
@@ -113,6 +119,13 @@ class Protocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(_CLOSING.format(status=status).encode())
             self.transport.close()
+
+
+def _fingerprint(transport: asyncio.BaseTransport) -> str:
+    """SHA-256 of the certificate the caller showed; empty when there is none."""
+    shaken = transport.get_extra_info("ssl_object")
+    shown = shaken.getpeercert(binary_form=True) if shaken else None
+    return hashlib.sha256(shown).hexdigest() if shown else ""
 
 
 async def _head_too_large(

@@ -68,6 +68,7 @@ class Request:
     receive: Callable[[], Awaitable[Mapping[str, Any]]]
     params: dict[str, str] = field(default_factory=dict)
     caller: Caller = ANONYMOUS
+    certificate: str = ""  # SHA-256 of the certificate the caller showed over TLS
     session: str = ""  # the session token, when the caller came by cookie
     _body: bytes | None = None
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from suture.access.sessions import require_policy
 from suture.connectors.connection import loopback
+from suture.connectors.tls import Tls
 from suture.errors import Unstartable
 from suture.server.http import Shell
 from suture.server.log import Lines, Log
@@ -62,11 +61,11 @@ def url_of(settings: Settings, listening: socket.socket | None = None) -> str:
 class Web:
     """`start` accepts connections; `stop` ends what runs, then closes."""
 
-    def __init__(self, site: Site, log: Log, listening: socket.socket) -> None:
+    def __init__(self, site: Site, log: Log, listening: socket.socket, tls: Tls | None = None) -> None:
         self._site = site
         self._log = log
         self._listening = listening
-        self._tls = tls_of(site.settings)
+        self._tls = tls
         self._server: uvicorn.Server | None = None
         self._turning: asyncio.Task[None] | None = None
 
@@ -115,7 +114,7 @@ class Web:
             timeout_graceful_shutdown=int(settings["http.stop_timeout"]),
         )
         config.load()
-        config.ssl = self._tls
+        config.ssl = self._tls.context if self._tls else None
         return config
 
 
@@ -133,24 +132,3 @@ def refuse_open(host: str, tls: bool, insecure: bool) -> None:
         f"{host} can be reached by other machines and there is no TLS certificate",
         mend="Set http.tls_certificate and http.tls_key, or say --insecure when something before Suture ends TLS.",
     )
-
-
-def tls_of(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS the settings ask for; raises Unstartable when its files don't fit."""
-    if not settings["http.tls_certificate"]:
-        return None
-    return context(Path(settings["http.tls_certificate"]), Path(settings["http.tls_key"]))
-
-
-def context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.2 and later, forward secrecy only; raises Unstartable when the files don't fit."""
-    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    try:
-        made.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise Unstartable(
-            "the TLS certificate can't be used", mend="Check http.tls_certificate and http.tls_key."
-        ) from error
-    return made

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from suture import settings
-from suture.connectors.mllp import Limits, Listener, limits_of, tls_of
+from suture.connectors import tls
+from suture.connectors.mllp import Limits, Listener, limits_of
 from suture.errors import InvalidMessage, Unavailable, Unstartable
 from suture.ports import Receipt
 from suture.standards.hl7v2.message import Message, parse
@@ -401,8 +402,9 @@ async def test_tls_with_a_certificate_of_both_sides(tmp_path: Path) -> None:
     names = {"mllp__tls_certificate": str(chain), "mllp__tls_key": str(private), "mllp__tls_client_ca": str(chain)}
     configured = settings.read(tmp_path, {}).with_values(**names)
     journal = Journal()
-    tls, limits = tls_of(configured), limits_of(configured)
-    listener = Listener(journal, source="mllp:0", host="localhost", port=0, tls=tls, limits=limits)
+    shaken, limits = tls.of(configured, "mllp"), limits_of(configured)
+    assert shaken
+    listener = Listener(journal, source="mllp:0", host="localhost", port=0, tls=shaken.context, limits=limits)
     await listener.start()
     peer = Peer(*await asyncio.open_connection("localhost", listener.port, ssl=calling))
     peer.send(wrap(adt("1"), adt("2")))
@@ -421,6 +423,6 @@ async def test_tls_with_a_certificate_of_both_sides(tmp_path: Path) -> None:
 
 def test_a_certificate_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     configured = settings.read(tmp_path, {})
-    assert tls_of(configured) is None
-    with pytest.raises(Unstartable, match="certificate of the MLLP listeners cannot be used"):
-        tls_of(configured.with_values(mllp__tls_certificate=str(tmp_path / "none.pem")))
+    assert tls.of(configured, "mllp") is None
+    with pytest.raises(Unstartable, match="certificate of the MLLP listeners can't be used"):
+        tls.of(configured.with_values(mllp__tls_certificate=str(tmp_path / "none.pem")), "mllp")

@@ -219,7 +219,7 @@ def test_a_port_that_cannot_be_says_so(tmp_path: Path) -> None:
 def test_tls_files_that_do_not_fit_are_found_before_anything_starts(tmp_path: Path) -> None:
     cert = tmp_path / "cert.pem"
     cert.write_text("no certificate")
-    with pytest.raises(Unstartable, match="the TLS certificate can't be used"):
+    with pytest.raises(Unstartable, match="certificate of the HTTP listeners can't be used"):
         open_server(settings(tmp_path, http__port=0, http__tls_certificate=str(cert), http__tls_key=str(cert)))
 
 
