@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
+
+from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.people import People
@@ -46,6 +48,7 @@ class App:
     people: People
     interactions: Interactions
     clients: Clients
+    authority: Authority
     log: Log
     outbound: Outbound
     engine: Engine | None = None
@@ -66,6 +69,7 @@ class App:
             self.interactions,
             self.clients,
             Backend(self.database, self.settings),
+            self.authority,
             self.engine,
         )
 
@@ -104,7 +108,9 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
     outbound = Outbound.of(settings)
     clients = Clients(database, clock, settings, outbound)
-    return App(settings, clock, database, people, interactions, clients, log or Log(clock), outbound)
+    authority = Authority(database, clock, settings, clients)
+    people.tokens = authority.tokens.caller
+    return App(settings, clock, database, people, interactions, clients, authority, log or Log(clock), outbound)
 
 
 def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False, log: Log | None = None) -> App:

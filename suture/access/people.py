@@ -21,7 +21,7 @@ from suture.access.sessions import From, Sessions
 from suture.access.staff import add_user, reset_password
 from suture.clock import Clock
 from suture.crypto import new_token
-from suture.errors import Unauthenticated
+from suture.errors import InvalidToken, Unauthenticated
 from suture.settings import Settings
 from suture.store import accounts, audit
 from suture.store.accounts import Session, User
@@ -216,4 +216,4 @@ def _used_up() -> Unauthenticated:
 
 
 def _not_good() -> Unauthenticated:
-    return Unauthenticated("this bearer key is not good", mend="Ask for a new one: suture client add …")
+    return InvalidToken("this bearer key or access token is not good", mend="Ask for a new one.")

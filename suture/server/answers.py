@@ -10,7 +10,7 @@ from urllib.parse import quote
 import orjson
 
 from suture.access.refusals import ConfirmationNeeded
-from suture.errors import SutureError, Unavailable
+from suture.errors import InvalidToken, SutureError, Unavailable
 from suture.server.admin import pages
 from suture.server.identify import local, sign_in_address
 from suture.server.log import Log
@@ -65,7 +65,8 @@ def plain(error: SutureError) -> dict[str, str]:
 
 def _headers(error: SutureError) -> Headers:
     if error.status == 401:
-        return [(b"www-authenticate", b'Bearer realm="suture"')]
+        wrong = b', error="invalid_token"' if isinstance(error, InvalidToken) else b""
+        return [(b"www-authenticate", b'Bearer realm="suture"' + wrong)]
     if isinstance(error, MethodNotOffered):
         return [(b"allow", ", ".join(error.offered).encode())]
     if isinstance(error, Unavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from suture.access.caller import Caller
+from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.people import People
@@ -28,6 +29,7 @@ class Site:
     interactions: Interactions
     clients: Clients
     backend: Backend
+    authority: Authority
     engine: Engine | None = None
     figures: Figures = field(default_factory=Figures)
 

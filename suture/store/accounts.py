@@ -183,6 +183,12 @@ def renew_session(tx: Tx, old: str, new: str, attributes: Mapping[str, Any]) -> 
         "UPDATE session SET hash = ?, attributes = ?, seen = ? WHERE hash = ?",
         (token_hash(new), json.dumps(dict(attributes)), tx.now, token_hash(old)),
     )
+    tx.execute("UPDATE oauth_grant SET session = ? WHERE session = ?", (token_hash(new), token_hash(old)))
+
+
+def session_lives(connection: Connection, hash: bytes, now: int) -> bool:
+    """Whether a session was neither ended nor outlived, however silent it is."""
+    return connection.one("SELECT 1 FROM session WHERE hash = ? AND expires > ?", (hash, now)) is not None
 
 
 def touch_session(tx: Tx, token: str) -> None:

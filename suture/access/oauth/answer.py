@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+ACCESS_PREFIX, REFRESH_PREFIX, CODE_PREFIX = "at_", "rt_", "ac_"  # so that nothing is mistaken for a bearer key
+
 
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from suture.access.oauth.answer import TokenAnswer
+from suture.access.oauth.answer import ACCESS_PREFIX, TokenAnswer
 from suture.access.oauth.errors import OAuthRefused
 from suture.access.oauth.scopes import narrowed
 from suture.crypto import new_token
@@ -45,7 +45,7 @@ class Backend:
         now = apps.get(tx, client.id)
         if now is None or not now.approved:  # ended since it proved itself
             raise OAuthRefused("invalid_client", "client authentication failed", 401)
-        token, life = new_token(), min(float(self._settings["oauth.backend_life"]), LONGEST_LIFE)
+        token, life = ACCESS_PREFIX + new_token(), min(float(self._settings["oauth.backend_life"]), LONGEST_LIFE)
         base = str(self._settings["http.base_url"]).rstrip("/") + "/fhir"
         made = grants.create(tx, grants.Wanted(client.id, granted, base), life)
         grants.issue(tx, made.id, grants.ACCESS, token, life, granted)

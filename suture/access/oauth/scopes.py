@@ -60,13 +60,13 @@ def _within(word: str, limits: Sequence[str], scopes: Sequence[Scope], contexts:
     wish = read(word)
     if wish is None or (contexts and wish.context not in contexts):
         return []
-    cut = [part for limit in scopes if (part := _cut(wish, limit))]
-    if wish in cut:
+    parts = [part for limit in scopes if (part := cut(wish, limit))]
+    if wish in parts:
         return [word]
-    return [str(part) for part in cut if not any(other != part and _holds(other, part) for other in cut)]
+    return [str(part) for part in parts if not any(other != part and _holds(other, part) for other in parts)]
 
 
-def _cut(wish: Scope, limit: Scope) -> Scope | None:
+def cut(wish: Scope, limit: Scope) -> Scope | None:
     """What both scopes open; None when that is nothing, or can't be said in one scope."""
     letters = "".join(letter for letter in wish.letters if letter in limit.letters)
     if wish.context != limit.context or not letters or ("*" not in (wish.type, limit.type) and wish.type != limit.type):
@@ -88,4 +88,4 @@ def _joined(wish: str, limit: str) -> str | None:
 
 def _holds(wide: Scope, narrow: Scope) -> bool:
     """Whether all that `narrow` opens is open by `wide`."""
-    return _cut(narrow, wide) == narrow
+    return cut(narrow, wide) == narrow

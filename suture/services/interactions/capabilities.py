@@ -28,6 +28,8 @@ ON_TYPES = (
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 FORMATS = ("json", "application/fhir+json", "xml", "application/fhir+xml")
 FHIR_VERSION = "4.0.1"
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
 @lru_cache(maxsize=4)
@@ -44,22 +46,32 @@ def statement(base: str, started: int) -> bytes:
             "implementation": {"description": "Suture", "url": base},
             "fhirVersion": FHIR_VERSION,
             "format": list(FORMATS),
-            "rest": [_rest()],
+            "rest": [_rest(base)],
         }
     )
 
 
-def _rest() -> dict[str, Any]:
+def _rest(base: str) -> dict[str, Any]:
     sources = _sources()
     return {
         "mode": "server",
-        "security": {
-            "cors": True,
-            "description": "A bearer key (suture client add) or a session; SMART scopes on whole types decide.",
-        },
+        "security": _security(base.removesuffix("/fhir")),
         "resource": [_resource(name, sources) for name in sorted(RESOURCE_TYPES)],
         "interaction": [{"code": code} for code in ON_SYSTEM],
         "searchParam": _parameters("Resource"),
+    }
+
+
+def _security(server: str) -> dict[str, Any]:
+    """Where apps are let in, as SMART 1 said it; SMART 2 reads .well-known/smart-configuration."""
+    addresses = [
+        {"url": name, "valueUri": f"{server}/auth/{name}"} for name in ("authorize", "token", "introspect", "revoke")
+    ]
+    return {
+        "extension": [{"url": OAUTH_URIS, "extension": addresses}],
+        "cors": True,
+        "service": [{"coding": [{"system": SERVICES, "code": "SMART-on-FHIR"}], "text": "OAuth2 with SMART-on-FHIR"}],
+        "description": "SMART App Launch 2.2, backend services, or a bearer key; scopes decide.",
     }
 
 
