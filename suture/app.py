@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
-
 from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients

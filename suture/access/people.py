@@ -216,4 +216,4 @@ def _used_up() -> Unauthenticated:
 
 
 def _not_good() -> Unauthenticated:
-    return InvalidToken("this bearer key or access token is not good", mend="Ask for a new one.")
+    return InvalidToken("this bearer key is not good", mend="Ask for a new one, or refresh the token.")
