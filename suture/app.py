@@ -13,6 +13,7 @@ from typing import Protocol
 from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
+from suture.access.oauth.registrar import Registrar
 from suture.access.people import People
 from suture.clock import SYSTEM, Clock
 from suture.connectors import tls
@@ -69,6 +70,7 @@ class App:
             self.clients,
             Backend(self.database, self.settings),
             self.authority,
+            Registrar(self.database, self.clock, self.settings),
             self.engine,
         )
 

@@ -149,6 +149,11 @@ TABLE: tuple[Setting, ...] = (
     Setting("oauth.request_life", "duration", "30m", "how long a person may take to sign in and allow an app"),
     Setting("oauth.key_life", "duration", "90d", "after so long id_tokens are signed with a new key"),
     Setting("oauth.backend_life", "duration", "5m", "life of a program's access token; at most 5m"),
+    Setting(
+        "oauth.register", "boolean", True, "apps may register by themselves; none works before somebody approved it"
+    ),
+    Setting("oauth.register_rate", "integer", 10, "registrations an hour from one address"),
+    Setting("oauth.register_pending", "integer", 200, "registrations that may wait to be decided on"),
     Setting("oauth.assertion_life", "duration", "5m", "how far ahead a client's signed assertion may expire"),
     Setting("oauth.clock_skew", "duration", "30s", "how far a client's clock may be off"),
     Setting("oauth.jwks_life", "duration", "5m", "how long published keys are kept when no Cache-Control says so"),

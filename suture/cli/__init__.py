@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "secret": ("suture.cli.secret", "the encrypted vault of what connections need"),
     "partner": ("suture.cli.partner", "to whom records go, and the agreements that allow it"),
     "connection": ("suture.cli.connection", "which connections may send, and why not"),
-    "client": ("suture.cli.client", "add, list, revoke programs that call the API with a key"),
+    "client": ("suture.cli.client", "programs with a bearer key; apps that come by OAuth: register, approve, revoke"),
     "user": ("suture.cli.user", "add people who sign in, reset their passwords"),
 }
 

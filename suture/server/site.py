@@ -8,6 +8,7 @@ from suture.access.caller import Caller
 from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
+from suture.access.oauth.registrar import Registrar
 from suture.access.people import People
 from suture.clock import Clock
 from suture.engine.engine import Engine
@@ -30,6 +31,7 @@ class Site:
     clients: Clients
     backend: Backend
     authority: Authority
+    registrar: Registrar
     engine: Engine | None = None
     figures: Figures = field(default_factory=Figures)
 

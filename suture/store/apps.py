@@ -89,6 +89,12 @@ def find(connection: Connection, *, status: str = "") -> list[OAuthClient]:
     return [found for row in rows if (found := _client(row))]
 
 
+def since(connection: Connection, when: int) -> list[OAuthClient]:
+    """Those that registered by themselves after `when`."""
+    rows = connection.all(f"SELECT {_COLUMNS} FROM app WHERE origin = 'register' AND created > ?", (when,))
+    return [found for row in rows if (found := _client(row))]
+
+
 def count(connection: Connection, status: str) -> int:
     """How many clients are in a state."""
     row = connection.one("SELECT count(*) FROM app WHERE status = ?", (status,))

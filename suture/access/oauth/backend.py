@@ -34,12 +34,20 @@ class Backend:
         Raises OAuthRefused: `unauthorized_client` for one that was not registered for this, `invalid_scope` when nothing
         of what it asks lies within its registration.
         """
-        if client.kind != ASYMMETRIC or GRANT_TYPE not in client.grant_types:
-            raise OAuthRefused("unauthorized_client", "this client is not registered for client_credentials")
         granted = narrowed(form.get("scope", "").split(), client.scopes, ("system",))
+        if client.kind != ASYMMETRIC or GRANT_TYPE not in client.grant_types:
+            await self._denied(client, address, "unauthorized_client")
+            raise OAuthRefused("unauthorized_client", "this client is not registered for client_credentials")
         if not granted:
-            raise OAuthRefused("invalid_scope", "none of these scopes was allowed to this client; it asks for system/ scopes")  # fmt: skip
+            await self._denied(client, address, "invalid_scope")
+            raise OAuthRefused(
+                "invalid_scope", "none of these scopes was allowed to this client; it asks for system/ scopes"
+            )
         return await self._database.write(lambda tx: self._issue(tx, client, granted, address))
+
+    async def _denied(self, client: OAuthClient, address: str, why: str) -> None:
+        row = audit.AuditRow(f"client:{client.id}", "token", outcome=400, address=address, detail=why)
+        await self._database.write(lambda tx: audit.append(tx, row))
 
     def _issue(self, tx: Tx, client: OAuthClient, granted: tuple[str, ...], address: str) -> TokenAnswer:
         now = apps.get(tx, client.id)

@@ -26,6 +26,7 @@ PLACES = (
     ("/deadletters", "Dead letters", "console.see"),
     ("/waiting", "Waiting", "console.see"),
     ("/losses", "Loss", "console.see"),
+    ("/clients", "Apps", "clients.manage"),
     ("/partners", "Partners", "partners.manage"),
     ("/inventory", "Inventory", "inventory.read"),
 )
