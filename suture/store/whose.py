@@ -9,16 +9,20 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
+import orjson
+
 from suture.store import names
 from suture.store.audit import BY_NUMBER, PATIENT
 from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
 from suture.store.index import SEVERAL_PATIENTS
 from suture.store.messages import patients_of
-from suture.store.resources import read_rid
+from suture.store.resources import history, read_rid
 from suture.store.row import Row
 
 AT_ONCE = 500
+MOST_VERSIONS = 1000  # of a Patient that are looked at for identifiers
+LONGEST = 200  # characters of an identifier that messages are indexed by
 # What a resource in several compartments names; enough for the trail, never used to decide anything.
 _NAMED = re.compile(rb'"reference"\s*:\s*"(?:[^"]{0,500}/)?Patient/([A-Za-z0-9.\-]{1,64})(?:/_history/\d+)?"')
 
@@ -59,6 +63,16 @@ def of_id(connection: Connection, type: str, id: str) -> tuple[str, ...]:
 def of_message(connection: Connection, mid: int) -> tuple[str, ...]:
     """Digests of the patient identifiers a message carries: the trail finds them, and tells nobody a number."""
     return tuple(by_number(connection, text) for text in patients_of(connection, mid))
+
+
+def keys_of(connection: Connection, patient: str) -> tuple[str, ...]:
+    """Everything the trail may know a patient (an id) by: the id, and digests of it and of every identifier it ever had."""
+    numbers = {patient: None}
+    for row in history(connection, "Patient", patient, count=MOST_VERSIONS):
+        for one in orjson.loads(row.body).get("identifier") or () if row.body else ():
+            if isinstance(one.get("value"), str):
+                numbers[one["value"][:LONGEST]] = None
+    return (PATIENT + patient, *(by_number(connection, number) for number in numbers))
 
 
 def by_number(connection: Connection, identifier: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from suture.errors import SutureError
+from suture.services.audit.event import TYPE as MADE
 from suture.services.imports.source import Task
 from suture.services.interactions import references
 from suture.services.interactions.incoming import is_id
@@ -109,6 +110,8 @@ def _item(resource: dict[str, Any], raw: bytes, base: str) -> Item:
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or kind not in RESOURCE_TYPES:
         raise Unreadable("R4 has no such resource type", where="resourceType")
+    if kind == MADE:
+        raise Unreadable("AuditEvents are made from the audit trail and can't be imported", where="resourceType")
     validate.require(resource)
     id = resource.get("id") or str(uuid.uuid5(_CONTENT, raw.decode()))
     rows = index.extract(resource, base)

@@ -13,11 +13,13 @@ import suture.services.interactions.capabilities as capabilities
 import suture.services.interactions.history as history
 import suture.services.interactions.read as read
 import suture.services.interactions.search as search
+import suture.services.interactions.trail as trail
 import suture.services.interactions.transaction as transaction
 import suture.services.interactions.write as write
 from suture.access.caller import Caller
 from suture.clock import Clock
 from suture.errors import Invalid
+from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.batch import batch
 from suture.services.interactions.chart import Access, Chart
@@ -74,6 +76,8 @@ class Interactions:
         return f"{found.type}/{found.id}" if found else None
 
     async def read(self, caller: Caller, type: str, id: str, pairs: Pairs = ()) -> Row:
+        if type == MADE:
+            return await trail.read(self._chart, caller, id, pairs)
         return await read.read(self._chart, caller, type, id, pairs)
 
     async def vread(self, caller: Caller, type: str, id: str, version: str, pairs: Pairs = ()) -> Row:
@@ -83,6 +87,8 @@ class Interactions:
         return await history.history(self._chart, caller, type, id, pairs)
 
     async def search(self, caller: Caller, type: str, pairs: Pairs, *, lenient: bool = False) -> Answer:
+        if type == MADE:
+            return await trail.search(self._chart, caller, pairs, lenient=lenient)
         return await search.search(self._chart, caller, type, pairs, lenient=lenient)
 
     async def create(self, caller: Caller, type: str, body: Body, if_none_exist: str = "") -> Outcome:

@@ -10,6 +10,8 @@ from typing import Any
 
 from suture import __version__
 from suture.clock import instant
+from suture.services.audit.event import TYPE as MADE
+from suture.services.interactions.trail import INTERACTIONS
 from suture.standards.fhir import json, search
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
 from suture.standards.fhir.search_tables import followed
@@ -75,7 +77,19 @@ def _security(server: str) -> dict[str, Any]:
     }
 
 
+def _made() -> dict[str, Any]:
+    """AuditEvents are made from the audit trail."""
+    return {
+        "type": MADE,
+        "interaction": [{"code": code} for code in INTERACTIONS],
+        "versioning": "no-version",
+        "searchParam": _parameters(MADE),
+    }
+
+
 def _resource(name: str, sources: dict[str, list[str]]) -> dict[str, Any]:
+    if name == MADE:
+        return _made()
     found = {
         "type": name,
         "interaction": [{"code": code} for code in ON_TYPES],

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from suture.errors import Invalid, NotFound
+from suture.errors import Invalid, NotAllowed, NotFound
+from suture.services.audit.event import TYPE as MADE
 from suture.standards.fhir import index, json, validate
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
@@ -28,9 +29,13 @@ class Incoming:
 
 
 def require_type(type: str) -> None:
-    """Raises NotFound for a type that R4 has not."""
+    """Raises NotFound for a type that R4 has not, NotAllowed for the one that is made from the audit trail."""
     if type not in RESOURCE_TYPES:
         raise NotFound("R4 has no such resource type", where="type", mend="/fhir/metadata lists the types.")
+    if type == MADE:
+        raise NotAllowed(
+            "AuditEvents are made from the audit trail", where=MADE, mend="Read and search them, each by itself."
+        )
 
 
 def is_id(id: str) -> bool:

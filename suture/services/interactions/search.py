@@ -12,12 +12,13 @@ import suture.services.interactions.subset as subset
 from suture.access import policy, withheld
 from suture.access.caller import Caller
 from suture.access.withheld import Withheld
-from suture.errors import InvalidSearch, Issue, TooCostly
+from suture.errors import InvalidSearch, TooCostly
+from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart, names_of
 from suture.services.interactions.cursor import PARAMETER, Place
 from suture.services.interactions.incoming import require_type
-from suture.standards.fhir import json, outcome
+from suture.services.interactions.notice import notice
 from suture.standards.fhir import search as language
 from suture.standards.fhir.search import Cursor, SearchQuery
 from suture.store import search as store_search
@@ -67,7 +68,7 @@ def page(
     entries += [(row, shown(row.body, row.type), "include") for row in included]
     links = _links(chart, caller, query, pairs, found.next)
     patients = whose.of_rows(connection, [*rows, *included])
-    return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, _notice(query)), 200, patients)
+    return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, notice(query)), 200, patients)
 
 
 def _query(
@@ -84,6 +85,8 @@ def _query(
         pairs, cursor = place.pairs, Cursor(tuple(keys), row)
         lenient = True  # what was left out on the first page is left out on the next
     query = policy.narrow(caller, language.parse(type, pairs, lenient=lenient, base_url=chart.fhir_url), away)
+    if MADE in query.types:
+        raise InvalidSearch("AuditEvents are searched by themselves", where="_type", mend=f"GET {MADE}?…")
     settings = chart.settings
     asked = settings["fhir.page_size"] if query.count is None else query.count
     return pairs, replace(query, count=min(asked, settings["fhir.max_page_size"]), cursor=cursor)
@@ -102,15 +105,3 @@ def _links(
         )
         links.append(("next", f"{place}?{PARAMETER}={sealed}"))
     return links
-
-
-def _notice(query: SearchQuery) -> list[bytes]:
-    """An entry that says which parameters were left out."""
-    if not query.unknown:
-        return []
-    issues = [
-        Issue("warning", "not-supported", "a search parameter was left out, it is not known here", name[:100])
-        for name in query.unknown
-    ]
-    body = json.write(outcome.outcome(issues))
-    return [b'{"resource":%s,"search":{"mode":"outcome"}}' % body]
