@@ -70,7 +70,9 @@ SOURCES: dict[str, Component] = {
             "fhir.poll",
             "source",
             "FHIR server, polled",
-            "Asks a FHIR R4 server for what changed since the last time, with overlap, page by page; each version once.",
+            "Asks a FHIR R4 server for what changed since the last time, with overlap, page by page; each version once. The "
+            "watermark moves to what was certainly seen: never past the start of a poll, and past a list that has more than "
+            "10,000 pages only as far as the server sorted it by _lastUpdated; of an unsorted one it stays, and the log says so.",
             (
                 Field("connection", "connection", "a connection of kind fhir", required=True),
                 Field("type", "string", "resource type", required=True),

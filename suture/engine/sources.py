@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +30,6 @@ log = logging.getLogger("suture.engine")
 LOOK = 0.5  # seconds between two looks at the own chart
 PAGE = 200
 MOST_PAGES = 10_000  # of one poll
-AHEAD = timedelta(minutes=10)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +53,8 @@ class Poll:
         self._accept = accept
         self._database = database
         self._clock = clock
+        self._overlap = seconds(self.with_["overlap"])
+        self._stuck = False  # the last poll came no further than it reaches back: the next one begins where it ended
 
     async def run(self) -> None:
         """Polls for ever; what fails is logged and tried again at the next turn."""
@@ -74,18 +76,27 @@ class Poll:
     async def once(self, fhir: FhirSender) -> int:
         """One poll with all its pages; returns how many resources came."""
         mark = vault.watermark(self._database.read, self.name) or await self._begin()
-        newest, count = mark, 0
+        seen = Seen(self._clock.now())
         path, query = str(self.with_["type"]), tuple(self._query(mark))
         for _ in range(MOST_PAGES):
             bundle = await fhir.page(path, query)
             found = [e["resource"] for e in listed(bundle) if table(e.get("search")).get("mode") != "include"]
-            newest = max([newest, *await asyncio.gather(*map(self._take, found))], key=moment)
-            count += len(found)
+            seen.page(bundle, await asyncio.gather(*map(self._take, found)))
             path, query = next_link(bundle), ()
             if not path:
                 break
-        await self._database.write(lambda tx: vault.set_watermark(tx, self.name, newest))
-        return count
+        await self._move(moment(mark), seen, whole=not path)
+        return seen.count
+
+    async def _move(self, before: datetime, seen: Seen, *, whole: bool) -> None:
+        """Moves the watermark to what was certainly seen: without the last page that is known of a sorted list only."""
+        certain = max(min(before, seen.start), seen.certain)
+        self._stuck = not whole and seen.sorted and certain - before <= timedelta(seconds=self._overlap)
+        if not whole and not seen.sorted:
+            log.warning("poll of flow %s: more than %d pages, not sorted by _lastUpdated", self.flow.id, MOST_PAGES)
+        elif seen.count:
+            mark = instant(int(certain.timestamp() * 1_000_000))
+            await self._database.write(lambda tx: vault.set_watermark(tx, self.name, mark))
 
     async def _begin(self) -> str:
         """Where the first poll begins; a first start is kept at once, so that it stays the same until a poll works."""
@@ -96,7 +107,7 @@ class Poll:
         return begin
 
     def _query(self, mark: str) -> Iterator[tuple[str, str]]:
-        since = max(moment(mark) - timedelta(seconds=seconds(self.with_["overlap"])), EPOCH)
+        since = max(moment(mark) - timedelta(seconds=0.0 if self._stuck else self._overlap), EPOCH)
         yield "_lastUpdated", f"ge{since.isoformat().replace('+00:00', 'Z')}"
         yield "_sort", "_lastUpdated"
         yield "_count", str(self.with_["page"])
@@ -104,12 +115,39 @@ class Poll:
             for one in value if isinstance(value, list) else [value]:
                 yield str(name), str(one)
 
-    async def _take(self, resource: dict[str, Any]) -> str:
+    async def _take(self, resource: dict[str, Any]) -> datetime:
         """Journals one resource (a version seen before is a duplicate); returns when it was changed."""
         await self._accept(self.name, json.write(resource), {"connection": self.with_["connection"]})
-        changed = moment(str(table(resource.get("meta")).get("lastUpdated") or ""))
-        latest = self._clock.now() + AHEAD  # a server whose clock is far ahead must not hide what comes later
-        return instant(int(min(changed, latest).timestamp() * 1_000_000))
+        return stamp(resource)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a poll has seen: what changed after its start may stand on a page that was read before, so nothing later counts."""
+
+    start: datetime
+    newest: datetime = EPOCH
+    last: datetime = EPOCH
+    sorted: bool = True  # each changed no earlier than the one before
+    count: int = 0
+
+    def page(self, bundle: dict[str, Any], changed: Sequence[datetime]) -> None:
+        """Notes one page; a server that tells its own time is believed when its clock is behind ours."""
+        told = stamp(bundle)
+        self.start = min(self.start, told) if told > EPOCH else self.start
+        for one in changed:
+            self.sorted = self.sorted and one >= self.last and one > EPOCH
+            self.last, self.newest = one, max(self.newest, one)
+        self.count += len(changed)
+
+    @property
+    def certain(self) -> datetime:
+        return min(self.newest, self.start)
+
+
+def stamp(resource: dict[str, Any]) -> datetime:
+    """When a resource says that it was changed."""
+    return moment(str(table(resource.get("meta")).get("lastUpdated") or ""))
 
 
 def moment(text: str) -> datetime:

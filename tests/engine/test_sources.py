@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from suture.connectors.fhir import listed, next_link
+from suture.engine import sources
 from suture.engine.sources import moment
 from suture.store import vault
-from tests.connectors.site import Say, Site
+from tests.connectors.site import Got, Say, Site
 from tests.engine.rig import Rig
 
 POLL = """suture: flow/1
@@ -68,3 +70,86 @@ async def test_odd_resources_are_taken_and_the_poll_goes_on(tmp_path: Path, reso
             assert len(rig.messages()) == 1
             mark = moment(vault.watermark(rig.read, "poll:follow"))
             assert mark.timestamp() < datetime.now(UTC).timestamp() + 3600
+
+
+class Server:
+    """A FHIR server that pages one resource a page; `sorted` or newest first."""
+
+    def __init__(self, ascending: bool = True) -> None:
+        self.ascending = ascending
+        self.found: dict[str, str] = {}  # id -> lastUpdated
+        self.during: list[
+            tuple[str, float]
+        ] = []  # what comes up while the second page is asked for: id, seconds from now
+        self.pages: dict[str, tuple[list[str], int]] = {}
+
+    def __call__(self, got: Got) -> Say:
+        query = dict(parse_qsl(urlsplit(got.target).query))
+        if "cursor" in query:
+            ids, at = self.pages[query["cursor"]]
+            for id, seconds in self.during:
+                self.found[id] = from_now(seconds)
+                ids += [id] if seconds else []
+            self.during = []
+        else:
+            since = moment(query["_lastUpdated"].removeprefix("ge"))
+            ids = [id for id, changed in self.found.items() if moment(changed) >= since]
+            ids, at = sorted(ids, key=lambda id: self.found[id], reverse=not self.ascending), 0
+        page: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset"}
+        page["entry"] = [
+            {
+                "resource": {
+                    "resourceType": "Patient",
+                    "id": id,
+                    "meta": {"versionId": "1", "lastUpdated": self.found[id]},
+                }
+            }
+            for id in ids[at : at + 1]
+        ]
+        if at + 1 < len(ids) or (at == 0 and self.during):
+            cursor = f"c{len(self.pages)}"
+            self.pages[cursor] = (ids, at + 1)
+            page["link"] = [{"relation": "next", "url": f"Patient?cursor={cursor}"}]
+        return Say(200, page)
+
+
+def from_now(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def polling(url: str, **more: str) -> tuple[dict[str, str], dict[str, str]]:
+    options = "".join(f", {name}: {value}" for name, value in more.items())
+    flow = POLL.replace("every: 50ms", f"every: 50ms{options}")
+    return {"p": flow}, {"ehr": json.dumps({"suture": "connection/1", "id": "ehr", "uses": "fhir", "base": url})}
+
+
+async def test_a_list_that_is_cut_goes_on_where_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MOST_PAGES", 2)
+    server = Server()
+    server.found = {f"p{n}": f"2026-01-01T00:00:0{n}Z" for n in range(6)}  # closer than the overlap reaches back
+    async with Site(server) as site, Rig(tmp_path, *polling(site.url)) as rig:
+        await rig.until(lambda: len(rig.messages()) == 6)
+        await rig.until(lambda: moment(vault.watermark(rig.read, "poll:follow")) == moment("2026-01-01T00:00:05Z"))
+
+
+async def test_the_watermark_stays_when_an_unsorted_list_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sources, "MOST_PAGES", 2)
+    server = Server(ascending=False)
+    server.found = {f"p{n}": f"2026-01-0{n + 1}T00:00:00Z" for n in range(6)}
+    async with Site(server) as site, Rig(tmp_path, *polling(site.url)) as rig:
+        await rig.until(lambda: "more than 2 pages, not sorted by _lastUpdated" in caplog.text)
+        assert not vault.watermark(rig.read, "poll:follow")
+        monkeypatch.setattr(sources, "MOST_PAGES", 20)
+        await rig.until(lambda: len(rig.messages()) == 6)
+        await rig.until(lambda: moment(vault.watermark(rig.read, "poll:follow")) == moment("2026-01-06T00:00:00Z"))
+
+
+async def test_what_changes_on_a_page_that_was_read_is_not_passed_over(tmp_path: Path) -> None:
+    server = Server()
+    server.found = {"p0": "2026-01-01T00:00:00Z"}
+    server.during = [("hidden", 0.0), ("later", 0.001)]  # only `later` still stands on a page to come
+    async with Site(server) as site, Rig(tmp_path, *polling(site.url, overlap="0s")) as rig:
+        await rig.until(lambda: len(rig.messages()) == 3)
+        assert sorted(m.control_id.split("/")[1] for m in rig.messages()) == ["hidden", "later", "p0"]
