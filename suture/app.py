@@ -16,7 +16,7 @@ from suture.access.oauth.clients import Clients
 from suture.access.oauth.registrar import Registrar
 from suture.access.people import People
 from suture.clock import SYSTEM, Clock
-from suture.connectors import tls
+from suture.connectors import acme, tls
 from suture.connectors.outbound import Outbound
 from suture.engine import project
 from suture.engine.engine import Engine
@@ -129,11 +129,13 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
         settings = settings.with_values(http__base_url=web.url_of(settings, listening))
     flows = project.read(settings.folder)
     flows.raise_if_wrong()
+    order = acme.order_of(settings)
+    renewing: list[Part] = [acme.Acme(order, settings, clock)] if order else []
     shaken = {name: tls.of(settings, name) for name in ("http", "mllp")}
     app = open_rooms(settings, clock, serving=True, log=log)
     app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure, tls=shaken["mllp"])
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
-    app.parts += [renewal, app.engine, Web(app.site, app.log, listening, shaken["http"])]
+    app.parts += [*renewing, renewal, app.engine, Web(app.site, app.log, listening, shaken["http"])]
     return app
 
 

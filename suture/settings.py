@@ -83,6 +83,24 @@ TABLE: tuple[Setting, ...] = (
         "PEM file of the authority whose client certificates programs may show instead of a key; empty: none",
     ),
     Setting(
+        "acme.domains",
+        "string",
+        "",
+        "names this server has, separated by spaces: certificates for them come from an ACME authority; empty: none",
+    ),
+    Setting(
+        "acme.directory",
+        "string",
+        "https://acme-v02.api.letsencrypt.org/directory",
+        "the authority's directory",
+    ),
+    Setting("acme.email", "string", "", "where the authority may write to"),
+    Setting("acme.accept_terms", "boolean", False, "the authority's terms were read and are accepted"),
+    Setting("acme.ca", "path", "", "PEM file that the authority's own TLS is checked with; default: the machine's"),
+    Setting("acme.host", "string", "0.0.0.0", "address of the listener that proves the names to the authority"),  # noqa: S104
+    Setting("acme.port", "integer", 80, "its port; the authority always asks on port 80"),
+    Setting("acme.renew", "duration", "30d", "how long before its end a certificate is renewed"),
+    Setting(
         "tls.look", "duration", "60s", "how often the certificate files are looked at, so that renewed ones are taken"
     ),
     Setting("mllp.host", "string", "127.0.0.1", "address MLLP sources listen on"),

@@ -46,7 +46,7 @@ FORBIDDEN_WORDS = {
     "svc",
     "impl",
 }
-OPTIONAL_EXTRAS = {"pyarrow", "duckdb", "mcp", "opentelemetry"}
+OPTIONAL_EXTRAS = {"acme", "josepy", "requests", "pyarrow", "duckdb", "mcp", "opentelemetry"}
 LONGEST_FILE = 500
 
 
