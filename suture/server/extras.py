@@ -7,6 +7,10 @@ import zlib
 from suture.server.route import Request, Response
 
 SMALLEST = 1400  # bytes; less fits into one packet anyway
+_CALLED = ("/fhir", "/auth/token", "/auth/revoke", "/auth/introspect")
+_OPEN = frozenset(
+    ["/fhir/metadata", "/fhir/.well-known/smart-configuration", "/fhir/.well-known/openid-configuration", "/auth/jwks"]
+)
 _SHOWN = b"ETag, Location, Content-Location, Last-Modified, X-Request-Id"
 
 
@@ -36,10 +40,14 @@ def allow_origin(request: Request, response: Response) -> None:
 
 
 def _allowed(request: Request) -> bool:
-    if not request.path.startswith("/fhir"):
+    """Pages of listed origins and of registered apps; what says where things are, any page may read."""
+    if request.path in _OPEN:
+        return True
+    if not request.path.startswith(_CALLED):
         return False
     listed = [origin.strip() for origin in request.site.settings["http.cors_origins"].split(",")]
-    return "*" in listed or request.header(b"origin") in listed
+    origin = request.header(b"origin")
+    return "*" in listed or origin in listed or origin in request.site.authority.origins
 
 
 def compress(request: Request, response: Response) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from suture.access.oauth.clients import Clients
 from suture.access.oauth.oidc import SigningKeys
+from suture.access.oauth.origins import Origins
 from suture.access.oauth.sealed import Sealer
 from suture.access.oauth.tokens import Tokens
 from suture.clock import Clock
@@ -21,6 +22,7 @@ class Authority:
         self.clients = clients
         self.tokens = Tokens(database, clock, settings)
         self.keys = SigningKeys(database, clock, settings)
+        self.origins = Origins(database, clock, settings)
         key = database.shared.envelope.derive("oauth pages")
         self.sealer = Sealer(key, settings["oauth.request_life"], clock)
 
