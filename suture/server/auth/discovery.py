@@ -14,8 +14,6 @@ from suture.errors import NotFound
 from suture.server.route import JSON, Request, Response, Route
 
 OPEN = [(b"access-control-allow-origin", b"*"), (b"cache-control", b"public, max-age=300")]
-# further endpoints that are really there, by their name in the documents
-MORE: dict[str, str] = {}
 # How our own pages look, for apps that can look alike (SMART, styling).
 STYLE = orjson.dumps(
     {
@@ -40,12 +38,17 @@ def _base(request: Request) -> str:
     return str(request.site.settings["http.base_url"]).rstrip("/")
 
 
+def more(request: Request) -> dict[str, str]:
+    """Further endpoints that are there when a setting says so, by their name in the documents."""
+    return {"registration_endpoint": "/auth/register"} if request.site.settings["oauth.register"] else {}
+
+
 async def smart_configuration(request: Request) -> Response:
-    return Response(200, orjson.dumps(discovery.smart(_base(request), MORE)), JSON, list(OPEN))
+    return Response(200, orjson.dumps(discovery.smart(_base(request), more(request))), JSON, list(OPEN))
 
 
 async def openid_configuration(request: Request) -> Response:
-    return Response(200, orjson.dumps(discovery.openid(_base(request), MORE)), JSON, list(OPEN))
+    return Response(200, orjson.dumps(discovery.openid(_base(request), more(request))), JSON, list(OPEN))
 
 
 async def jwks(request: Request) -> Response:
