@@ -43,7 +43,7 @@ async def test_only_an_administrator_gets_in(server: Running) -> None:
             assert answer.status_code == 403
             assert "lacks the permission" in answer.text
         answer = await http.get("/", headers={"Accept": "text/html"})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/launch")
         assert (await http.get("/")).json()["error"] == "forbidden"
     assert (
         await server.http.get("/api/messages")
