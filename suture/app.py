@@ -24,6 +24,7 @@ from suture.server import web
 from suture.server.log import Log, Reports
 from suture.server.site import Site
 from suture.server.web import Web
+from suture.services import brands
 from suture.services.interactions import Interactions
 from suture.settings import Settings
 from suture.store import keys
@@ -52,6 +53,7 @@ class App:
     log: Log
     outbound: Outbound
     engine: Engine | None = None
+    brands: brands.Brands | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
 
@@ -72,6 +74,7 @@ class App:
             self.authority,
             Registrar(self.database, self.clock, self.settings),
             self.engine,
+            self.brands,
         )
 
     async def start(self) -> None:
@@ -129,10 +132,12 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
         settings = settings.with_values(http__base_url=web.url_of(settings, listening))
     flows = project.read(settings.folder)
     flows.raise_if_wrong()
+    names = brands.read(settings.folder, str(settings["http.base_url"]).rstrip("/"))
     order = acme.order_of(settings)
     renewing: list[Part] = [acme.Acme(order, settings, clock)] if order else []
     shaken = {name: tls.of(settings, name) for name in ("http", "mllp")}
     app = open_rooms(settings, clock, serving=True, log=log)
+    app.brands = names
     app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure, tls=shaken["mllp"])
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     app.parts += [*renewing, renewal, app.engine, Web(app.site, app.log, listening, shaken["http"])]

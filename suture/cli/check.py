@@ -14,6 +14,7 @@ from suture.cli import place
 from suture.engine import project as project_of
 from suture.engine import tests_read
 from suture.errors import Invalid, InvalidFile, Problem
+from suture.services import brands
 
 app = place.single()
 
@@ -57,6 +58,10 @@ def everything(folder: Path) -> list[Problem]:
     found = list(project.problems)
     try:
         settings_of.read(folder)
+    except InvalidFile as error:
+        found += error.problems
+    try:
+        brands.read(folder, "http://127.0.0.1")
     except InvalidFile as error:
         found += error.problems
     found += project_of.map_problems(project)

@@ -13,6 +13,7 @@ from suture.access.people import People
 from suture.clock import Clock
 from suture.engine.engine import Engine
 from suture.server.figures import Figures
+from suture.services.brands import Brands
 from suture.services.interactions import Interactions
 from suture.settings import Settings
 from suture.store import audit
@@ -33,6 +34,7 @@ class Site:
     authority: Authority
     registrar: Registrar
     engine: Engine | None = None
+    brands: Brands | None = None
     figures: Figures = field(default_factory=Figures)
 
     @property

@@ -31,6 +31,8 @@ async def test_an_app_registers_and_waits(server: Running) -> None:
     answer = await register(server)
     assert answer.status_code == 201
     assert answer.headers["cache-control"] == "no-store"
+    told = (await server.http.get("/fhir/.well-known/smart-configuration")).json()
+    assert told["registration_endpoint"] == f"{server.url}/auth/register"
     said = answer.json()
     assert {name: said[name] for name in APP} == APP
     assert (said["status"], said["client_secret_expires_at"]) == ("pending", 0)
@@ -70,6 +72,8 @@ async def test_a_form_is_no_registration(server: Running) -> None:
 async def test_registration_can_be_closed(tmp_path: Path) -> None:
     async with serving(tmp_path, oauth__register=False) as server:
         assert (await register(server)).status_code == 404
+        told = (await server.http.get("/fhir/.well-known/smart-configuration")).json()
+        assert "registration_endpoint" not in told
 
 
 async def test_too_many_are_told_to_wait(tmp_path: Path) -> None:

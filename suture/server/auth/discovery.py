@@ -6,6 +6,7 @@ https://hl7.org/fhir/smart-app-launch/conformance.html
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import orjson
 
@@ -43,8 +44,20 @@ def more(request: Request) -> dict[str, str]:
     return {"registration_endpoint": "/auth/register"} if request.site.settings["oauth.register"] else {}
 
 
+def _brands(request: Request) -> dict[str, Any]:
+    """Where this house's names are, and which of them is the first."""
+    found = request.site.brands
+    if found is None:
+        return {}
+    return {
+        "user_access_brand_bundle": f"{_base(request)}/brands",
+        "user_access_brand_identifier": dict(found.identifier),
+    }
+
+
 async def smart_configuration(request: Request) -> Response:
-    return Response(200, orjson.dumps(discovery.smart(_base(request), more(request))), JSON, list(OPEN))
+    told = discovery.smart(_base(request), more(request)) | _brands(request)
+    return Response(200, orjson.dumps(told), JSON, list(OPEN))
 
 
 async def openid_configuration(request: Request) -> Response:

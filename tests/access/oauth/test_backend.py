@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from suture.access.oauth.errors import OAuthRefused
-from suture.access.oauth.scopes import read
 from suture.store import apps, audit, grants
 from suture.store.apps import ENDED, OAuthClient
 from tests.access.oauth import proofs
@@ -58,9 +57,6 @@ async def test_a_client_that_ended_since_it_proved_itself_gets_nothing(house: Ho
     assert grants.of_client(house.database.read, client.id, house.clock.micros()) == []
 
 
-@pytest.mark.skipif(
-    read("system/Observation.rs?category=laboratory") is None, reason="granular scopes are not read yet"
-)
 async def test_granular_scopes(house: House) -> None:
     lab = "system/Observation.rs?category=laboratory"
     client = keep(house.database, proofs.client(scopes=(lab, "system/Condition.rs")))
