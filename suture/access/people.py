@@ -12,6 +12,7 @@ from dataclasses import replace
 from suture.access import passwords, smart, staff
 from suture.access.caller import Caller
 from suture.access.denials import Denials
+from suture.access.invitations import Invitations
 from suture.access.programs import KEY_PREFIX, add_client, client_caller, of_certificate, revoke_client
 from suture.access.proxies import patients_of
 from suture.access.refusals import SecondFactorNeeded, TooManyAttempts
@@ -49,6 +50,7 @@ class People:
         self.denials = Denials(database, clock)
         self.sessions = Sessions(database, clock, settings)
         self.second = SecondFactor(database, clock, settings, self.sessions)
+        self.invitations = Invitations(database, clock, settings, self.sessions)
         self.tokens: Callable[[str], Caller | None] | None = None  # who reads access tokens of apps, when there is one
 
     # --- callers

@@ -122,8 +122,9 @@ class SecondFactor:
             return factors.use_code(tx, user.id, tidy(answer.text))
         if answer.kind == "passkey":
             return answer.party is not None and self.passkeys.good(tx, user, answer.text, answer.party)
-        for factor in factors.of_user(tx, user.id):
-            step = time_step(factor.secret.decode(), answer.text, tx.now) if factor.kind == "totp" else 0
+        apps = [one for one in factors.of_user(tx, user.id) if one.kind == answer.kind == "totp"]
+        for factor in apps:
+            step = time_step(factor.secret.decode(), answer.text, tx.now)
             if step and factors.advance(tx, factor, step):
                 return True
         return False

@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "partner": ("suture.cli.partner", "to whom records go, and the agreements that allow it"),
     "connection": ("suture.cli.connection", "which connections may send, and why not"),
     "client": ("suture.cli.client", "programs with a bearer key; apps that come by OAuth: register, approve, revoke"),
-    "user": ("suture.cli.user", "add people who sign in, reset their passwords"),
+    "user": ("suture.cli.user", "people who sign in: add, invite, give roles, reset what was lost"),
 }
 
 

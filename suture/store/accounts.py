@@ -131,6 +131,14 @@ def change_password(tx: Tx, id: str, hashed: str, but: str) -> None:
     end_sessions(tx, id, but)
 
 
+def add_role(tx: Tx, id: str, role: str) -> None:
+    """One role more, for somebody who goes on in the session it has."""
+    found = user(tx, id)
+    if found is not None and role not in found.roles:
+        roles = json.dumps([*found.roles, role])
+        tx.execute("UPDATE user SET roles = ?, changed = ? WHERE uid = ?", (roles, tx.now, id))
+
+
 def user(connection: Connection, id: str) -> User | None:
     return _user(connection.one(f"SELECT {_USER} FROM user WHERE uid = ?", (id,)))
 
@@ -141,6 +149,18 @@ def user_by_login(connection: Connection, login: str) -> User | None:
 
 def users(connection: Connection) -> list[User]:
     rows = connection.all(f"SELECT {_USER} FROM user ORDER BY login")
+    return [found for row in rows if (found := _user(row))]
+
+
+def find_users(connection: Connection, *, own: bool, text: str = "", count: int = 100) -> list[User]:
+    """People by a part of their name, of those with a record of their own to see (`own`) or of all others."""
+    like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    portal = "EXISTS (SELECT 1 FROM json_each(roles) WHERE value IN ('patient', 'proxy'))"
+    rows = connection.all(
+        f"SELECT {_USER} FROM user WHERE {portal if own else f'NOT {portal}'} "
+        "AND (name LIKE ? ESCAPE '\\' OR login LIKE ? ESCAPE '\\') ORDER BY active DESC, name LIMIT ?",
+        (like, like, count),
+    )
     return [found for row in rows if (found := _user(row))]
 
 
@@ -253,6 +273,10 @@ def links(connection: Connection, purpose: str, now: int) -> list[Link]:
         (purpose, now),
     )
     return [Link(row[0], row[1], json.loads(row[2])) for row in rows]
+
+
+def change_link(tx: Tx, hash: bytes, attributes: Mapping[str, Any]) -> None:
+    tx.execute("UPDATE link SET attributes = ? WHERE hash = ?", (json.dumps(dict(attributes)), hash))
 
 
 def end_link(tx: Tx, hash: bytes) -> None:

@@ -52,7 +52,7 @@ def add(
 
 def of_user(connection: Connection, user: str) -> list[Factor]:
     """All factors of a person, the oldest first."""
-    rows = connection.all(f"SELECT {_COLUMNS} FROM factor WHERE uid = ? ORDER BY fid", (user,))
+    rows = connection.all(f"SELECT {_COLUMNS} FROM factor WHERE uid = ? ORDER BY created", (user,))
     return [_factor(connection.shared, row) for row in rows]
 
 

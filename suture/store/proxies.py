@@ -52,11 +52,11 @@ def get(connection: Connection, id: str) -> Proxy | None:
 
 def of_user(connection: Connection, user: str, now: int) -> list[Proxy]:
     """The patients a person stands in for now."""
-    sql = f"SELECT {_COLUMNS} FROM proxy WHERE uid = ? AND ended IS NULL AND (expires IS NULL OR expires > ?) ORDER BY pid"
+    sql = f"SELECT {_COLUMNS} FROM proxy WHERE uid = ? AND ended IS NULL AND (expires IS NULL OR expires > ?) ORDER BY created"
     return [_proxy(row) for row in connection.all(sql, (user, now))]
 
 
 def of_patient(connection: Connection, patient: str) -> list[Proxy]:
     """Everybody who stands or stood in for a patient, the newest first."""
-    sql = f"SELECT {_COLUMNS} FROM proxy WHERE patient = ? ORDER BY pid DESC"
+    sql = f"SELECT {_COLUMNS} FROM proxy WHERE patient = ? ORDER BY created DESC"
     return [_proxy(row) for row in connection.all(sql, (patient,))]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from suture.access.policy import require_permission
 from suture.errors import Invalid, InvalidSearch
 from suture.server.route import LARGEST_FORM, Request, form
 from suture.services.interactions.cursor import PARAMETER, Place
@@ -66,6 +67,12 @@ def checked(pairs: Sequence[tuple[str, str]], filters: Iterable[str]) -> tuple[t
         if len(value) > LONGEST:
             raise InvalidSearch(f"longer than {LONGEST} characters", where=name, mend="Give the exact value.")
     return tuple((name, value.strip()) for name, value in pairs if value.strip())
+
+
+def require_may_name(request: Request, pairs: Sequence[tuple[str, str]]) -> None:
+    """Raises Forbidden when a patient's identifier is asked by somebody who may not see any."""
+    if PRIVATE in dict(pairs):
+        require_permission(request.caller, "phi.reveal")
 
 
 def sealed(request: Request, target: str, pairs: Sequence[tuple[str, str]], before: int = FIRST) -> str:

@@ -41,6 +41,7 @@ _TARGET = "console/messages"
 
 def find(request: Request, wanted: Asked) -> MessagePage:
     """A page of messages, the newest first."""
+    asked.require_may_name(request, wanted.pairs)
     read, now = request.site.database.read, request.site.clock.micros()
     found = messages.find(
         read, source=wanted["source"], control_id=wanted["control_id"], type=wanted["type"],
@@ -136,6 +137,7 @@ async def filter_page(request: Request) -> Response:
     """The filter form: goes on to an address that names no patient."""
     given = await asked.fields(request, SEARCH)
     pairs = asked.checked([pair for pair in given.items() if pair[1]], SEARCH)
+    asked.require_may_name(request, pairs)
     if asked.PRIVATE in dict(pairs):
         return pages.see(f"/?{asked.CURSOR}={asked.sealed(request, _TARGET, pairs)}")
     return pages.see("/" + ("?" + urlencode(pairs) if pairs else ""))

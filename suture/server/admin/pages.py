@@ -29,6 +29,7 @@ PLACES = (
     ("/clients", "Apps", "clients.manage"),
     ("/partners", "Partners", "partners.manage"),
     ("/inventory", "Inventory", "inventory.read"),
+    ("/people", "People", "people.manage"),
     ("/launch", "Apps", "chart.use"),
 )
 ACCOUNT = "/account"  # every person's own page

@@ -40,12 +40,13 @@ def entry(request: Request) -> Run:
 
 
 def view(request: Request, run: Run, reveal: bool, access: Access) -> RunView:
-    """The whole run; contents are masked unless revealed, or unless its flow says `show: full`."""
+    """The whole run; contents are masked unless revealed, or unless its flow says `show: full` and the person may reveal."""
     read, message = request.site.database.read, messages.entry_of(request.site.database.read, run.mid)
     if message is None:
         raise NotFound("the message of this run is no longer kept", where="messages")
     told = story.tell(read, run, engine(request).versions)
-    reveal = reveal or (told.flow is not None and told.flow.show == "full")
+    full = told.flow is not None and told.flow.show == "full" and "phi.reveal" in request.caller.permissions
+    reveal = reveal or full
     access.concerns((*filter(None, [_patient(told)]), *whose.of_message(read, run.mid)))
     kept = {step.step: step.started for step in runs.steps(read, run.run, outputs=False)}
     again, before = runs.get(read, run.replayed_by), runs.get(read, run.replay_of)

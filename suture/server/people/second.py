@@ -19,7 +19,8 @@ from suture.server.route import LARGEST_FORM, Request, Response, Route, form
 from suture.server.sign_in import complete, cookies
 from suture.store.accounts import User
 
-KINDS = ("totp", "recovery", "passkey", "password")
+KINDS = ("totp", "recovery", "passkey")
+AGAIN = (*KINDS, "password")  # while signed in, for who has no second factor
 ANSWER = {
     "kind": "totp, recovery, passkey",
     "code": "what the app or the list says",
@@ -37,11 +38,11 @@ def at(request: Request) -> Party | None:
     return party(str(request.site.settings["http.base_url"]), request.header(b"host"))
 
 
-def answer_of(request: Request, given: dict[str, str]) -> Answer:
-    """What a form shows as the proof; raises Invalid for an unknown kind."""
+def answer_of(request: Request, given: dict[str, str], kinds: tuple[str, ...] = KINDS) -> Answer:
+    """What a form shows as the proof; raises Invalid for a kind that is not taken here."""
     kind = given.get("kind", "totp")
-    if kind not in KINDS:
-        raise Invalid("no proof of this kind", where="kind", mend=f"One of: {', '.join(KINDS)}.")
+    if kind not in kinds:
+        raise Invalid("no proof of this kind", where="kind", mend=f"One of: {', '.join(kinds)}.")
     text = given.get("credential" if kind == "passkey" else "code", "")
     return Answer(kind, text, at(request))
 
@@ -189,7 +190,7 @@ async def confirm(request: Request) -> Response:
     given, people = await fields(request), request.site.people
     to = local(given.get("to", ""))
     try:
-        shown = answer_of(request, given)
+        shown = answer_of(request, given, AGAIN)
         if shown.kind == "password":
             _require_no_better(request)
             session = await people.confirm(request.session, shown.text, request.remote)
