@@ -22,6 +22,8 @@ DOCS = ROOT / "docs"
 SKIPPING = {  # docs/known-misses.md says so
     "tests/journeys/test_console.py": "browser",
     "tests/journeys/test_first_feed.py": "curl",
+    "tests/journeys/test_smart_app.py": "browser",
+    "tests/npm.py": "npm",
     "tests/public.py": "public suites",
     "tests/server/test_docs.py": "curl",
 }

@@ -29,6 +29,20 @@ async def refresh(authority: Authority, client: OAuthClient, form: Mapping[str, 
     return done
 
 
+def named(authority: Authority, form: Mapping[str, str]) -> Mapping[str, str]:
+    """The form with the client its refresh token belongs to: a public app need not name itself (RFC 6749, 6; SMART, step 7).
+
+    A confidential one that proves nothing stays unnamed, and is refused where clients prove themselves.
+    """
+    if form.get("grant_type") != "refresh_token" or any(form.get(name) for name in _NAMES):
+        return form
+    found = grants.token(authority.database.read, form.get("refresh_token", ""))
+    return {**form, "client_id": found[0].client} if found and found[1].kind == grants.REFRESH else form
+
+
+_NAMES = ("client_id", "client_secret", "client_assertion", "client_assertion_type")
+
+
 def _refresh(
     authority: Authority, tx: Tx, client: OAuthClient, form: Mapping[str, str], address: str
 ) -> TokenAnswer | OAuthRefused:

@@ -48,10 +48,9 @@ async def _granted(request: Request, given: dict[str, str]) -> TokenAnswer:
 
 async def _client(request: Request, given: dict[str, str]) -> OAuthClient:
     """The client, proven; an assertion is meant for the token endpoint, wherever it is shown."""
-    authority = request.site.authority
-    return await authority.clients.authenticate(
-        given, request.header(b"authorization"), authority.address("/auth/token")
-    )
+    authority, header = request.site.authority, request.header(b"authorization")
+    shown = given if header else refresh.named(authority, given)
+    return await authority.clients.authenticate(shown, header, authority.address("/auth/token"))
 
 
 async def asked_about(request: Request) -> Response:
