@@ -13,10 +13,11 @@ from pathlib import Path
 from suture.errors import Unstartable
 from suture.settings import Settings
 from suture.store.audit import Head, head
-from suture.store.connection import Connection
+from suture.store.connection import Connection, Tx
 from suture.store.envelope import Envelope, write
 
 KIND = "anchor/1"
+FACT = "anchored"  # stands in the database once an anchor was written: from then on one that is gone is a sign
 
 
 def path_of(settings: Settings, envelope: Envelope) -> Path:
@@ -47,6 +48,16 @@ def read(file: Path, envelope: Envelope) -> Head | None:
     return found
 
 
+def known(connection: Connection) -> bool:
+    """Whether this database has ever had an anchor."""
+    return connection.one("SELECT 1 FROM fact WHERE name = ?", (FACT,)) is not None
+
+
+def note(tx: Tx) -> None:
+    """Says in the database that it has an anchor."""
+    tx.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (FACT, tx.now))
+
+
 def holds(connection: Connection, seen: Head | None) -> bool:
     """Whether the trail still reaches what the anchor has seen and has the same row there."""
     if seen is None or seen.n == 0:
@@ -62,17 +73,28 @@ class Keeper:
         self.file = file
         self._envelope = envelope
         try:
-            self.sound = holds(connection, read(file, envelope))
+            self.sound = self._witness(connection)
         except Unstartable:  # a broken anchor must not keep a hospital from starting; verify tells it
             self.sound = False
 
-    def move(self, connection: Connection) -> None:
-        """Writes the present head when it is further than the file."""
+    def _witness(self, connection: Connection) -> bool:
+        """Whether the anchor is there if it ever was, and the trail still is what it has seen."""
+        seen = read(self.file, self._envelope)
+        return holds(connection, seen) and (seen is not None or not known(connection))
+
+    def move(self, connection: Connection) -> bool:
+        """Writes the present head when it is further than the file; returns whether this was the first time.
+
+        Looks first whether the trail still is what the file has seen: another process may have put an older copy there.
+        """
         if not self.sound:
-            return
+            return False
+        self.sound = self._witness(connection)
         seen, now = read(self.file, self._envelope), head(connection)
-        if now.n > (seen.n if seen else 0):
+        if self.sound and now.n > (seen.n if seen else 0):
             keep(self.file, self._envelope, now)
+            return not known(connection)
+        return False
 
     def accept(self, connection: Connection) -> None:
         """Somebody has looked into it: the present head is what counts from now on."""

@@ -101,9 +101,11 @@ class Upkeep:
         self._anchored = self._clock.monotonic()
         connection = self._reader()
         try:
-            self.keeper.move(connection)
+            first = self.keeper.move(connection)
         finally:
             connection.close()
+        if first:
+            self._write_now(anchor.note)
 
     def train(self, kind: str) -> None:
         """Makes a dictionary of the rows there are and puts it in use."""

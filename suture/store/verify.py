@@ -132,6 +132,9 @@ def _lost(look: Tx, rid: int, rows: Rows) -> tuple[list[str], int]:
 def _audit(database: Database, reader: Connection) -> Finding:
     keeper = database.upkeep.keeper
     seen = anchor.read(keeper.file, database.shared.envelope)
+    if seen is None and anchor.known(reader):
+        said = "the anchor is gone, so a cut-off end or an older copy would not be seen"
+        return Finding("audit", False, f"{said}: bring {keeper.file} back, or look into it and say --accept")
     broken = audit.verify(reader, seen)
     if broken:
         return Finding("audit", False, f"{broken.kind} at row {broken.n}: {broken.text}")

@@ -162,3 +162,61 @@ def test_doctor_names_what_is_wrong_and_how_to_mend_it(
     (tmp_path / "key").chmod(0o644)
     assert levels()["key file"] == ("bad", f"Run: chmod 600 {tmp_path / 'key'}")
     assert run(tmp_path, monkeypatch, "doctor") == 1
+
+
+def rolled_back(tmp_path: Path) -> Database:
+    """A database that was exchanged for an older copy of itself."""
+    store = database(tmp_path)
+    fill(store, 5)
+    store.close()
+    older = (tmp_path / "data" / "suture.db").read_bytes()
+    store = database(tmp_path)
+    store.write_now(lambda tx: audit.append(tx, AuditRow("user:1", "delete", "Patient", "p1")))
+    store.close()
+    (tmp_path / "data" / "suture.db").write_bytes(older)
+    return database(tmp_path)
+
+
+def test_an_older_copy_that_went_on_is_told_at_the_row_the_anchor_has_seen(tmp_path: Path) -> None:
+    store = rolled_back(tmp_path)
+    for _ in range(9):
+        store.write_now(lambda tx: audit.append(tx, AuditRow("user:2", "read", "Patient", "p2")))
+    assert "rewritten at row 6" in bad(store)["audit"]
+    store.close()
+    store = database(tmp_path)
+    assert "rewritten at row 6" in bad(store)["audit"]
+    store.close()
+
+
+def test_an_anchor_that_is_gone_or_anothers_is_a_sign(tmp_path: Path) -> None:
+    store = rolled_back(tmp_path)
+    file = store.upkeep.keeper.file
+    store.close()
+    file.unlink()
+    store = database(tmp_path)
+    assert "not the one its anchor has seen" in store.notices[0]
+    assert "the anchor is gone" in bad(store)["audit"]
+    store.close()
+    assert not file.exists()  # closing made no new one over the evidence
+    other = database(tmp_path / "other")
+    fill(other, 3)
+    other.close()
+    file.write_bytes(other.upkeep.keeper.file.read_bytes())
+    store = database(tmp_path)
+    assert "not written by this database" in bad(store)["audit"]
+    store.upkeep.keeper.accept(store.read)
+    assert bad(store) == {}
+    store.close()
+
+
+def test_a_trail_that_is_exchanged_while_the_server_runs_stops_the_anchor(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    fill(store, 5)
+    store.upkeep.anchor()
+    store.write_now(lambda tx: tx.execute("DELETE FROM audit WHERE n > 3").fetchall())
+    for _ in range(4):
+        store.write_now(lambda tx: audit.append(tx, AuditRow("user:2", "read", "Patient", "p2")))
+    store.upkeep.anchor()
+    assert not store.upkeep.keeper.sound
+    assert "rewritten at row 5" in bad(store)["audit"]
+    store.close()
