@@ -25,6 +25,7 @@ from suture.server.log import Log, Reports
 from suture.server.site import Site
 from suture.server.web import Web
 from suture.services import brands
+from suture.services.audit.copies import Copies, listed
 from suture.services.interactions import Interactions
 from suture.settings import Settings
 from suture.store import keys
@@ -110,7 +111,7 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     database = Database.open(settings, clock, serving=serving)
     people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
-    outbound = Outbound.of(settings)
+    outbound = Outbound.of(settings, listed(settings))
     clients = Clients(database, clock, settings, outbound)
     authority = Authority(database, clock, settings, clients)
     people.tokens = authority.tokens.caller
@@ -140,7 +141,8 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
     app.brands = names
     app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure, tls=shaken["mllp"])
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
-    app.parts += [*renewing, renewal, app.engine, Web(app.site, app.log, listening, shaken["http"])]
+    copies = Copies(app.database, settings, clock, app.outbound)
+    app.parts += [*renewing, renewal, copies, app.engine, Web(app.site, app.log, listening, shaken["http"])]
     return app
 
 

@@ -216,6 +216,18 @@ TABLE: tuple[Setting, ...] = (
         "the file that keeps count and head of the audit trail; default: beside the key file",
     ),
     Setting("audit.anchor_every", "duration", "10s", "how often the audit anchor moves on"),
+    Setting("audit.copy_every", "duration", "2s", "how often copies of the audit trail go on to where they are kept"),
+    Setting("audit.file", "path", "", "a file, best on another machine's share, that gets a copy of the audit trail"),
+    Setting(
+        "audit.file_size", "size", "64MiB", "past this size that file is set aside under its time and a new one begun"
+    ),
+    Setting("audit.syslog", "string", "", "tls://HOST:PORT of a syslog receiver that gets a copy of the audit trail"),
+    Setting(
+        "audit.syslog_ca", "path", "", "PEM file of the authority that signed its certificate; empty: the system's"
+    ),
+    Setting("audit.syslog_certificate", "path", "", "PEM file with the certificate that is shown to it"),
+    Setting("audit.syslog_key", "path", "", "PEM file with the private key of that certificate"),
+    Setting("audit.webhook", "string", "", "URL that gets a copy of the audit trail as JSON lines, POSTed"),
     Setting(
         "agreements.required",
         "boolean",

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from suture.access import agreements
 from suture.server.figures import BOUNDS, Figures, Spread
 from suture.server.route import Request, Response, Route
+from suture.store import copying
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def metrics(request: Request) -> Response:
     """All figures of this process as text."""
-    lines = [*_requests(request.site.figures), *_process(request), *_agreements(request)]
+    lines = [*_requests(request.site.figures), *_process(request), *_agreements(request), *_copies(request)]
     return Response(body=("\n".join(lines) + "\n").encode(), type=_TEXT)
 
 
@@ -59,6 +60,16 @@ def _agreements(request: Request) -> Iterator[str]:
     yield from _head(name, "gauge", "days until a partner's last agreement ends; -1 when none is in force")
     for partner, days in agreements.ending(site.database.read, site.clock.now().date().isoformat(), 1e6):
         yield f'{name}{{partner="{partner}"}} {days}'
+
+
+def _copies(request: Request) -> Iterator[str]:
+    site = request.site
+    read, now = site.database.read, site.clock.micros()
+    found = {name: copying.lag(read, name, now) for name in copying.named(site.settings)}
+    yield from _head("suture_audit_copy_behind_rows", "gauge", "rows of the audit trail that are not copied yet")
+    yield from (f'suture_audit_copy_behind_rows{{to="{name}"}} {one.rows}' for name, one in found.items())
+    yield from _head("suture_audit_copy_behind_seconds", "gauge", "for how long the oldest of them waits")
+    yield from (f'suture_audit_copy_behind_seconds{{to="{name}"}} {one.seconds:.1f}' for name, one in found.items())
 
 
 def _head(name: str, kind: str, text: str) -> tuple[str, str]:

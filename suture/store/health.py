@@ -17,7 +17,7 @@ from suture import crypto
 from suture.clock import instant
 from suture.errors import SutureError
 from suture.settings import Settings
-from suture.store import envelope, keys
+from suture.store import copying, envelope, keys
 from suture.store.backup import last_backup
 from suture.store.database import Database, path_of
 
@@ -25,6 +25,7 @@ DAY = 86_400_000_000
 BACKUP_DAYS = 2
 LEAST_SPACE = 1 << 30
 LONG_WAL = 256 << 20
+LATE_COPY = 300.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def look(settings: Settings) -> Iterator[Finding]:
         return
     try:
         yield from _inside(database)
+        yield from _copies(database, settings)
     finally:
         database.close()
 
@@ -137,6 +139,17 @@ def _inside(database: Database) -> Iterator[Finding]:
         yield Finding("audit anchor", "good", str(database.upkeep.keeper.file))
     else:
         yield Finding("audit anchor", "bad", "the trail is not the one the anchor has seen", "Run: suture verify")
+
+
+def _copies(database: Database, settings: Settings) -> Iterator[Finding]:
+    for name in copying.named(settings):
+        rows, seconds = copying.lag(database.read, name, database.clock.micros())
+        if seconds > LATE_COPY:
+            text = f"{rows} rows behind, the oldest for {seconds / 60:.0f} minutes"
+            mend = f"See that suture serve runs and that audit.{name} can be reached; nothing is lost meanwhile."
+            yield Finding(f"audit copy: {name}", "warning", text, mend)
+        else:
+            yield Finding(f"audit copy: {name}", "good", f"{rows} rows behind")
 
 
 def _backup(database: Database) -> Finding:
