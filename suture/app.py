@@ -15,6 +15,7 @@ from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.oauth.registrar import Registrar
 from suture.access.people import People
+from suture.access.standing import Standings
 from suture.clock import SYSTEM, Clock
 from suture.connectors import acme, tls
 from suture.connectors.outbound import Outbound
@@ -74,6 +75,7 @@ class App:
             Backend(self.database, self.settings),
             self.authority,
             Registrar(self.database, self.clock, self.settings),
+            Standings(self.database, self.clock, self.settings),
             self.engine,
             self.brands,
         )

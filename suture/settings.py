@@ -143,6 +143,19 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "search.budget", "duration", "10s", "a query that runs longer is ended with an outcome that says what to narrow"
     ),
+    Setting(
+        "access.clearance",
+        "string",
+        "",
+        "which roles see rows with security labels: 'clinician=R,PSY administrator=*'; without a clearance they are as if absent",
+    ),
+    Setting(
+        "access.encounter_only",
+        "boolean",
+        False,
+        "a launch's encounter narrows its token to what belongs to that encounter; else it is context only",
+    ),
+    Setting("glass.life", "duration", "1h", "how long a record stays open that was opened in an emergency"),
     Setting("session.idle", "duration", "15m", "a console session silent for so long ends"),
     Setting("session.recheck", "duration", "2s", "a revoked key or changed scope takes hold within this time"),
     Setting("session.life", "duration", "12h", "a console session ends after so long"),

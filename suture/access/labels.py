@@ -11,6 +11,7 @@ from suture.errors import Invalid
 from suture.standards.fhir.search_query import Token
 
 ALL = "*"
+CONSENTS = "CONSENT"  # no label: who keeps the Consents themselves sees them, whatever they say
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 # where a label may come from; without a system it counts too, since nobody who wrote one meant it for show
@@ -51,9 +52,9 @@ _ORDER = "UNLMRV"  # of confidentiality; who may see V may see R
 def clearance(words: str, where: str) -> frozenset[str]:
     """The labels of a clearance as it is written: codes with commas between, or *; raises Invalid for an unknown one."""
     found = frozenset(word.strip() for word in words.split(",") if word.strip())
-    unknown = sorted(found - CODES - {ALL})
+    unknown = sorted(found - CODES - {ALL, CONSENTS})
     if unknown:
-        raise Invalid("no such security label", where=where, mend=f"One of {', '.join(TABLE)}, or *.")
+        raise Invalid("no such security label", where=where, mend=f"One of {', '.join(TABLE)}, {CONSENTS}, or *.")
     return found | {"R"} if "V" in found else found
 
 

@@ -66,14 +66,19 @@ def reach(caller: Caller, interaction: str, resource_type: str) -> Reach:
 def rule(caller: Caller, interaction: str, resource_type: str) -> Condition | None:
     """What must hold of a row for this interaction: None for all rows, NOTHING for none."""
     owners = (caller.patient or "", caller.fhir_user, caller.encounter)
-    return _rule(caller.scopes, owners, caller.bounds, LETTERS.get(interaction, "?"), resource_type)
+    return _rule(caller.scopes, owners, caller.bounds, caller.glass, LETTERS.get(interaction, "?"), resource_type)
 
 
 @lru_cache(maxsize=8192)
 def _rule(
-    scopes: tuple[Scope, ...], owners: tuple[str, str, str], bounds: frozenset[str], letter: str, resource_type: str
+    scopes: tuple[Scope, ...],
+    owners: tuple[str, str, str],
+    bounds: frozenset[str],
+    broken: frozenset[str],
+    letter: str,
+    resource_type: str,
 ) -> Condition | None:
-    """One of the scopes holds, inside every bound."""
+    """One of the scopes holds, inside every bound or on the record of a patient whose glass is broken."""
     patient, fhir_user, encounter = owners
     fitting = [s for s in scopes if letter in s.letters and s.type in ("*", resource_type)]
     ways = dict.fromkeys(_way(s, patient, letter, resource_type) for s in fitting)
@@ -82,7 +87,8 @@ def _rule(
         return NOTHING
     found: list[Condition | None] = [None if None in ways else _one_of(tuple(w for w in ways if w is not None))]
     ids = {"practitioner": _id_of(fhir_user, "Practitioner"), "encounter": encounter}
-    found += [compartment.bound(kind, ids[kind], resource_type, letter) for kind in sorted(bounds)]
+    inside = [compartment.bound(kind, ids[kind], resource_type, letter) for kind in sorted(bounds)]
+    found += [_or_broken(part, broken, resource_type) for part in inside if part is not None]
     return _all_of([part for part in found if part is not None])
 
 
@@ -96,6 +102,12 @@ def _way(scope: Scope, patient: str, letter: str, resource_type: str) -> Conditi
     if resource_type in compartment.SHARED:
         return asked if letter in "rs" else NOTHING
     return _all_of([part for part in (compartment.rule(patient, resource_type), asked) if part is not None])
+
+
+def _or_broken(bound: Condition, broken: frozenset[str], resource_type: str) -> Condition:
+    """A bound, which an emergency lifts for its patients."""
+    opened = [compartment.rule(patient, resource_type) for patient in sorted(broken)]
+    return _one_of(tuple(part for part in (bound, *opened) if part != NOTHING) or (NOTHING,))
 
 
 def _id_of(reference: str, type: str) -> str:
@@ -129,7 +141,7 @@ def refusal(caller: Caller, interaction: str, resource_type: str) -> Forbidden |
     return Forbidden(
         f"'{caller.name}' may not {interaction} {resource_type}",
         where=resource_type,
-        mend=f"It needs a scope such as user/{resource_type}.{letter}; its scopes do not reach that.",
+        mend=f"It needs a scope such as user/{resource_type}.{letter}; its scopes and bounds do not reach that.",
     )
 
 

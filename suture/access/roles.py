@@ -27,6 +27,7 @@ PERMISSIONS = {
     "metrics.read": "figures without anything of a patient",
     "ehi.export": "everything about one person, originals included",
     "chart.use": "the FHIR API as far as the role's scopes reach",
+    "glass.break": "open in an emergency, with a reason, what is kept back of one patient",
     "own.use": "one's own record, or that of a person one stands in for; the apps one allowed",
 }
 
@@ -64,7 +65,7 @@ ROLES: dict[str, Role] = {
         "console.see audit.read audit.export partners.manage inventory.read ehi.export",
         "answers who saw what, what left the house, under which agreement",
     ),
-    "clinician": _role("user/*.cruds", "chart.use", "reads and writes the chart"),
+    "clinician": _role("user/*.cruds", "chart.use glass.break", "reads and writes the chart"),
     "reader": _role("user/*.rs", "chart.use", "reads the chart"),
     INFRASTRUCTURE: _role("", "gateway.manage inventory.read metrics.read", "runs the machine, without any record of a patient"),
     ADMINISTRATOR: _role("user/*.cruds", " ".join(PERMISSIONS.keys() - {"own.use"}), "everything"),

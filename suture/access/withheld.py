@@ -25,20 +25,18 @@ CLIENT, PARTNER = "urn:suture:client", "urn:suture:partner"  # systems of identi
 class Withheld:
     """What is kept from one caller, now, on one connection."""
 
-    __slots__ = ("_asked", "_base", "_consents", "_directives", "_glass", "_hidden", "_labels", "_tx")
+    __slots__ = ("_asked", "_base", "_consents", "_directives", "_glass", "_hidden", "_keeper", "_labels", "_tx")
 
-    def __init__(self, connection: Connection, asked: Asked, glass: frozenset[str], labels_: Sequence[Token]) -> None:
+    def __init__(self, connection: Connection, caller: Caller, labels_: Sequence[Token]) -> None:
         self._tx = connection
         self._base = connection.shared.base
-        self._asked = asked
-        self._glass = glass
+        self._asked = asked(caller, connection.shared.clock.micros())
+        self._glass = caller.glass
+        self._keeper = not caller.clearance.isdisjoint((labels.ALL, labels.CONSENTS))
         self._labels = tuple(labels_)
         self._hidden = frozenset((token.code or "").upper() for token in labels_)
         self._consents = restrictions.any_there(connection)
         self._directives: dict[str, list[Directive] | None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._labels) or self._consents
 
     def rules(self) -> list[Condition]:
         """What must hold of every row of a search."""
@@ -69,6 +67,8 @@ class Withheld:
 
     def _consented(self, resource: dict[str, Any]) -> bool:
         """Whether no patient the resource is of keeps it back."""
+        if self._keeper and resource.get("resourceType") == restrictions.TYPE:
+            return True
         for patient in compartment.owners(resource, self._base) - self._glass:
             found = self._of(patient)
             if found is None or consent.denies(found, self._asked, resource):
@@ -94,7 +94,7 @@ def of(connection: Connection, caller: Caller) -> Withheld | None:
     found = labels.tokens(in_use, hidden) if in_use else ()
     if not found and not restrictions.any_there(connection):
         return None
-    return Withheld(connection, asked(caller, connection.shared.clock.micros()), caller.glass, found)
+    return Withheld(connection, caller, found)
 
 
 def asked(caller: Caller, now: int) -> Asked:

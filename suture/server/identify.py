@@ -5,7 +5,6 @@ Cookies: RFC 6265bis. Forged requests from other sites are told by Sec-Fetch-Sit
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import quote
 
 from suture.access.policy import require_permission
@@ -52,7 +51,9 @@ async def _identify(request: Request, *, keep: bool) -> None:
         require_same_site(request)
     else:
         caller = request.site.people.certificate(request.certificate)
-    request.caller = replace(caller, address=request.remote, request=request.id)
+    request.caller = request.site.standings.stand(
+        caller, request.header(b"x-purpose-of-use")[:40].strip(), request.remote, request.id
+    )
 
 
 def _shows_certificate(request: Request) -> bool:

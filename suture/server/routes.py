@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from suture.server import contact, fhir, health, hooks, metrics, sign_in
-from suture.server.admin import clients, files, inventory, letters, losses, messages, openapi, partners, runs, waiting
+from suture.server.admin import (
+    clients,
+    files,
+    glass,
+    inventory,
+    letters,
+    losses,
+    messages,
+    openapi,
+    partners,
+    runs,
+    waiting,
+)
 from suture.server.auth import ask, authorize, brands, discovery, launch, register, token
 from suture.server.people import account, invited, second, staff
 from suture.server.route import Route
 
 _MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
 _CONSOLE = (*files.ROUTES, *_MESSAGES, *clients.ROUTES, *partners.ROUTES, *inventory.ROUTES)
-_PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES)
+_PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *glass.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)
 _TOKENS = (*discovery.ROUTES, *token.ROUTES, *register.ROUTES, *brands.ROUTES)
 _AUTH = (*_TOKENS, *authorize.ROUTES, *ask.ROUTES, *launch.ROUTES)

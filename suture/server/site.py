@@ -10,6 +10,7 @@ from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.oauth.registrar import Registrar
 from suture.access.people import People
+from suture.access.standing import Standings
 from suture.clock import Clock
 from suture.engine.engine import Engine
 from suture.server.figures import Figures
@@ -33,6 +34,7 @@ class Site:
     backend: Backend
     authority: Authority
     registrar: Registrar
+    standings: Standings
     engine: Engine | None = None
     brands: Brands | None = None
     figures: Figures = field(default_factory=Figures)

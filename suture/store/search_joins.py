@@ -36,8 +36,9 @@ def _shortest(connection: Connection, listed: Sequence[Term], most: int) -> tupl
 
 
 def length(connection: Connection, scan: Sql, most: int) -> int:
-    row = connection.one(f"SELECT count(*) FROM (SELECT 1 FROM ({scan.text}) LIMIT ?)", (*scan.values, most))
-    return int(row[0]) if row else 0
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM ({scan.text}) LIMIT ?)"
+    ((found,),) = connection.all(sql, (*scan.values, most))  # read to its end: a scan that looks into bodies stays open
+    return int(found)
 
 
 def both(connection: Connection, terms: Sequence[Term]) -> Term:

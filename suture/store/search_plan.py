@@ -258,8 +258,9 @@ def counted(p: Plan, most: int | None) -> int:
         return 0
     limit = Sql("") if most is None else Sql(" LIMIT ?", (most,))
     rows = _ids(p)
-    row = p.scope.connection.one(f"SELECT count(*) FROM ({rows.text}{limit.text})", (*rows.values, *limit.values))
-    return int(row[0]) if row else 0
+    sql = f"SELECT count(*) FROM ({rows.text}{limit.text})"
+    ((found,),) = p.scope.connection.all(sql, (*rows.values, *limit.values))  # read to its end, or it stays open
+    return int(found)
 
 
 def _ids(p: Plan) -> Sql:

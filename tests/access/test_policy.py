@@ -55,7 +55,7 @@ def test_a_refusal_names_the_scope_that_is_missing() -> None:
         policy.require(caller("user/Patient.r"), "search-type", "Observation")
     assert str(caught.value) == (
         "Observation: 't' may not search-type Observation. "
-        "It needs a scope such as user/Observation.s; its scopes do not reach that."
+        "It needs a scope such as user/Observation.s; its scopes and bounds do not reach that."
     )
 
 

@@ -39,6 +39,12 @@ class Running:
         _, key = people.add_client(self.app.database, name, scopes, patient, expires)
         return {"Authorization": f"Bearer {key}"}
 
+    def attribute(self, **attributes: Any) -> None:
+        """Gives the client that was made last more attributes: clearance, restrict, organization …"""
+        last = next(c for c in accounts.clients(self.app.database.read) if c.name == self.made[-1])
+        kept = {**last.attributes, **attributes}
+        self.app.database.write_now(lambda tx: accounts.change_client(tx, last.id, attributes=kept))
+
     async def put(self, resource: dict[str, Any]) -> httpx.Response:
         found = await self.http.put(f"/fhir/{resource['resourceType']}/{resource['id']}", json=resource)
         assert found.status_code in (200, 201), found.text

@@ -353,7 +353,7 @@ async def test_scopes_on_one_type_open_that_type_only(server: Running) -> None:
 
 
 async def test_absolute_references_to_this_server_count_as_its_own(tmp_path: Path) -> None:
-    async with serving(tmp_path, http__base_url="https://own.example") as server:
+    async with serving(tmp_path, http__base_url="https://own.example", login__second_factor="privileged") as server:
         await server.put(patient("a"))
         await server.put(observation("abs", "x", subject={"reference": "https://own.example/fhir/Patient/a"}))
         await server.put(observation("far", "x", subject={"reference": "https://elsewhere.example/fhir/Patient/a"}))

@@ -218,3 +218,24 @@ class Done(TypedDict):
     run: str
     count: int
     left: int
+
+
+class GlassRow(TypedDict):
+    """One emergency in which a record was opened."""
+
+    id: str
+    name: str
+    patient: str
+    reason: str
+    opened: str
+    expires: str
+    open: bool
+    own: bool
+    reviewer: str
+
+
+class GlassView(TypedDict):
+    """One's own emergencies, and those that nobody has looked at."""
+
+    own: list[GlassRow]
+    waiting: list[GlassRow]

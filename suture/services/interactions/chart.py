@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
 
+from suture.access import glass
 from suture.access.caller import Caller
 from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
@@ -101,7 +102,7 @@ class Access:
             patient=patients[0] if len(patients) == 1 else "",
             query=self.query,
             outcome=self.status,
-            purpose=caller.purpose,
+            purpose=self._purpose(patients),
             address=caller.address,
             detail=self.detail,
             client=caller.client,
@@ -110,6 +111,13 @@ class Access:
         )
         audit.append(tx, row)
         self.written = True
+
+    def _purpose(self, patients: Sequence[str]) -> str:
+        """The caller's, or that of an emergency: for the records it opened, and for what names nobody's."""
+        broken = self.caller.glass
+        if broken and (not patients or any(p.removeprefix("Patient/") in broken for p in patients)):
+            return glass.PURPOSE
+        return self.caller.purpose
 
     async def __aenter__(self) -> Access:
         return self

@@ -1,0 +1,1 @@
+"""Attacks on what only policy keeps apart: seeded, generated, counted."""
