@@ -135,6 +135,12 @@ TABLE: tuple[Setting, ...] = (
     Setting("fhir.max_page_size", "integer", 1000, "largest _count"),
     Setting("fhir.max_bundle", "integer", 10000, "most entries of a batch or transaction"),
     Setting("fhir.max_depth", "integer", 100, "deepest nesting of a JSON body"),
+    Setting(
+        "fhir.max_values",
+        "integer",
+        1_000_000,
+        "most values of a JSON body (counted by its commas); larger ones go through suture import",
+    ),
     Setting("fhir.cursor_life", "duration", "24h", "how long the next link of a page works"),
     Setting("fhir.max_includes", "integer", 1000, "most included resources of one page"),
     Setting(

@@ -153,7 +153,11 @@ async def _sent(request: Request) -> bytes | dict[str, Any]:
     """The resource that was sent: JSON as its bytes, XML read into what JSON would have been."""
     kind = formats.sent(request.header(b"content-type"))
     body = await request.body()
-    return await asyncio.to_thread(xml.read, body) if kind == FHIR_XML else body
+    return await asyncio.to_thread(_as_json, body) if kind == FHIR_XML else body
+
+
+def _as_json(body: bytes) -> bytes:
+    return json.write(xml.read(body))
 
 
 def _shown(body: bytes, kind: bytes, status: int = 200, headers: Headers | None = None) -> Response:

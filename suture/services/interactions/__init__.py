@@ -5,8 +5,8 @@ Policy, validation and the audit row can't be passed by. https://hl7.org/fhir/R4
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import suture.services.interactions.capabilities as capabilities
@@ -29,7 +29,6 @@ from suture.services.interactions.merging import Merge
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
 from suture.settings import Settings
-from suture.standards.fhir import json
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.resources import Row
@@ -116,17 +115,18 @@ class Interactions:
         """A batch or a transaction, as Bundle.type says."""
         chart = self._chart
         async with chart.access(caller, "bundle") as access:
-            content = await _read(body, chart.settings["fhir.max_depth"]) if isinstance(body, bytes) else body
+            content = await _read(chart, body) if isinstance(body, bytes) else body
+            large = isinstance(body, bytes) and len(body) > LARGE
             kind = content.get("type") if content.get("resourceType") == "Bundle" else None
             if kind == "transaction":
                 access.interaction = "transaction"
-                return Answer(await transaction.transaction(chart, caller, content, preferences, access))
+                return Answer(await transaction.transaction(chart, caller, content, preferences, access, large=large))
             if kind != "batch":
                 raise Invalid(
                     "not a batch or transaction", where="Bundle.type", mend='Send a Bundle of type "transaction".'
                 )
             access.interaction = "batch"
-            return Answer(await batch(chart, caller, content, preferences))
+            return Answer(await batch(chart, caller, content, preferences, large=large))
 
     def transaction_unit(
         self, caller: Caller, content: dict[str, Any], merge: Merge | None = None
@@ -141,8 +141,6 @@ class Interactions:
         return lambda tx: transaction.response(run(tx))
 
 
-async def _read(body: bytes, max_depth: int) -> dict[str, Any]:
+async def _read(chart: Chart, body: bytes) -> dict[str, Any]:
     """A large body is read in a thread, so that others go on."""
-    if len(body) <= LARGE:
-        return json.read(body, max_depth=max_depth)
-    return await asyncio.to_thread(json.read, body, max_depth=max_depth)
+    return await chart.aside(partial(chart.read_json, body)) if len(body) > LARGE else chart.read_json(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import suture.services.interactions.bundle as bundle
@@ -23,18 +24,23 @@ AT_ONCE = 64  # entries in flight; they share group commits
 _GROUPS = (("DELETE",), ("POST",), ("PUT",), ("GET", "HEAD", ""))
 
 
-async def batch(chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences) -> bytes:
-    """Runs the entries in FHIR's order of methods and returns their batch-response."""
+async def batch(
+    chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences, *, large: bool
+) -> bytes:
+    """Runs the entries in FHIR's order of methods and returns their batch-response; `large`: one of them may be so."""
     found = content.get("entry", [])
     if not isinstance(found, list):
         raise Invalid("entry must be a list", where="Bundle.entry")
     read_entries = _read(chart, found)
+    heavy = await chart.aside(partial(_heavy, read_entries)) if large else {}
     done: dict[int, bytes] = {}
     for methods in _GROUPS:
         group = [n for n, entry in enumerate(read_entries) if _method(entry) in methods]
         for start in range(0, len(group), AT_ONCE):
             part = group[start : start + AT_ONCE]
-            answers = await asyncio.gather(*(_run(chart, caller, read_entries[n], preferences) for n in part))
+            answers = await asyncio.gather(
+                *(_run(chart, caller, read_entries[n], preferences, heavy.get(n)) for n in part)
+            )
             done.update(zip(part, answers, strict=True))
     return bundle.responses("batch-response", [done[n] for n in range(len(read_entries))])
 
@@ -51,15 +57,25 @@ def _read(chart: Chart, found: Sequence[Any]) -> list[Entry | SutureError]:
     return read_entries
 
 
+def _heavy(read_entries: Sequence[Entry | SutureError]) -> dict[int, bytes]:
+    """The bytes of resources that are so large that they are to be checked in threads."""
+    found = (
+        (n, json.write(one.resource)) for n, one in enumerate(read_entries) if isinstance(one, Entry) and one.resource
+    )
+    return {n: raw for n, raw in found if len(raw) > write.LARGE}
+
+
 def _method(entry: Entry | SutureError) -> str:
     return entry.method if isinstance(entry, Entry) else ""
 
 
-async def _run(chart: Chart, caller: Caller, entry: Entry | SutureError, preferences: Preferences) -> bytes:
+async def _run(
+    chart: Chart, caller: Caller, entry: Entry | SutureError, preferences: Preferences, raw: bytes | None
+) -> bytes:
     try:
         if isinstance(entry, SutureError):
             raise entry
-        status, row, body = await _one(chart, caller, entry)
+        status, row, body = await _one(chart, caller, entry, raw)
     except SutureError as error:
         return bundle.response(error.status, None, outcome=json.write(outcome.from_error(error)))
     if entry.method not in ("GET", "HEAD"):
@@ -68,11 +84,11 @@ async def _run(chart: Chart, caller: Caller, entry: Entry | SutureError, prefere
     return bundle.response(status, row, chart.fhir_url, body)
 
 
-async def _one(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | None, bytes]:
+async def _one(chart: Chart, caller: Caller, entry: Entry, raw: bytes | None) -> tuple[int, Row | None, bytes]:
     if entry.method in ("GET", "HEAD"):
         return await _look(chart, caller, entry)
     conditions = Conditions(entry.if_match, entry.if_none_match)
-    resource = entry.resource or {}
+    resource = raw or entry.resource or {}
     if entry.method == "POST":
         result = await write.create(chart, caller, entry.type, resource, entry.if_none_exist)
     elif entry.method == "PUT" and entry.id:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from suture.access import glass
 from suture.access.caller import Caller
@@ -14,6 +14,7 @@ from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
 from suture.services.interactions.cursor import Cursors
 from suture.settings import Settings
+from suture.standards.fhir import json
 from suture.store import audit, whose
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
@@ -34,6 +35,7 @@ class Chart:
     cursors: Cursors
     lane: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOW_AT_ONCE))
     waiting: int = 0  # for the lane
+    heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def slowly(self, work: Callable[[Connection], T]) -> T:
         """Runs what takes long in a thread, on a reading connection of its own; raises Unavailable when many wait."""
@@ -52,6 +54,15 @@ class Chart:
             return work(connection)
         finally:
             connection.close()
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Reads and checks what is large in a thread, so that others go on; one at a time, for parsers share one lock."""
+        async with self.heavy:
+            return await asyncio.to_thread(work)
+
+    def read_json(self, body: bytes) -> dict[str, Any]:
+        """What was sent, within the limits of the settings."""
+        return json.read(body, max_depth=self.settings["fhir.max_depth"], max_values=self.settings["fhir.max_values"])
 
     @property
     def fhir_url(self) -> str:

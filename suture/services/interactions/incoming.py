@@ -6,6 +6,7 @@ All of this happens before the transaction; inside it only rows are written.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from suture.services.audit.event import TYPE as MADE
 from suture.standards.fhir import index, json, validate
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
+Read = Callable[[bytes], dict[str, Any]]  # JSON within the limits of the settings
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
 
@@ -49,10 +51,12 @@ def require_id(id: str) -> None:
         raise Invalid("not an id", where="id", mend="An id has 1 to 64 of the characters A-Z a-z 0-9 - .")
 
 
-def accept(body: bytes | dict[str, Any], type: str, id: str = "", *, base: str = "", max_depth: int = 100) -> Incoming:
+def accept(
+    body: bytes | dict[str, Any], type: str, id: str = "", *, base: str = "", read: Read = json.read
+) -> Incoming:
     """Reads and checks what was sent to `type` (and `id`); raises Invalid or InvalidResource with all findings."""
     if isinstance(body, bytes):
-        resource, raw = json.read(body, max_depth=max_depth), body
+        resource, raw = read(body), body
     else:
         resource, raw = body, json.write(body)
     _require_fit(resource, type, id)

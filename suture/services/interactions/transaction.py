@@ -45,10 +45,12 @@ class Done:
 
 
 async def transaction(
-    chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences, access: Access
+    chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences, access: Access, *, large: bool
 ) -> bytes:
-    """Runs a transaction and returns its transaction-response; a large one works in a thread, so that others go on."""
-    if len(content.get("entry") or ()) <= LARGE:
+    """Runs a transaction and returns its transaction-response; a large one (in bytes, or with many entries) works in a
+    thread, so that others go on.
+    """
+    if not large and len(content.get("entry") or ()) <= LARGE:
         done = await chart.database.write(unit(chart, caller, content, access))
     else:
         run = await chart.slowly(lambda connection: unit(chart, caller, content, access, None, connection))

@@ -5,7 +5,6 @@ Each write is checked and indexed before the transaction; inside it stand only t
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -214,8 +213,8 @@ def require_own(caller: Caller, interaction: str, incoming: Incoming, id: str) -
 
 async def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming:
     """Reads, checks and indexes; a large body in a thread, so that others go on."""
-    work = partial(accept, body, type, id, base=chart.database.base, max_depth=chart.settings["fhir.max_depth"])
-    return await asyncio.to_thread(work) if isinstance(body, bytes) and len(body) > LARGE else work()
+    work = partial(accept, body, type, id, base=chart.database.base, read=chart.read_json)
+    return await chart.aside(work) if isinstance(body, bytes) and len(body) > LARGE else work()
 
 
 async def _write(chart: Chart, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome:

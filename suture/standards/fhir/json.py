@@ -31,13 +31,19 @@ MARKS = {
 }
 
 
-def read(raw: bytes, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE) -> dict[str, Any]:
+def read(raw: bytes, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE, max_values: int = 0) -> dict[str, Any]:
     """The one object that `raw` holds; raises InvalidSyntax or TooLarge and names the place.
 
+    `max_values` (0: any number) counts commas, one less than there are values and sometimes one in a text: it bounds the
+    time for which the parser lets nobody else in.
     A number with a fraction or exponent becomes a Decimal, any other an int.
     """
     if len(raw) > max_size:
         raise TooLarge(f"The document has {len(raw)} bytes; {max_size} are allowed.", mend="Send it in parts.")
+    if max_values and len(raw) > max_values and raw.count(b",") >= max_values:
+        raise TooLarge(
+            f"The document has more than {max_values} values.", mend="Send it in parts, or use suture import."
+        )
     try:
         value = _DECODER.decode(raw)
     except (ValueError, RecursionError) as error:

@@ -136,3 +136,10 @@ def test_what_is_no_json_is_not_written() -> None:
         with pytest.raises(InvalidSyntax):
             json.write(value)
     assert json.write({"a": "NaN"}) == b'{"a":"NaN"}'
+
+
+def test_values_may_be_bounded() -> None:
+    raw = b'{"a":[1,2,3],"b":4}'
+    assert json.read(raw, max_values=4) == {"a": [1, 2, 3], "b": 4}
+    with pytest.raises(TooLarge, match="more than 3 values"):
+        json.read(raw, max_values=3)

@@ -11,7 +11,7 @@ import pytest
 
 from suture.errors import InvalidResource, Issue
 from suture.standards.fhir.validate import check, require, shapes
-from suture.standards.fhir.validate.explain import Findings, explain_resource
+from suture.standards.fhir.validate.explain import MOST_FINDINGS, Findings, explain_resource
 from suture.standards.fhir.validate.shapes import fine_resource, surely
 from tests.standards.fhir import samples
 from tests.standards.fhir.samples import fresh
@@ -28,6 +28,31 @@ def test_valid_resources_have_no_findings(resource: dict) -> None:
 
 def test_a_bare_resource_is_valid() -> None:
     assert check({"resourceType": "Patient"}) == []
+
+
+def test_findings_are_bounded() -> None:
+    """Somebody may send millions of keys that no element has; each would be compared with the names there are."""
+    resource = {"resourceType": "Patient", **{f"a{n}": 1 for n in range(1000)}}
+    issues = check(resource)
+    assert len(issues) == MOST_FINDINGS + 2  # the one that ends the search, and the note
+    assert (issues[0].expression, issues[-1].severity, issues[-1].mend) == (
+        "Patient.a0",
+        "information",
+        "Mend these first.",
+    )
+    with pytest.raises(InvalidResource, match=f"And {MOST_FINDINGS} more"):
+        require(resource)
+
+
+def test_no_error_hides_behind_warnings() -> None:
+    resource = {"resourceType": "Patient", "generalPractitioner": [{"reference": "odd"}] * 1000}
+    assert {issue.severity for issue in check(resource)} == {"warning"}
+    assert len(check(resource)) == MOST_FINDINGS
+    require(resource)
+    found = check({**resource, "link": [{"type": "wrong"}]})
+    assert [issue.severity for issue in found[MOST_FINDINGS:]] == ["error", "information"]
+    with pytest.raises(InvalidResource):
+        require({**resource, "link": [{"type": "wrong"}]})
 
 
 def put(resource: dict, path: str, value: Any) -> dict:

@@ -8,23 +8,25 @@ from __future__ import annotations
 from typing import Any
 
 from suture.errors import InvalidResource, Issue, TooCostly
-from suture.standards.fhir.validate.explain import Findings, explain_resource
+from suture.standards.fhir.validate.explain import Enough, Findings, explain_resource
 from suture.standards.fhir.validate.shapes import fine_resource, surely
 
 __all__ = ["check", "require"]
 
 
 def check(resource: dict[str, Any]) -> list[Issue]:
-    """Every finding about a resource; an empty list when it is valid."""
+    """The findings about a resource, up to a number; an empty list when it is valid."""
     if surely(fine_resource, resource):
         return []
     found = Findings(resource, resource)
     try:
         explain_resource(resource, "", found)
+    except Enough:
+        found.issues.append(Issue("information", "informational", "There are more findings.", "", "Mend these first."))
     except RecursionError:
-        found.add("", "too-costly", "The resource is nested too deep.", "Send a flatter one.")
+        found.issues.append(Issue("error", "too-costly", "The resource is nested too deep.", "", "Send a flatter one."))
     except TooCostly as error:
-        found.add("", "too-costly", "A rule takes too long over this resource.", error.mend)
+        found.issues.append(Issue("error", "too-costly", "A rule takes too long over this resource.", "", error.mend))
     return found.issues
 
 

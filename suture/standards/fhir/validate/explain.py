@@ -34,6 +34,11 @@ RESTFUL = re.compile(
     r"(?:https?://[^\x00-\x20#?]+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )
 MOST_NAMED = 8  # codes that a mend lists
+MOST_FINDINGS = 200  # of one resource; nobody reads more, and looking for names that are alike takes its time
+
+
+class Enough(Exception):
+    """There are more findings than are told."""
 
 
 @dataclass(slots=True)
@@ -45,7 +50,12 @@ class Findings:
     issues: list[Issue] = field(default_factory=list)
 
     def add(self, path: str, code: str, text: str, mend: str = "", severity: str = "error") -> None:
-        self.issues.append(Issue(severity, code, text, path, mend))
+        """Past the bound warnings are left out, and an error ends the search: no error hides behind warnings."""
+        full = len(self.issues) >= MOST_FINDINGS
+        if severity == "error" or not full:
+            self.issues.append(Issue(severity, code, text, path, mend))
+        if severity == "error" and full:
+            raise Enough
 
     def inside(self, resource: dict[str, Any], contains: bool) -> Findings:
         """The same list, seen from a resource inside this one."""
@@ -75,9 +85,11 @@ def explain(made: Shape, value: Any, path: str, found: Findings) -> None:
     if made.definition.kind != "resource" and not value.keys() - {"id"}:
         found.add(path, "structure", "The element is empty.", "Fill it, or leave it out.")
         return
-    unsure = [key for key, inner in value.items() if not surely(made.keys.get(key, _unknown), inner)]
-    for key in dict.fromkeys(_owner(made, key) for key in unsure):
-        _key(made, key, value, path, found)
+    seen: set[str] = set()
+    for key, inner in value.items():
+        if not surely(made.keys.get(key, _unknown), inner) and (owner := _owner(made, key)) not in seen:
+            seen.add(owner)
+            _key(made, owner, value, path, found)
     _required(made, value, path, found)
     _choices(made, value, path, found)
     if len(found.issues) == before:  # a rule makes sense only over sound content
