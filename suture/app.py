@@ -14,6 +14,8 @@ from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.oauth.registrar import Registrar
+from suture.access.oauth.statements import Statements
+from suture.access.oauth.udap import Udap
 from suture.access.people import People
 from suture.access.standing import Standings
 from suture.clock import SYSTEM, Clock
@@ -56,6 +58,7 @@ class App:
     outbound: Outbound
     engine: Engine | None = None
     brands: brands.Brands | None = None
+    udap: Udap | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
 
@@ -65,6 +68,8 @@ class App:
     @property
     def site(self) -> Site:
         """What the web side's handlers may reach."""
+        takes = Registrar(self.database, self.clock, self.settings)
+        statements = Statements(self.database, self.settings, takes, self.udap) if self.udap else None
         return Site(
             self.settings,
             self.clock,
@@ -74,10 +79,12 @@ class App:
             self.clients,
             Backend(self.database, self.settings),
             self.authority,
-            Registrar(self.database, self.clock, self.settings),
+            takes,
             Standings(self.database, self.clock, self.settings),
             self.engine,
             self.brands,
+            self.udap,
+            statements,
         )
 
     async def start(self) -> None:
@@ -114,10 +121,13 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
     outbound = Outbound.of(settings, listed(settings))
-    clients = Clients(database, clock, settings, outbound)
+    udap = Udap.of(settings, clock)
+    clients = Clients(database, clock, settings, outbound, udap)
     authority = Authority(database, clock, settings, clients)
     people.tokens = authority.tokens.caller
-    return App(settings, clock, database, people, interactions, clients, authority, log or Log(clock), outbound)
+    made = App(settings, clock, database, people, interactions, clients, authority, log or Log(clock), outbound)
+    made.udap = udap
+    return made
 
 
 def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False, log: Log | None = None) -> App:

@@ -201,6 +201,18 @@ TABLE: tuple[Setting, ...] = (
     Setting("oauth.jwks_fetches", "integer", 30, "requests a minute to one client's URL of keys"),
     Setting("oauth.jwks_timeout", "duration", "5s", "how long such a URL may take to answer"),
     Setting("oauth.jwks_size", "size", "64KiB", "largest answer of such a URL"),
+    Setting(
+        "udap.certificate",
+        "path",
+        "",
+        "PEM file with our certificate chain of a trust community; with key and anchors UDAP is on",
+    ),
+    Setting("udap.key", "path", "", "PEM file with its RSA private key"),
+    Setting("udap.anchors", "path", "", "PEM file with the certificates that the community trusts"),
+    Setting("udap.community", "string", "", "URI of the community"),
+    Setting(
+        "udap.approve", "boolean", False, "programs of the community are let in at once, with the scopes they ask for"
+    ),
     Setting("engine.workers", "integer", 64, "runs walked at once"),
     Setting("engine.retry_attempts", "integer", 8, "attempts of a delivery before it becomes a dead letter"),
     Setting(

@@ -9,7 +9,14 @@ from suture.server.route import Request, Response
 SMALLEST = 1400  # bytes; less fits into one packet anyway
 _CALLED = ("/fhir", "/auth/token", "/auth/revoke", "/auth/introspect")
 _OPEN = frozenset(
-    ["/fhir/metadata", "/fhir/.well-known/smart-configuration", "/fhir/.well-known/openid-configuration", "/auth/jwks"]
+    [
+        "/fhir/metadata",
+        "/fhir/.well-known/smart-configuration",
+        "/fhir/.well-known/openid-configuration",
+        "/auth/jwks",
+        "/brands",
+        "/fhir/.well-known/udap",
+    ]
 )
 _SHOWN = b"ETag, Location, Content-Location, Last-Modified, X-Request-Id"
 

@@ -9,6 +9,8 @@ from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
 from suture.access.oauth.registrar import Registrar
+from suture.access.oauth.statements import Statements
+from suture.access.oauth.udap import Udap
 from suture.access.people import People
 from suture.access.standing import Standings
 from suture.clock import Clock
@@ -37,6 +39,8 @@ class Site:
     standings: Standings
     engine: Engine | None = None
     brands: Brands | None = None
+    udap: Udap | None = None
+    statements: Statements | None = None
     figures: Figures = field(default_factory=Figures)
 
     @property

@@ -91,7 +91,7 @@ def find(connection: Connection, *, status: str = "") -> list[OAuthClient]:
 
 def since(connection: Connection, when: int) -> list[OAuthClient]:
     """Those that registered by themselves after `when`."""
-    rows = connection.all(f"SELECT {_COLUMNS} FROM app WHERE origin = 'register' AND created > ?", (when,))
+    rows = connection.all(f"SELECT {_COLUMNS} FROM app WHERE origin IN ('register', 'udap') AND created > ?", (when,))
     return [found for row in rows if (found := _client(row))]
 
 
@@ -142,6 +142,23 @@ def turn(tx: Tx, id: str, status: str, note: str = "") -> OAuthClient:
 def _after(status: str) -> str:
     turns = TURNS[status]
     return f"It can become: {', '.join(turns)}." if turns else "Register it anew."
+
+
+def reopen(tx: Tx, id: str) -> OAuthClient:
+    """An approved client whose registration changed waits again."""
+    tx.execute("UPDATE app SET status = ?, decided = 0, changed = ? WHERE cid = ?", (PENDING, tx.now, id))
+    return _require(tx, id)
+
+
+def of_issuer(connection: Connection, community: str, issuer: str) -> OAuthClient | None:
+    """The client that an issuer of a trust community registered, in whatever state."""
+    row = connection.one("SELECT cid FROM app_issuer WHERE community = ? AND issuer = ?", (community, issuer))
+    return get(connection, row[0]) if row else None
+
+
+def set_issuer(tx: Tx, community: str, issuer: str, id: str) -> None:
+    """From now on this client is the issuer's."""
+    tx.execute("INSERT OR REPLACE INTO app_issuer VALUES (?, ?, ?)", (community, issuer, id))
 
 
 def add_secret(tx: Tx, id: str, secret: str, *, keep_old: float = 0.0) -> None:

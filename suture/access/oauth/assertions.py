@@ -26,6 +26,7 @@ from suture.settings import Settings
 from suture.standards.fhir import json
 from suture.store import accounts
 from suture.store.apps import OAuthClient
+from suture.store.connection import Tx
 from suture.store.database import Database
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -45,6 +46,12 @@ _REFUSED = (
 _CURVES = {"ES256": "P-256", "ES384": "P-384"}
 _RSA_BITS = range(2048, 8193)
 _LONGEST_JTI = 256
+
+
+class Signatures(jws.JWSRegistry):
+    """What is signed here may carry a chain of certificates or a long jku in its header."""
+
+    max_header_length = LARGEST
 
 
 class Unproven(SutureError):
@@ -131,11 +138,16 @@ class Assertions:
 
     async def use_up(self, assertion: Assertion) -> None:
         """Takes note of the jti until the assertion has expired; raises Unproven the second time."""
-        issuer, jti, exp = (assertion.claims[name] for name in ("iss", "jti", "exp"))
-        key = "jti:" + hashlib.sha256(f"{len(issuer)}:{issuer}{jti}".encode("utf-8", "surrogatepass")).hexdigest()
-        life = exp + self._settings["oauth.clock_skew"] - self._clock.micros() / 1_000_000
-        if not await self._database.write(lambda tx: accounts.first_time(tx, key, max(life, 1.0))):
+        skew = self._settings["oauth.clock_skew"]
+        if not await self._database.write(lambda tx: first_time(tx, assertion, skew)):
             raise Unproven("this assertion was used before")
+
+
+def first_time(tx: Tx, assertion: Assertion, skew: float) -> bool:
+    """Whether a jti of this issuer was not seen before, as long as it could be used; from now on it was."""
+    issuer, jti, exp = (assertion.claims[name] for name in ("iss", "jti", "exp"))
+    key = "jti:" + hashlib.sha256(f"{len(issuer)}:{issuer}{jti}".encode("utf-8", "surrogatepass")).hexdigest()
+    return accounts.first_time(tx, key, max(exp + skew - tx.now / 1_000_000, 1.0))
 
 
 def _moment(claims: Mapping[str, Any], name: str) -> int | None:
@@ -196,7 +208,7 @@ def _bare(key: Key) -> dict[str, Any]:
 
 def require_signature(assertion: Assertion, key: RSAKey | ECKey, algorithm: str) -> None:
     """Raises Unproven unless the key signed exactly this."""
-    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+    registry = Signatures(algorithms=[algorithm], strict_check_header=False)
     try:
         jws.deserialize_compact(assertion.text, key, algorithms=[algorithm], registry=registry)
     except (JoseError, ValueError, TypeError):

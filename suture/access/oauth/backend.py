@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from suture.access.oauth.answer import ACCESS_PREFIX, TokenAnswer
 from suture.access.oauth.errors import OAuthRefused
 from suture.access.oauth.scopes import narrowed
+from suture.access.oauth.udap import Business
 from suture.crypto import new_token
 from suture.settings import Settings
 from suture.store import apps, audit, grants
@@ -57,5 +58,8 @@ class Backend:
         base = str(self._settings["http.base_url"]).rstrip("/") + "/fhir"
         made = grants.create(tx, grants.Wanted(client.id, granted, base), life)
         grants.issue(tx, made.id, grants.ACCESS, token, life, granted)
-        audit.append(tx, audit.AuditRow(f"client:{client.id}", "token", id=made.id, address=address, detail=GRANT_TYPE))
+        said = client.attributes.get("business")
+        for_what, whose = (" ".join(said.purposes), said.organization) if isinstance(said, Business) else ("", "")
+        row = audit.AuditRow(f"client:{client.id}", "token", id=made.id, address=address, purpose=for_what)
+        audit.append(tx, row._replace(detail=f"{GRANT_TYPE} {whose}".strip()))
         return TokenAnswer(token, int(life), " ".join(granted))

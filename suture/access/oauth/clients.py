@@ -9,11 +9,13 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote_plus
 
-from suture.access.oauth.assertions import TYPE, Assertions, Unproven, taken_apart
+from suture.access.oauth.assertions import TYPE, Assertion, Assertions, Unproven, taken_apart
 from suture.access.oauth.errors import OAuthRefused
 from suture.access.oauth.jwks import Keys
+from suture.access.oauth.udap import Udap, business
 from suture.clock import Clock
 from suture.ports import Fetch
 from suture.settings import Settings
@@ -30,9 +32,17 @@ class Clients:
     """The registered clients of this house. `fetch` reads the key sets that clients publish; without it only keys by
     value work."""
 
-    def __init__(self, database: Database, clock: Clock, settings: Settings, fetch: Fetch | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        settings: Settings,
+        fetch: Fetch | None = None,
+        udap: Udap | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._udap = udap
         self._keys = Keys(fetch, clock, settings)
         self._assertions = Assertions(database, clock, settings, self._keys)
 
@@ -69,8 +79,22 @@ class Clients:
         client = self._approved(assertion.issuer, ASYMMETRIC)
         if form.get("client_id", client.id) != client.id:
             raise Unproven("client_id and assertion are of different clients")
+        if client.attributes.get("udap"):
+            return await self._by_certificate(assertion, client, form, token_url)
         await self._assertions.prove(assertion, client, token_url)
         return client
+
+    async def _by_certificate(
+        self, assertion: Assertion, client: OAuthClient, form: Mapping[str, str], token_url: str
+    ) -> OAuthClient:
+        """A member of the trust community, with what it says of the request under `business`."""
+        if self._udap is None or form.get("udap") != "1" or client.attributes.get("community") != self._udap.community:
+            raise Unproven("not a request of the community it registered in")
+        self._udap.proven(assertion, str(client.attributes["udap"]))
+        self._assertions.require_claims(assertion.claims, client.id, token_url)
+        said = business(assertion.claims)
+        await self._assertions.use_up(assertion)
+        return replace(client, attributes={**client.attributes, "business": said})
 
     def _by_secret(self, id: str, secret: str, also: str | None = None) -> OAuthClient:
         client = self._approved(id, SYMMETRIC)

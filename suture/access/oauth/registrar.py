@@ -42,12 +42,12 @@ class Registrar:
         secret = new_token() if asked.kind == SYMMETRIC else ""
 
         def unit(tx: Tx) -> OAuthClient:
-            self._require_room(tx, network(address))
+            self.require_room(tx, network(address))
             return keep(tx, asked, "anonymous", secret, address=address)
 
         return await self._database.write(unit), secret
 
-    def _require_room(self, tx: Tx, near: str) -> None:
+    def require_room(self, tx: Tx, near: str) -> None:
         """So that nobody fills the list of those who wait."""
         if apps.count(tx, PENDING) >= self._settings["oauth.register_pending"]:
             raise OAuthRefused("temporarily_unavailable", "too many registrations wait to be decided on", 429)
@@ -72,6 +72,11 @@ def keep(tx: Tx, client: OAuthClient, who: str, secret: str = "", *, address: st
         apps.add_secret(tx, made.id, secret)
     audit.append(tx, audit.AuditRow(who, "register-client", "Client", made.id, address=address, detail=made.name))
     return made
+
+
+def changed(tx: Tx, id: str, name: str) -> None:
+    """The audit row of a client that changed its own registration."""
+    audit.append(tx, audit.AuditRow(f"client:{id}", "change-client", "Client", id, detail=name))
 
 
 def decide(

@@ -37,16 +37,19 @@ def wrong(text: str) -> OAuthRefused:
     return OAuthRefused("invalid_client_metadata", text)
 
 
-def read(said: Mapping[str, Any], *, origin: str, loopback_allowed: bool = False) -> OAuthClient:
+def read(
+    said: Mapping[str, Any], *, origin: str, loopback_allowed: bool = False, certified: bool = False
+) -> OAuthClient:
     """The pending client of this metadata; what has no meaning here is passed over (RFC 7591, 2).
 
     Raises OAuthRefused: `invalid_redirect_uri` or `invalid_client_metadata`. The id is made when it is kept.
+    `certified`: its keys come with certificates (UDAP), none are registered.
     """
     method = said.get("token_endpoint_auth_method", "client_secret_basic")
     if not isinstance(method, str) or method not in METHODS:
         raise wrong(f"token_endpoint_auth_method is one of {', '.join(METHODS)}")
     kind, grants = METHODS[method], _grant_types(said)
-    keys, url = _keys(said, kind, loopback_allowed)
+    keys, url = (None, "") if certified else _keys(said, kind, loopback_allowed)
     links = {name: _link(said, name) for name in _LINKS}
     return OAuthClient(
         "",

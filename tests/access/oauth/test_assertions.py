@@ -109,6 +109,7 @@ FORGED: dict[str, Forge] = {
     "no typ": headed(typ=None),
     "another typ": headed(typ="at+jwt"),
     "a jku of somebody else": headed(jku=EVIL),
+    "a jku without end": headed(jku=EVIL + "x" * 900),
     "a jku though keys are by value": headed(jku=outside.KEYS_URL),
     "a jku that is a list": headed(jku=[EVIL]),
     "a key in the header": headed(jwk=proofs.ec().as_dict(private=False)),

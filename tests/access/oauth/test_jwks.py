@@ -131,6 +131,14 @@ async def test_a_failure_is_remembered_and_old_keys_are_not_believed(tmp_path: P
         assert house.clients.trouble(house.clients.get("app-1")) == ""  # type: ignore[arg-type]
 
 
+async def test_a_long_address_is_one_too(tmp_path: Path) -> None:
+    long = KEYS_URL + "?" + "x" * 1500
+    house = House(tmp_path, Outside(lambda url: keys(published(ec()))))
+    keep(house.database, proofs.client(jwks=None, jwks_url=long))
+    assert await come(house, jku=long)
+    house.database.close()
+
+
 async def test_a_crowd_asks_once(tmp_path: Path) -> None:
     async with wired(tmp_path, lambda url: keys(published(ec()), "no-store")) as house:
         house.outside.slow = 0.02
