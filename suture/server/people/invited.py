@@ -44,7 +44,7 @@ def _page(request: Request, found: Invitation, error: SutureError | None = None,
         "action": f"/invitation/{quote(request.params['token'])}",
         "invitation": found,
         "shortest": passwords.SHORTEST,
-        "here": here.name if here else "",
+        "signed_in_as": here.name if here else "",
         "given": {"login": given.get("login", "")},
     }
     return pages.page(request, "invitation.html", error.status if error else 200, error=error, **shown)
