@@ -20,7 +20,7 @@ from suture.clock import Clock
 from suture.crypto import new_token, token_hash
 from suture.errors import Conflict, Forbidden, Invalid, Unauthenticated
 from suture.settings import Settings
-from suture.store import accounts, audit, proxies
+from suture.store import accounts, audit, grants, proxies
 from suture.store.accounts import Link, User
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
@@ -225,6 +225,9 @@ def end_proxy(tx: Tx, id: str, patient: str, by: str) -> None:
     if found is None or found.patient != patient:
         raise Conflict("nobody stands in like this", where="proxies", mend="Look at the list again.")
     proxies.end(tx, id)
+    for grant in grants.of_user(tx, found.user, tx.now):
+        if grant.patient == patient:
+            grants.revoke(tx, grant.id, "proxy ended")
     audit.append(tx, audit.AuditRow(by, "end-proxy", id=found.user, patient=f"Patient/{patient}"))
 
 

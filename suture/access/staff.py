@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from suture.access import passwords
 from suture.access.roles import ADMINISTRATOR, require_roles
 from suture.errors import Conflict, Invalid, NotFound
-from suture.store import accounts, audit
+from suture.store import accounts, audit, grants
 from suture.store.accounts import User
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
@@ -67,6 +67,8 @@ def set_active(tx: Tx, user: User, active: bool, by: str = COMMAND_LINE) -> User
     """Lets a person in no longer, or again; raises Conflict for the last administrator."""
     if not active and ADMINISTRATOR in user.roles:
         require_another_administrator(tx, user)
+    if not active:
+        grants.revoke_user(tx, user.id, "deactivated")
     audit.append(tx, audit.AuditRow(by, "activate-user" if active else "deactivate-user", id=user.id))
     return accounts.change_user(tx, user.id, active=active)
 

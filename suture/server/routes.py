@@ -17,14 +17,16 @@ from suture.server.admin import (
     waiting,
 )
 from suture.server.auth import ask, authorize, brands, discovery, launch, register, token
+from suture.server.own import record, sharing
 from suture.server.people import account, invited, second, staff
 from suture.server.route import Route
 
 _MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
 _CONSOLE = (*files.ROUTES, *_MESSAGES, *clients.ROUTES, *partners.ROUTES, *inventory.ROUTES)
 _PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *glass.ROUTES)
+_OWN = (*record.ROUTES, *sharing.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)
 _TOKENS = (*discovery.ROUTES, *token.ROUTES, *register.ROUTES, *brands.ROUTES)
 _AUTH = (*_TOKENS, *authorize.ROUTES, *ask.ROUTES, *launch.ROUTES)
-_TABLE = (*_OPEN, *fhir.ROUTES, *_CONSOLE, *_PEOPLE, *_AUTH)
+_TABLE = (*_OPEN, *fhir.ROUTES, *_CONSOLE, *_PEOPLE, *_OWN, *_AUTH)
 TABLE: tuple[Route, ...] = (*_TABLE, *openapi.routes(_TABLE))

@@ -31,6 +31,10 @@ PLACES = (
     ("/partners", "Partners", "partners.manage"),
     ("/inventory", "Inventory", "inventory.read"),
     ("/people", "People", "people.manage"),
+    ("/own", "Record", "own.use"),
+    ("/own/seen", "Who saw it", "own.use"),
+    ("/own/apps", "Apps", "own.use"),
+    ("/own/proxies", "Who stands in", "own.use"),
     ("/launch", "Apps", "chart.use"),
 )
 ACCOUNT = "/account"  # every person's own page
