@@ -26,6 +26,7 @@ PLACES = (
     ("/deadletters", "Dead letters", "console.see"),
     ("/waiting", "Waiting", "console.see"),
     ("/losses", "Loss", "console.see"),
+    ("/launch", "Open an app", "chart.use"),
     ("/clients", "Apps", "clients.manage"),
     ("/break-glass", "Break the glass", "glass.break or audit.read"),
     ("/partners", "Partners", "partners.manage"),
@@ -35,7 +36,6 @@ PLACES = (
     ("/own/seen", "Who saw it", "own.use"),
     ("/own/apps", "Apps", "own.use"),
     ("/own/proxies", "Who stands in", "own.use"),
-    ("/launch", "Apps", "chart.use"),
 )
 ACCOUNT = "/account"  # every person's own page
 _TEMPLATES = Environment(
