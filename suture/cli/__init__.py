@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("suture.cli.validate", "are these files valid FHIR R4? every finding with its place and the mend"),
     "backup": ("suture.cli.backup", "one encrypted file with everything, while the server goes on"),
     "restore": ("suture.cli.restore", "put the database of a backup in place"),
+    "audit": ("suture.cli.audit", "the audit trail as a file; what of a patient's record left the house"),
     "verify": ("suture.cli.verify", "is the database whole, and is the audit trail what was written?"),
     "rotate-key": ("suture.cli.rotate_key", "a new key file, or a new key of the pages themselves"),
     "doctor": ("suture.cli.doctor", "look at key, database, disk, backup and ports; say how to mend"),

@@ -24,6 +24,7 @@ def verify(
     accept: Annotated[
         bool, typer.Option("--accept", help="after you have looked into it: the audit trail counts as it is now")
     ] = False,
+    copy: Annotated[Path | None, typer.Option(help="a copy of the trail kept elsewhere, to compare it with")] = None,
     project: Annotated[Path, typer.Option(help="the project folder")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -32,7 +33,7 @@ def verify(
     console = Console(stderr=True)
     try:
         with console.status("pages") as status:
-            findings = list(look(database, lambda what, done: status.update(f"{what} {done or ''}")))
+            findings = list(look(database, lambda what, done: status.update(f"{what} {done or ''}"), copy))
         if accept:
             database.write_now(lambda tx: audit.append(tx, AuditRow("system", "accept-audit-trail")))
             database.upkeep.keeper.accept(database.read)

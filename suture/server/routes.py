@@ -14,6 +14,7 @@ from suture.server.admin import (
     openapi,
     partners,
     runs,
+    trail,
     waiting,
 )
 from suture.server.auth import ask, authorize, brands, discovery, launch, register, token
@@ -22,7 +23,7 @@ from suture.server.people import account, invited, second, staff
 from suture.server.route import Route
 
 _MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
-_CONSOLE = (*files.ROUTES, *_MESSAGES, *clients.ROUTES, *partners.ROUTES, *inventory.ROUTES)
+_CONSOLE = (*files.ROUTES, *_MESSAGES, *clients.ROUTES, *partners.ROUTES, *inventory.ROUTES, *trail.ROUTES)
 _PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *glass.ROUTES)
 _OWN = (*record.ROUTES, *sharing.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)

@@ -135,6 +135,11 @@ def entries(connection: Connection, after: int = 0, count: int = -1) -> Iterator
         yield entry_of(connection, tuple(row)), hash
 
 
+def hashes(connection: Connection, first: int, last: int) -> dict[int, bytes]:
+    """The hashes of rows by their numbers, both ends included."""
+    return dict(connection.all("SELECT n, hash FROM audit WHERE n BETWEEN ? AND ?", (first, last)))
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """What rows of the trail are asked for; what is empty asks for nothing. Times are microseconds."""

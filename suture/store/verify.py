@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
+import orjson
 
 from suture.clock import instant
 from suture.errors import SutureError, Unavailable
@@ -32,8 +34,10 @@ class Finding:
 Progress = Callable[[str, int], None]
 
 
-def verify(database: Database, progress: Progress = lambda what, done: None) -> Iterator[Finding]:
-    """Looks at everything, from the pages up; each finding comes as soon as it is known."""
+def verify(
+    database: Database, progress: Progress = lambda what, done: None, copy: Path | None = None
+) -> Iterator[Finding]:
+    """Looks at everything, from the pages up; each finding comes as soon as it is known. `copy`: a file of audit.file."""
     reader = database.reader()
     try:
         progress("pages", 0)
@@ -42,6 +46,8 @@ def verify(database: Database, progress: Progress = lambda what, done: None) -> 
         yield _guarded("index", lambda: _index(reader, progress))
         progress("audit", 0)
         yield _guarded("audit", lambda: _audit(database, reader))
+        if copy is not None:
+            yield _guarded("copy", lambda: _copy(reader, copy))
     finally:
         reader.close()
 
@@ -142,3 +148,22 @@ def _audit(database: Database, reader: Connection) -> Finding:
     until = f" up to {instant(last[0].at)}" if last else ""
     said = f"anchored at row {seen.n}" if seen else "no anchor was found, so a cut-off end would not be seen"
     return Finding("audit", True, f"{last[0].n if last else 0} rows{until}, {said}")
+
+
+def _copy(reader: Connection, file: Path) -> Finding:
+    """Each line of a copy against the row with its number; the first that differs, or is not there, is named."""
+    seen, last = 0, audit.head(reader).n
+    with file.open("rb") as lines:
+        for line in lines:
+            try:
+                said = orjson.loads(line)
+                n, hash = int(said["n"]), str(said["hash"])
+            except (ValueError, KeyError, TypeError):
+                continue  # a line that was cut off; its row was sent again
+            kept = audit.hashes(reader, n, n).get(n)
+            if n > last:
+                return Finding("copy", False, f"row {n} is in the copy and not in the trail, which ends at {last}")
+            if kept is None or kept.hex() != hash:
+                return Finding("copy", False, f"row {n} of the trail is not the one that was copied")
+            seen += 1
+    return Finding("copy", True, f"{seen} lines say what the trail says")

@@ -9,6 +9,7 @@ import pytest
 
 from suture.cli import main
 from suture.errors import Unavailable
+from suture.services.audit.line import line
 from suture.standards.fhir.index import extract
 from suture.store import anchor, audit, resources
 from suture.store.audit import AuditRow
@@ -219,4 +220,22 @@ def test_a_trail_that_is_exchanged_while_the_server_runs_stops_the_anchor(tmp_pa
     store.upkeep.anchor()
     assert not store.upkeep.keeper.sound
     assert "rewritten at row 5" in bad(store)["audit"]
+    store.close()
+
+
+def test_a_copy_elsewhere_names_the_first_row_that_was_made_anew(tmp_path: Path) -> None:
+    store = database(tmp_path)
+    fill(store, 6)
+    file = tmp_path / "copy.jsonl"
+    file.write_bytes(b'{"n":1,"cut\n' + b"".join(line(*row) + b"\n" for row in audit.entries(store.read)))
+    said = list(verify(store, copy=file))[-1]
+    assert (said.what, said.good, said.text) == ("copy", True, "6 lines say what the trail says")
+    store.close()
+    store = database(tmp_path / "again")
+    fill(store, 3)
+    store.upkeep.anchor()
+    said = list(verify(store, copy=file))[-1]
+    assert said.text == "row 1 of the trail is not the one that was copied"
+    file.write_bytes(file.read_bytes().splitlines()[-1])
+    assert "row 6 is in the copy and not in the trail, which ends at 3" in list(verify(store, copy=file))[-1].text
     store.close()

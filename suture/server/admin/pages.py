@@ -29,6 +29,7 @@ PLACES = (
     ("/launch", "Open an app", "chart.use"),
     ("/clients", "Apps", "clients.manage"),
     ("/break-glass", "Break the glass", "glass.break or audit.read"),
+    ("/audit", "Audit", "audit.read"),
     ("/partners", "Partners", "partners.manage"),
     ("/inventory", "Inventory", "inventory.read"),
     ("/people", "People", "people.manage"),

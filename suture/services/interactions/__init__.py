@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import suture.services.interactions.capabilities as capabilities
 import suture.services.interactions.history as history
@@ -36,6 +36,7 @@ from suture.store.resources import Row
 __all__ = ["Answer", "Conditions", "Interactions", "Outcome", "Preferences"]
 
 
+T = TypeVar("T")
 LARGE = 1 << 20  # bytes
 
 
@@ -64,6 +65,10 @@ class Interactions:
     def access(self, caller: Caller, interaction: str, type: str = "", id: str = "", query: str = "") -> Access:
         """The frame for a look at what is no resource (messages, runs): one audit row, like every interaction."""
         return self._chart.access(caller, interaction, type, id, query)
+
+    async def slowly(self, work: Callable[[Connection], T]) -> T:
+        """Runs a long look in a thread, below a frame of `access`; raises Unavailable when many wait."""
+        return await self._chart.slowly(work)
 
     def resolve(self, connection: Connection, caller: Caller, reference: str) -> str | None:
         """The address a conditional reference (`Practitioner?identifier=…`) finds, or None.
