@@ -26,6 +26,7 @@ SKIPPING = {  # docs/known-misses.md says so
     "tests/npm.py": "npm",
     "tests/public.py": "public suites",
     "tests/server/test_docs.py": "curl",
+    "tests/server/test_docs_apps.py": "curl",
 }
 FOR_TESTS = {"SetClock", "event_name", "oru", "read_rid", "segment_name"}
 
