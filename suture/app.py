@@ -29,6 +29,7 @@ from suture.server.site import Site
 from suture.server.web import Web
 from suture.services import brands
 from suture.services.audit.copies import Copies, listed
+from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
 from suture.settings import Settings
 from suture.store import keys
@@ -59,6 +60,7 @@ class App:
     engine: Engine | None = None
     brands: brands.Brands | None = None
     udap: Udap | None = None
+    gateway: Gateway | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
 
@@ -85,6 +87,7 @@ class App:
             self.brands,
             self.udap,
             statements,
+            self.gateway,
         )
 
     async def start(self) -> None:
@@ -152,9 +155,20 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
     app = open_rooms(settings, clock, serving=True, log=log)
     app.brands = names
     app.engine = Engine(app.database, app.interactions, flows, settings, clock, insecure=insecure, tls=shaken["mllp"])
+    app.gateway = Gateway(
+        app.database, clock, settings, flows.routes, flows.plans, flows.connections, app.engine.secret,
+        app.engine.senders.require_agreement,
+    )  # fmt: skip
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
-    app.parts += [*renewing, renewal, copies, app.engine, Web(app.site, app.log, listening, shaken["http"])]
+    app.parts += [
+        *renewing,
+        renewal,
+        copies,
+        app.engine,
+        app.gateway,
+        Web(app.site, app.log, listening, shaken["http"]),
+    ]
     return app
 
 

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "secret": ("suture.cli.secret", "the encrypted vault of what connections need"),
     "partner": ("suture.cli.partner", "to whom records go, and the agreements that allow it"),
     "connection": ("suture.cli.connection", "which connections may send, and why not"),
+    "key": ("suture.cli.key", "add, list, rotate, revoke API keys of the gateway"),
     "client": ("suture.cli.client", "programs with a bearer key; apps that come by OAuth: register, approve, revoke"),
     "user": ("suture.cli.user", "people who sign in: add, invite, give roles, reset what was lost"),
 }

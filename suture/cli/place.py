@@ -22,7 +22,7 @@ from suture.store import audit, whose
 from suture.store.database import Database
 
 LONGEST_ID = 200  # of what is asked for, in the audit trail
-MARKS = ("suture.toml", "flows", "connections", "maps")
+MARKS = ("suture.toml", "flows", "connections", "maps", "routes")
 Project = Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Reveal = Annotated[bool, typer.Option("--reveal", help="show values unmasked; leaves a row in the audit trail")]

@@ -13,8 +13,10 @@ from suture.engine import flow as flow_file
 from suture.engine.plan import Door, Flow
 from suture.errors import InvalidFile, NotFound, Problem
 from suture.mapping.library import NAMED, Library
+from suture.services.gateway import route_file
+from suture.services.gateway.route_file import GatewayRoute, Plan, cross_problems
 
-FOLDERS = {"flows": "*.yaml", "connections": "*.yaml", "maps": "**/*", "tests": "*.yaml"}
+FOLDERS = {"routes": "*.yaml", "flows": "*.yaml", "connections": "*.yaml", "maps": "**/*", "tests": "*.yaml"}
 TEXT = {".yaml", ".yml", ".csv", ".json", ".hl7", ".txt"}
 
 
@@ -25,6 +27,8 @@ class Project:
     folder: Path
     flows: Mapping[str, Flow] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
+    routes: Mapping[str, GatewayRoute] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     library: Library = field(default_factory=Library)
     map_files: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -57,7 +61,8 @@ def read(folder: Path) -> Project:
     known = flow_file.Known({c.id: c.kind for c in connections.values()}, lambda name: map_problem(library, name))
     flows = _flows(folder, known, problems)
     problems += _doors(flows)
-    return Project(folder, flows, connections, library, map_files, tuple(problems))
+    routes, plans = _routes(folder, connections, problems)
+    return Project(folder, flows, connections, routes, plans, library, map_files, tuple(problems))
 
 
 def map_problem(library: Library, name: str) -> str:
@@ -166,6 +171,32 @@ def _flows(folder: Path, known: flow_file.Known, problems: list[Problem]) -> dic
         elif one:
             found[one.id] = one
     return found
+
+
+def _routes(
+    folder: Path, connections: Mapping[str, Connection], problems: list[Problem]
+) -> tuple[dict[str, GatewayRoute], dict[str, Plan]]:
+    """The gateway's routes and plans."""
+    routes: dict[str, GatewayRoute] = {}
+    plans: dict[str, Plan] = {}
+    for path in files(folder, "routes"):
+        name = named(path, folder)
+        content = text(path, name, problems)
+        if content is None:
+            continue
+        one, wrong = route_file.lint(content, name, {c.id: c.kind for c in connections.values()})
+        problems += wrong
+        kept = routes if isinstance(one, GatewayRoute) else plans
+        if one and one.id in kept:
+            problems.append(
+                Problem(name, 1, 1, f"two files have the id '{one.id}'", f"The other: {kept[one.id].file}.")
+            )
+        elif isinstance(one, GatewayRoute):
+            routes[one.id] = one
+        elif one:
+            plans[one.id] = one
+    problems += cross_problems(routes, plans)
+    return routes, plans
 
 
 def _doors(flows: Mapping[str, Flow]) -> list[Problem]:

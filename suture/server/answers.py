@@ -16,10 +16,11 @@ from suture.server.identify import local, sign_in_address
 from suture.server.log import Log
 from suture.server.route import FHIR_JSON, JSON, Headers, Request, Response
 from suture.server.router import MethodNotOffered
+from suture.services.gateway.limits import TooMany
 from suture.standards.fhir import json, outcome
 
 FHIR_PREFIXES = ("/fhir",)
-JSON_PREFIXES = ("/api/",)
+JSON_PREFIXES = ("/api/", "/gateway")
 
 
 class Unexpected(SutureError):
@@ -67,6 +68,8 @@ def _headers(error: SutureError) -> Headers:
     if error.status == 401:
         wrong = b', error="invalid_token"' if isinstance(error, InvalidToken) else b""
         return [(b"www-authenticate", b'Bearer realm="suture"' + wrong)]
+    if isinstance(error, TooMany):
+        return list(error.headers)
     if isinstance(error, MethodNotOffered):
         return [(b"allow", ", ".join(error.offered).encode())]
     if isinstance(error, Unavailable):

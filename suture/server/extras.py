@@ -59,6 +59,8 @@ def _allowed(request: Request) -> bool:
 
 def compress(request: Request, response: Response) -> None:
     """Compresses answers to programs; never those to a browser with a cookie, where lengths could betray a secret."""
+    if request.path.startswith("/gateway"):  # what an upstream sent goes on as it is
+        return
     if len(response.body) < SMALLEST or b"cookie" in request.headers or response.stream is not None:
         return
     if b"gzip" not in request.headers.get(b"accept-encoding", b"") or not request.site.settings["http.gzip"]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from suture.errors import Invalid
@@ -67,8 +68,14 @@ class Shell:
             caller=request.caller.id,
         )
 
+    async def _within(self, request: Request, route: Route) -> AbstractContextManager[object]:
+        """Lets a caller of our own FHIR API in, within its limits."""
+        if self._site.gateway is None or route.access == "anonymous" or not request.path.startswith("/fhir"):
+            return nullcontext()
+        return await self._site.gateway.enter_chart(request.caller.id)
+
     def _request(self, scope: Mapping[str, Any], receive: Receive) -> Request:
-        client = scope.get("client")
+        client, shown = scope.get("client"), scope.get("extensions", {}).get(CERTIFICATE, {})
         return Request(
             site=self._site,
             method=scope["method"],
@@ -79,7 +86,10 @@ class Shell:
             remote=client[0] if client else "",
             secure=scope.get("scheme") == "https",
             receive=receive,
-            certificate=scope.get("extensions", {}).get(CERTIFICATE, {}).get("sha256", ""),
+            certificate=shown.get("sha256", ""),
+            subject=shown.get("subject", ""),
+            raw_path=(scope.get("raw_path") or scope["path"].encode()).decode("latin-1"),
+            header_list=scope["headers"],
         )
 
     async def _answer(self, request: Request, scope: Mapping[str, Any]) -> tuple[Route | None, Response]:
@@ -87,12 +97,12 @@ class Shell:
         if request.method == "OPTIONS" and (response := preflight(request)):
             return None, response
         try:
-            raw_path = scope.get("raw_path") or scope["path"].encode()
             _require_host(scope)
             _require_single(scope["headers"])
-            route, request.params = self._router.find(request.method, raw_path.decode("latin-1"))
+            route, request.params = self._router.find(request.method, request.raw_path)
             await identify(request, route)
-            return route, await route.handler(request)
+            with await self._within(request, route):
+                return route, await route.handler(request)
         except Exception as error:
             return route, answers.from_error(request, error, self._log)
 
@@ -113,23 +123,27 @@ def _require_single(headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 async def _send(request: Request, response: Response, send: Send) -> None:
-    await send({"type": "http.response.start", "status": response.status, "headers": _headers(request, response)})
-    body = b"" if request.method == "HEAD" else response.body
-    if response.stream is None or request.method == "HEAD":
-        await send({"type": "http.response.body", "body": body})
-        return
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    async for part in response.stream:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    try:
+        await send({"type": "http.response.start", "status": response.status, "headers": _headers(request, response)})
+        body = b"" if request.method == "HEAD" else response.body
+        if response.stream is None or request.method == "HEAD":
+            await send({"type": "http.response.body", "body": body})
+            return
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        async for part in response.stream:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if response.close is not None:
+            await response.close()
 
 
 def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
     headers = [(b"x-request-id", request.id.encode()), *_SAFE, *response.headers]
     names = {name for name, _ in response.headers}
-    if response.body or response.stream is not None:
+    if (response.body or response.stream is not None) and b"content-type" not in names:
         headers.append((b"content-type", response.type))
-    if response.stream is None and response.status != 304:
+    if response.stream is None and response.status != 304 and b"content-length" not in names:
         headers.append((b"content-length", str(len(response.body)).encode()))
     headers += [h for h in (_POLICY, _NO_STORE) if h[0] not in names]
     if request.secure:

@@ -11,6 +11,7 @@ from asyncio.events import TimerHandle
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
+from cryptography import x509
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 CERTIFICATE = "suture.certificate"  # in the scope's extensions
@@ -27,7 +28,7 @@ class Protocol(HttpToolsProtocol):
     head_limit: ClassVar[int] = 32 * 1024
     write_timeout: ClassVar[float] = 30.0
 
-    _certificate = ""
+    _certificate = _subject = ""
     _deadline: TimerHandle | None = None
     _stalled: TimerHandle | None = None
     _head_bytes = 0
@@ -35,7 +36,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._certificate = _fingerprint(transport)
+        self._certificate, self._subject = _shown(transport)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,7 +57,7 @@ class Protocol(HttpToolsProtocol):
             self._arm()
         super().on_message_begin()
         if self._certificate:
-            self.scope["extensions"] = {CERTIFICATE: {"sha256": self._certificate}}
+            self.scope["extensions"] = {CERTIFICATE: {"sha256": self._certificate, "subject": self._subject}}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers of a chunked body are dropped: nobody reads them, and they have no limit
@@ -121,11 +122,13 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
-def _fingerprint(transport: asyncio.BaseTransport) -> str:
-    """SHA-256 of the certificate the caller showed; empty when there is none."""
+def _shown(transport: asyncio.BaseTransport) -> tuple[str, str]:
+    """SHA-256 and subject of the certificate the caller showed; empty when there is none."""
     shaken = transport.get_extra_info("ssl_object")
     shown = shaken.getpeercert(binary_form=True) if shaken else None
-    return hashlib.sha256(shown).hexdigest() if shown else ""
+    if not shown:
+        return "", ""
+    return hashlib.sha256(shown).hexdigest(), x509.load_der_x509_certificate(shown).subject.rfc4514_string()
 
 
 async def _head_too_large(

@@ -15,6 +15,7 @@ from suture.access.caller import ANONYMOUS, Caller
 from suture.errors import Invalid, SutureError, TooLarge
 from suture.server.site import Site
 
+SLOWEST = 16 * 1024  # bytes a second of a body that is passed on as it arrives
 LARGEST_FORM = 128 * 1024  # bytes of a form; what stands in one is decoded in the loop
 Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
@@ -51,6 +52,7 @@ class Response:
     type: bytes = JSON
     headers: Headers = field(default_factory=list)
     stream: AsyncIterator[bytes] | None = None
+    close: Callable[[], Awaitable[None]] | None = None  # called when the answer was sent, or could not be
 
 
 @dataclass(slots=True)
@@ -69,6 +71,10 @@ class Request:
     params: dict[str, str] = field(default_factory=dict)
     caller: Caller = ANONYMOUS
     certificate: str = ""  # SHA-256 of the certificate the caller showed over TLS
+    subject: str = ""  # its subject (RFC 4514)
+    raw_path: str = ""  # as it was sent, still percent-encoded
+    header_list: Headers = field(default_factory=list)  # as they were sent, doubled ones too
+    most: int = 0  # bytes of the body, when less than http.max_body is allowed
     session: str = ""  # the session token, when the caller came by cookie
     _body: bytes | None = None
 
@@ -85,10 +91,34 @@ class Request:
         if self._body is None:
             try:
                 async with asyncio.timeout(self.site.settings["http.read_timeout"]):
-                    self._body = await self._read(most or self.site.settings["http.max_body"])
+                    self._body = await self._read(most or self.most or self.site.settings["http.max_body"])
             except TimeoutError:
                 raise TooSlow("the body did not arrive in time", mend="Send it faster or in parts.") from None
         return self._body
+
+    async def parts(self, most: int) -> AsyncIterator[bytes]:
+        """The body as it arrives, at most `most` bytes; raises TooLarge, and TooSlow below SLOWEST bytes a second."""
+        loop, patience = asyncio.get_running_loop(), float(self.site.settings["http.read_timeout"])
+        begun, size, more = loop.time(), 0, True
+        while more:
+            try:
+                async with asyncio.timeout_at(min(loop.time(), begun + size / SLOWEST) + patience):
+                    event = await self.receive()
+            except TimeoutError:
+                raise TooSlow("the body did not arrive in time", mend="Send it faster or in parts.") from None
+            if event["type"] == "http.disconnect":
+                raise Invalid("the connection closed inside the body")
+            part, more = event.get("body", b""), event.get("more_body", False)
+            size += len(part)
+            if size > most:
+                raise TooLarge(f"the body is larger than {most} bytes", mend="Send it in parts.")
+            if part:
+                yield part
+
+    async def gone(self) -> None:
+        """Returns when the caller has hung up, or the answer is sent."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     async def _read(self, limit: int) -> bytes:
         if _length(self.headers.get(b"content-length", b"0")) > limit:

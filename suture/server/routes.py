@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suture.server import contact, fhir, health, hooks, metrics, sign_in
+from suture.server import contact, fhir, gateway, health, hooks, metrics, sign_in
 from suture.server.admin import (
     clients,
     files,
@@ -29,5 +29,5 @@ _OWN = (*record.ROUTES, *sharing.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)
 _TOKENS = (*discovery.ROUTES, *token.ROUTES, *register.ROUTES, *brands.ROUTES)
 _AUTH = (*_TOKENS, *authorize.ROUTES, *ask.ROUTES, *launch.ROUTES)
-_TABLE = (*_OPEN, *fhir.ROUTES, *_CONSOLE, *_PEOPLE, *_OWN, *_AUTH)
+_TABLE = (*_OPEN, *fhir.ROUTES, *_CONSOLE, *_PEOPLE, *_OWN, *_AUTH, *gateway.handlers(fhir.ROUTES))
 TABLE: tuple[Route, ...] = (*_TABLE, *openapi.routes(_TABLE))

@@ -17,6 +17,7 @@ from suture.clock import Clock
 from suture.engine.engine import Engine
 from suture.server.figures import Figures
 from suture.services.brands import Brands
+from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
 from suture.settings import Settings
 from suture.store import audit
@@ -41,6 +42,7 @@ class Site:
     brands: Brands | None = None
     udap: Udap | None = None
     statements: Statements | None = None
+    gateway: Gateway | None = None
     figures: Figures = field(default_factory=Figures)
 
     @property
