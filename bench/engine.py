@@ -171,15 +171,21 @@ def receive(pipe: Pipe) -> None:
 # --- the server process and what it costs
 
 
+def family(pid: int) -> list[int]:
+    """The server process and what it has begun: the planner."""
+    return [pid, *(int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def cpu_of(pid: int) -> float:
-    parts = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU seconds of the server and its planner, ended ones included."""
+    parts = [Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split() for one in family(pid)]
+    return sum(int(ticks) for part in parts for ticks in part[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_of(pid: int) -> float:
-    """Its share of memory (PSS) in MB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+    """Their share of memory (PSS) in MB."""
+    lines = [line for one in family(pid) for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()]
+    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
 
 
 def fsyncs(folder: Path) -> float:

@@ -214,6 +214,13 @@ TABLE: tuple[Setting, ...] = (
         "udap.approve", "boolean", False, "programs of the community are let in at once, with the scopes they ask for"
     ),
     Setting("engine.workers", "integer", 64, "runs walked at once"),
+    Setting(
+        "engine.planner",
+        "boolean",
+        "true",
+        "a second process maps and plans while many messages come; begins by itself",
+    ),
+    Setting("engine.planner_idle", "duration", "1m", "the second process ends after so long without work"),
     Setting("engine.retry_attempts", "integer", 8, "attempts of a delivery before it becomes a dead letter"),
     Setting(
         "engine.retry_first", "duration", "2s", "wait before the second attempt; doubles up to engine.retry_longest"

@@ -19,12 +19,13 @@ from suture.access.caller import Caller
 from suture.clock import Clock
 from suture.connectors.fhir import next_link
 from suture.engine import trouble
+from suture.engine.beside import Beside, planned_steps
 from suture.engine.steady import Steady
 from suture.engine.steps import ACTIONS
 from suture.engine.steps.fhir import compact
 from suture.engine.subject import Subject
 from suture.engine.versions import Versions
-from suture.engine.walk import FILTERED, LocalSearch, LocalWrite, Request, Send, StepFailed, Walk, Walking
+from suture.engine.walk import FILTERED, LocalSearch, LocalWrite, Request, Send, StepFailed, Version, Walk, Walking
 from suture.errors import SutureError, Unavailable
 from suture.message import MessageState, RunState
 from suture.services.interactions import Answer, Interactions
@@ -88,6 +89,7 @@ class Runner:
         self.clock = clock
         self.owner = owner
         self.steady = Steady(clock)
+        self.beside = Beside(settings)
         self.outbox: Outbox
         self._ready: deque[tuple[Run, Subject | None]] = deque()
         self._active = 0
@@ -160,6 +162,7 @@ class Runner:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=10)
         await trouble.ended(self._tasks)
+        await self.beside.stop()
 
     # --- one run
 
@@ -175,7 +178,7 @@ class Runner:
 
     async def _once(self, run: Run, subject: Subject | None) -> None:
         try:
-            going = self._going(run, subject)
+            going = await self._begun(run, subject)
         except Unavailable:
             raise
         except Exception as error:
@@ -189,14 +192,22 @@ class Runner:
         if following is not None:
             self.begin(following)
 
-    def _going(self, run: Run, subject: Subject | None) -> Going:
-        """The walk of a run, with the outputs it has kept so far."""
+    async def _begun(self, run: Run, subject: Subject | None) -> Going:
+        """The walk of a run; what it writes may be planned already, beside."""
         read = self.database.read
         version = self.versions.get(read, run.version)
-        kept = runs.steps(read, run.run) if run.step or run.replay_of else []
-        outputs = {step.step: json.read(step.output)["output"] for step in kept if not step.error}
         if subject is None:
             subject = Subject(messages.message(read, run.mid), version.flow.source.with_.get("charset"))
+        going = self._going(run, version, subject)
+        if plan := await self.beside.plan(run, version, subject, self._active):
+            going.steps = planned_steps(going.walk, plan)
+        return going
+
+    def _going(self, run: Run, version: Version, subject: Subject) -> Going:
+        """The walk of a run, with the outputs it has kept so far."""
+        read = self.database.read
+        kept = runs.steps(read, run.run) if run.step or run.replay_of else []
+        outputs = {step.step: json.read(step.output)["output"] for step in kept if not step.error}
         walk = Walk(version, subject, ACTIONS, int(self.settings["fhirpath.steps"]), outputs)
         return Going(run, walk, walk.steps(), turn=len(kept) + 1)
 

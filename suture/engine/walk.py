@@ -55,7 +55,12 @@ class LocalWrite:
 
     def unit(self, chart: Interactions, caller: Caller) -> Callable[[Tx], dict[str, Any]]:
         """The transaction, checked now, to be run inside any unit."""
-        return chart.transaction_unit(caller, self.bundle, None if self.merges is None else Merging(self.merges))
+        return chart.transaction_unit(caller, self.bundle, self.merge)
+
+    @property
+    def merge(self) -> Merging | None:
+        """How the entries meet what is stored."""
+        return None if self.merges is None else Merging(self.merges)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from suture.standards.fhir import json
 from suture.standards.fhir.index import Rows, extract
 from suture.store import index, names, restrictions
 from suture.store.connection import Connection, Tx
-from suture.store.identities import Named
+from suture.store.identities import MOST, Identities, Key, Named
 from suture.store.ids import id_of as id_of
 from suture.store.ids import key_of as key_of
 from suture.store.rids import claim
@@ -59,6 +59,25 @@ def version_of(connection: Connection, rid: int) -> int:
     """The current version of a row; 0 when it is not there or deleted."""
     row = connection.one(f"SELECT ver FROM res WHERE rid = ? AND op <> {DELETE}", (rid,))
     return row[0] if row else 0
+
+
+class Committed(Identities):
+    """Of a process that only reads: what an identifier named counts while its row is still at that version."""
+
+    def __init__(self, connection: Connection, most: int = MOST) -> None:
+        super().__init__(most)
+        self._connection = connection
+
+    def get(self, key: Key) -> Named | None:
+        found = super().get(key)
+        if found is None or version_of(self._connection, found.row.rid) == found.row.version:
+            return found
+        self.forget(found.row.rid)
+        return None
+
+    def keep(self, key: Key, named: Named) -> None:
+        if super().get(key) is not named:
+            super().keep(key, named)
 
 
 def vread(connection: Connection, type: str, id: str, version: int) -> Row | None:

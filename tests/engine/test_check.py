@@ -60,7 +60,7 @@ def test_findings_stand_in_the_order_of_the_files_each_at_its_place(project: Pat
     found = [line for line in run(check.app, str(project)).output.splitlines() if ": error: " in line]
     last = len(FLOW.splitlines()) + 1
     assert found == [
-        "connections/x.yaml:4:7: error: this is not an http or https URL",
+        "connections/x.yaml:4:7: error: this URL is not an http or https URL without a fragment",
         "connections/x.yaml:5:1: error: 'http' has no field 'timout'",
         f"flows/forward.yaml:{last}:3: error: this is not UTF-8",
         "maps/p.yaml:3:10: error: extends 'hl7v2/PID-Patent', which is not there",

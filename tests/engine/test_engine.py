@@ -303,7 +303,7 @@ async def test_a_replay_goes_on_at_the_failed_step_and_repeats_nothing(tmp_path:
 async def test_a_replay_from_the_start_takes_the_same_or_the_latest_version(tmp_path: Path) -> None:
     async with Site(lambda got: Say()) as site:
         rig = Rig(
-            tmp_path, {"f": FORWARD.replace('id: "{{ message.control_id }}"', 'id: "{{ nothing }}"')}, other(site.url)
+            tmp_path, {"f": FORWARD.replace('id: "{{ message.control_id }}"', 'id: "{{ PID-30.1 }}"')}, other(site.url)
         )
         await rig.start()
         await rig.accept(adt())

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 
 import suture.services.interactions.capabilities as capabilities
 import suture.services.interactions.history as history
+import suture.services.interactions.plan as plan
 import suture.services.interactions.read as read
 import suture.services.interactions.search as search
 import suture.services.interactions.trail as trail
 import suture.services.interactions.transaction as transaction
+import suture.services.interactions.wire as wire
 import suture.services.interactions.write as write
 from suture.access.caller import Caller
 from suture.clock import Clock
@@ -26,11 +28,13 @@ from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.find import Criteria, one
 from suture.services.interactions.merging import Merge
+from suture.services.interactions.plan import Plan
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
 from suture.settings import Settings
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
+from suture.store.identities import Identities
 from suture.store.resources import Row
 
 __all__ = ["Answer", "Conditions", "Interactions", "Outcome", "Preferences"]
@@ -143,6 +147,27 @@ class Interactions:
         """
         access = self._chart.access(caller, "transaction")
         run = transaction.unit(self._chart, caller, content, access, merge)
+        return lambda tx: transaction.response(run(tx))
+
+    def plan(
+        self,
+        caller: Caller,
+        content: dict[str, Any],
+        merge: Merge | None,
+        connection: Connection,
+        identities: Identities,
+    ) -> Plan:
+        """The plan of a transaction alone, as this connection sees the chart."""
+        read = transaction.read_entries(self._chart, content)
+        return plan.make(self._chart, caller, read, connection, identities, merge)
+
+    def planned_unit(
+        self, caller: Caller, planned: bytes, again: Callable[[Tx], Plan]
+    ) -> Callable[[Tx], dict[str, Any]]:
+        """`transaction_unit` for a plan that another process made (wire.py)."""
+        chart = self._chart
+        whole = wire.read(planned, chart, caller, chart.database.read, chart.database.identities)
+        run = transaction.planned_unit(chart, caller, whole, again, chart.access(caller, "transaction"))
         return lambda tx: transaction.response(run(tx))
 
 

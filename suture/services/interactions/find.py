@@ -32,7 +32,7 @@ class Criteria:
     def __init__(self, chart: Chart, caller: Caller, type: str, pairs: Pairs, connection: Connection) -> None:
         self.type = type
         self.caller = caller
-        self.identifier = _identifier(caller, type, pairs, connection)
+        self.identifier: tuple[str, str] | None = _identifier(caller, type, pairs, connection)
         if self.identifier:
             return
         query = search.parse(type, pairs, base_url=chart.fhir_url)
@@ -49,6 +49,13 @@ class Criteria:
     def key(self) -> Key:
         """How the identifier is remembered."""
         return (self.type, *(self.identifier or ("", "")))
+
+    @staticmethod
+    def named(caller: Caller, type: str, identifier: tuple[str, str]) -> Criteria:
+        """An identifier of which it is known already that nothing narrows the caller's search for it."""
+        made = object.__new__(Criteria)
+        made.caller, made.type, made.identifier = caller, type, identifier
+        return made
 
     @staticmethod
     def read(chart: Chart, caller: Caller, type: str, text: str, connection: Connection) -> Criteria:

@@ -67,24 +67,38 @@ def unit(
     connection: Connection | None = None,
 ) -> Callable[[Tx], list[Done]]:
     """The transaction, planned and checked now, to be run inside any Tx; its audit row commits with it."""
-    if content.get("type") != "transaction":
-        raise Invalid("not a transaction", where="Bundle.type", mend='Write "type": "transaction".')
-    read = entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url)
+    read = read_entries(chart, content)
     if connection is None:  # on the loop
         planned = plan.make(chart, caller, read, chart.database.read, chart.database.identities, merge)
     else:
         planned = plan.make(chart, caller, read, connection, NOTHING_NAMED, merge)
+    return planned_unit(
+        chart, caller, planned, lambda tx: plan.make(chart, caller, read, tx, tx.identities, merge), access
+    )
+
+
+def planned_unit(
+    chart: Chart, caller: Caller, planned: Plan, again: Callable[[Tx], Plan], access: Access
+) -> Callable[[Tx], list[Done]]:
+    """A plan, to be run inside any Tx; `again` makes it anew there when what it found has changed."""
 
     def run(tx: Tx) -> list[Done]:
-        current = planned if planned.lookups.hold(tx) else plan.make(chart, caller, read, tx, tx.identities, merge)
+        current = planned if planned.lookups.hold(tx) else again(tx)
         done = _perform(chart, caller, current, tx)
-        access.detail = _detail(read, done)
+        access.detail = _detail(current.steps, done)
         access.concerns(patient for d in done for patient in d.patients)
         access.concerns(whose.of_rows(tx, [d.row for d in done if d.row is not None]))
         access.append(tx)
         return done
 
     return run
+
+
+def read_entries(chart: Chart, content: dict[str, Any]) -> list[Entry]:
+    """The entries of a transaction; raises Invalid for anything else."""
+    if content.get("type") != "transaction":
+        raise Invalid("not a transaction", where="Bundle.type", mend='Write "type": "transaction".')
+    return entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url)
 
 
 def response(done: Sequence[Done]) -> dict[str, Any]:
@@ -152,9 +166,8 @@ def _put(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done
     if step.incoming is None:
         raise Invalid("this entry needs a resource", where="resource")
     only_new = step.entry.if_none_match.strip() == "*"
-    outcome = write.updating(
-        tx, caller, step.incoming, step.id, step.version, only_new, batch, step.named, fresh=step.fresh
-    )
+    known = (tx.identities.get(step.key) if step.key else None) or step.named
+    outcome = write.updating(tx, caller, step.incoming, step.id, step.version, only_new, batch, known, fresh=step.fresh)
     _keep_named(tx, step, outcome.row)
     return Done(outcome.status, outcome.row, patients=outcome.patients)
 
@@ -186,10 +199,10 @@ def _written(chart: Chart, done: Done, preferences: Preferences) -> bytes:
     return bundle.response(done.status, done.row, chart.fhir_url, shown)
 
 
-def _detail(read: Sequence[Entry], done: Sequence[Done]) -> str:
+def _detail(steps: Sequence[Step], done: Sequence[Done]) -> str:
     """What was touched, for the audit: `POST Patient/1 · …`."""
     named = [
-        f"{entry.method} {d.row.type}/{d.row.id}" if d.row is not None else f"{entry.method} {entry.type}"
-        for entry, d in zip(read, done, strict=True)
+        f"{s.entry.method} {d.row.type}/{d.row.id}" if d.row is not None else f"{s.entry.method} {s.entry.type}"
+        for s, d in zip(steps, done, strict=True)
     ]
     return " · ".join(named)
