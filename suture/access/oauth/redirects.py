@@ -40,7 +40,16 @@ def _of_host(scheme: str, host: str) -> str:
         return ""
     if scheme != "https":
         return "http is for this machine only (127.0.0.1, [::1], localhost)"
-    return "" if _NAME.fullmatch(host) or _FOUR.fullmatch(host) else "its host is no name that others know"
+    known = (_NAME.fullmatch(host) and _spelled(host)) or _FOUR.fullmatch(host)
+    return "" if known else "its host is no name that others know"
+
+
+def _spelled(host: str) -> bool:
+    """Whether labels of other alphabets (xn--…) are the one spelling of theirs (RFC 3492)."""
+    try:
+        return all(label.encode().decode("idna").encode("idna").decode() == label for label in host.split(".") if label.startswith("xn--"))  # fmt: skip
+    except UnicodeError:
+        return False
 
 
 def _dotted(rest: str) -> bool:

@@ -82,6 +82,8 @@ NEVER = [
     "https://app/back",
     "https://.example/back",
     "https://app..example/back",
+    "https://xn--0.example/back",
+    "https://xn--app.example/back",
     "https://-app.example/back",
     "https://app.example./back",
     "https://APP.example/back",
