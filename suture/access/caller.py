@@ -37,7 +37,6 @@ class Caller:
     patient: str | None = None
     roles: tuple[str, ...] = ()
     address: str = ""  # where the request came from, for the audit
-    request: str = ""  # the request's id, for the audit
     permissions: frozenset[str] = frozenset()  # of the roles; see roles.PERMISSIONS
     client: str = ""  # the registered app or program through which it comes
     grant: str = ""  # the grant its token belongs to

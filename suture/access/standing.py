@@ -36,6 +36,9 @@ class Standing:
     fhir_user: str = ""
 
 
+Stood = tuple[Caller, str, str, float, Caller]
+
+
 class Standings:
     """Gives callers their standing."""
 
@@ -45,9 +48,22 @@ class Standings:
         self._settings = settings
         self._roles = _roles(settings["access.clearance"])
         self._known: dict[tuple[str, str, tuple[str, ...]], tuple[float, Standing]] = {}
+        self._stood: dict[int, Stood] = {}  # by id() of a caller that is kept elsewhere, too
 
-    def stand(self, caller: Caller, purpose: str = "", address: str = "", request: str = "") -> Caller:
+    def stand(self, caller: Caller, purpose: str = "", address: str = "") -> Caller:
         """The caller with all that holds for this request; raises Invalid for a purpose it may not name."""
+        known = self._stood.get(id(caller))
+        if known is not None and known[:3] == (caller, purpose, address) and known[3] >= self._clock.monotonic():
+            return known[4]
+        stood = self._stand(caller, purpose, address)
+        if caller.kind == "client":  # a person's glass may break at any moment
+            if len(self._stood) >= MOST_KEPT:
+                self._stood.clear()
+            until = self._clock.monotonic() + self._settings["session.recheck"]
+            self._stood[id(caller)] = (caller, purpose, address, until, stood)
+        return stood
+
+    def _stand(self, caller: Caller, purpose: str, address: str) -> Caller:
         found = self._standing(caller)
         person = caller.kind == "user"
         broken = glass.active(self._database.read, caller.id, self._clock.micros()) if person else NONE
@@ -55,7 +71,6 @@ class Standings:
         return replace(
             caller,
             address=address or caller.address,
-            request=request or caller.request,
             purpose=_purpose(purpose, broken) if purpose else caller.purpose,
             clearance=found.clearance,
             bounds=found.bounds | {"encounter"} if encounter else found.bounds,

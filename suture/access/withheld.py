@@ -27,7 +27,7 @@ class Withheld:
 
     __slots__ = ("_asked", "_base", "_consents", "_directives", "_glass", "_hidden", "_keeper", "_labels", "_tx")
 
-    def __init__(self, connection: Connection, caller: Caller, labels_: Sequence[Token]) -> None:
+    def __init__(self, connection: Connection, caller: Caller, labels_: Sequence[Token], restricted: bool) -> None:
         self._tx = connection
         self._base = connection.shared.base
         self._asked = asked(caller, connection.shared.clock.micros())
@@ -35,7 +35,7 @@ class Withheld:
         self._keeper = not caller.clearance.isdisjoint((labels.ALL, labels.CONSENTS))
         self._labels = tuple(labels_)
         self._hidden = frozenset((token.code or "").upper() for token in labels_)
-        self._consents = restrictions.any_there(connection)
+        self._consents = restricted
         self._directives: dict[str, list[Directive] | None] = {}
 
     def rules(self) -> list[Condition]:
@@ -90,11 +90,9 @@ def of(connection: Connection, caller: Caller) -> Withheld | None:
     if caller.kind in TRUSTED:
         return None
     hidden = labels.hidden(caller.clearance)
-    in_use = restrictions.labels(connection, labels.CODES) if hidden else ()
+    in_use, restricted = restrictions.labels(connection, labels.CODES)
     found = labels.tokens(in_use, hidden) if in_use else ()
-    if not found and not restrictions.any_there(connection):
-        return None
-    return Withheld(connection, caller, found)
+    return Withheld(connection, caller, found, restricted) if found or restricted else None
 
 
 def asked(caller: Caller, now: int) -> Asked:

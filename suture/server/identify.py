@@ -52,7 +52,7 @@ async def _identify(request: Request, *, keep: bool) -> None:
     else:
         caller = request.site.people.certificate(request.certificate)
     request.caller = request.site.standings.stand(
-        caller, request.header(b"x-purpose-of-use")[:40].strip(), request.remote, request.id
+        caller, request.header(b"x-purpose-of-use")[:40].strip(), request.remote
     )
 
 

@@ -7,9 +7,9 @@ An anchor outside the database (see anchor.py) keeps count and head, so that a c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -67,23 +67,38 @@ class Break:
 
 def append(tx: Tx, row: AuditRow) -> int:
     """Adds a row in this unit; returns its number."""
-    before = tx.chain or head(tx)
-    n = before.n + 1
-    hash = _hash(before.hash, n, tx.now, row)
-    number = names.number
-    tx.execute(
-        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            n, tx.now, number(tx, row.who), number(tx, row.what), number(tx, row.type), row.id or None,
-            row.patient or None, row.query or None, row.outcome, number(tx, row.purpose), number(tx, row.address),
-            row.detail or None, hash, number(tx, row.client) if row.client else None, row.grant or None,
-            BETWEEN.join(row.patients) or None,
-        ),
-    )  # fmt: skip
-    if row.patients:
-        tx.many("INSERT OR IGNORE INTO audit_whose VALUES (?, ?)", _keys(row.patients, n))
+    return append_all(tx, (row,))
+
+
+_INSERT = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def append_all(tx: Tx, rows: Sequence[AuditRow]) -> int:
+    """Adds rows in this unit, in their order; returns the number of the last."""
+    n, hash = tx.chain or head(tx)
+    added = []
+    for row in rows:
+        n += 1
+        hash = _hash(hash, n, tx.now, row)
+        added.append(_columns(tx, n, hash, row))
+        if row.patients:
+            tx.many("INSERT OR IGNORE INTO audit_whose VALUES (?, ?)", _keys(row.patients, n))
+    if len(added) == 1:
+        tx.execute(_INSERT, added[0])
+    else:
+        tx.many(_INSERT, added)
     tx.chain = Head(n, hash)
     return n
+
+
+def _columns(tx: Tx, n: int, hash: bytes, row: AuditRow) -> tuple[Any, ...]:
+    number = names.number
+    return (
+        n, tx.now, number(tx, row.who), number(tx, row.what), number(tx, row.type), row.id or None,
+        row.patient or None, row.query or None, row.outcome, number(tx, row.purpose), number(tx, row.address),
+        row.detail or None, hash, number(tx, row.client) if row.client else None, row.grant or None,
+        BETWEEN.join(row.patients) or None,
+    )  # fmt: skip
 
 
 def _keys(patients: tuple[str, ...], n: int) -> list[tuple[bytes | str, int]]:

@@ -35,11 +35,6 @@ def moved(tx: Tx) -> None:
     tx.execute("UPDATE restriction SET pat = (SELECT pat FROM res WHERE res.rid = restriction.rid)")
 
 
-def any_there(connection: Connection) -> bool:
-    """Whether anybody has one."""
-    return connection.one("SELECT 1 FROM restriction LIMIT 1") is not None
-
-
 def touches(connection: Connection, rid: int, version: int) -> bool:
     """Whether this version may be about a patient who has one; False only when it is sure."""
     row = connection.one("SELECT pat FROM res WHERE rid = ? AND ver = ? AND op <> 3", (rid, version))
@@ -62,13 +57,16 @@ def bodies(connection: Connection, patients: Iterable[str]) -> list[bytes]:
     return [connection.bodies.unpack(*row) for row in rows]
 
 
-def labels(connection: Connection, codes: frozenset[str]) -> tuple[tuple[str, str], ...]:
-    """(system, code) of those codes that any row may have. Codes are never taken away, so only new ones are looked at."""
-    row = connection.one("SELECT max(tid) FROM tok")
-    last = (row and row[0]) or 0
+def labels(connection: Connection, codes: frozenset[str]) -> tuple[tuple[tuple[str, str], ...], bool]:
+    """(system, code) of those codes that any row may have, and whether anybody has a restriction.
+
+    Codes are never taken away, so only new ones are looked at.
+    """
+    row = connection.one("SELECT (SELECT max(tid) FROM tok), EXISTS (SELECT 1 FROM restriction)")
+    last, restricted = (row[0] or 0, bool(row[1])) if row else (0, False)
     known = connection.shared.labels
     if known[0] == last:
-        return known[1]
+        return known[1], restricted
     wanted = sorted(code.lower() for code in codes)
     marks = ",".join("?" * len(wanted))
     found = tuple(
@@ -77,4 +75,4 @@ def labels(connection: Connection, codes: frozenset[str]) -> tuple[tuple[str, st
     )
     if not isinstance(connection, Tx):  # what a transaction sees may yet be undone
         connection.shared.labels = (last, found)
-    return found
+    return found, restricted

@@ -44,6 +44,24 @@ def of_rows(connection: Connection, rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(found)
 
 
+_ONE = """
+SELECT r.pat, coalesce((SELECT fid FROM res WHERE rid = r.pat), (SELECT fid FROM dangling WHERE rid = r.pat))
+FROM res r WHERE r.rid = ?
+"""
+
+
+def of_row(connection: Connection, row: Row) -> tuple[str, ...]:
+    """`of_rows` for one, in one question."""
+    if row.type == "Patient":
+        return (PATIENT + row.id,)
+    found = connection.one(_ONE, (row.rid,))
+    if found is None or not found[0]:
+        return ()
+    if found[0] == SEVERAL_PATIENTS:
+        return tuple(named(row.body))
+    return () if found[1] is None else (PATIENT + id_of(found[1]),)
+
+
 def of_id(connection: Connection, type: str, id: str) -> tuple[str, ...]:
     """Whose a resource is that may be about to change hands; a Patient's own record is known by its id anyway."""
     if type == "Patient":

@@ -13,6 +13,7 @@ from suture.access.caller import Caller
 from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
 from suture.services.interactions.cursor import Cursors
+from suture.services.interactions.ledger import Ledger
 from suture.settings import Settings
 from suture.standards.fhir import json
 from suture.store import audit, whose
@@ -36,6 +37,10 @@ class Chart:
     lane: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOW_AT_ONCE))
     waiting: int = 0  # for the lane
     heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.database)
 
     async def slowly(self, work: Callable[[Connection], T]) -> T:
         """Runs what takes long in a thread, on a reading connection of its own; raises Unavailable when many wait."""
@@ -94,7 +99,7 @@ class Access:
     def touched(self, connection: Connection, row: Row) -> None:
         """Notes which resource it came to, and whose it is."""
         self.id = row.id
-        self.concerns(whose.of_rows(connection, (row,)))
+        self.concerns(whose.of_row(connection, row))
 
     def concerns(self, patients: Iterable[str]) -> None:
         """Notes whose records were touched, as Patient/ID."""
@@ -102,10 +107,15 @@ class Access:
 
     def append(self, tx: Tx) -> None:
         """Puts the row into a transaction."""
+        audit.append(tx, self.row())
+
+    def row(self) -> audit.AuditRow:
+        """The row, which is on its way now."""
+        self.written = True
         caller, patients = self.caller, tuple(self.patients)
         if not patients and caller.patient:
             patients = (f"Patient/{caller.patient}",)
-        row = audit.AuditRow(
+        return audit.AuditRow(
             who=caller.id,
             what=self.interaction,
             type=self.type,
@@ -120,8 +130,6 @@ class Access:
             grant=caller.grant,
             patients=patients if len(patients) > 1 else (),
         )
-        audit.append(tx, row)
-        self.written = True
 
     def _purpose(self, patients: Sequence[str]) -> str:
         """The caller's, or that of an emergency: for the records it opened, and for what names nobody's."""
@@ -138,10 +146,10 @@ class Access:
     ) -> None:
         if error is None:
             if not self.written:
-                await self.chart.database.write(self.append)
+                await self.chart.ledger.append(self.row())
         elif isinstance(error, Exception) and not isinstance(error, Unavailable):
             self.status = error.status if isinstance(error, SutureError) else 500
-            await self.chart.database.write(self.append)
+            await self.chart.ledger.append(self.row())
 
 
 def names_of(pairs: Sequence[tuple[str, str]]) -> str:
