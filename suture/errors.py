@@ -71,6 +71,7 @@ class SutureError(Exception):
     status: int = 500  # of the class, but for errors whose status is part of a protocol
     issue: ClassVar[str] = "exception"
     retry: ClassVar[bool] = False
+    exception: ClassVar[str] = ""  # of 45 CFR part 171, under which information is kept back
 
     def __init__(self, text: str, *, where: str = "", mend: str = "", issues: Sequence[Issue] = ()) -> None:
         super().__init__(text)
@@ -139,7 +140,7 @@ class Unmapped(SutureError):
 
 
 class Unauthenticated(SutureError):
-    code, status, issue = "unauthenticated", 401, "login"
+    code, status, issue, exception = "unauthenticated", 401, "login", "171.203"
 
 
 class InvalidToken(Unauthenticated):
@@ -149,7 +150,7 @@ class InvalidToken(Unauthenticated):
 
 
 class Forbidden(SutureError):
-    code, status, issue = "forbidden", 403, "forbidden"
+    code, status, issue, exception = "forbidden", 403, "forbidden", "171.202"
 
 
 class NotFound(SutureError):
@@ -175,7 +176,7 @@ class PreconditionFailed(SutureError):
 class Unavailable(SutureError):
     """Can't be done just now; `after` says in how many seconds a retry makes sense."""
 
-    code, status, issue, retry = "unavailable", 503, "transient", True
+    code, status, issue, retry, exception = "unavailable", 503, "transient", True, "171.205"
 
     def __init__(self, text: str, *, where: str = "", mend: str = "", after: float = 1.0) -> None:
         super().__init__(text, where=where, mend=mend)

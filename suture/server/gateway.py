@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from suture.connectors.upstream import Exchange
 from suture.errors import NotFound, SendFailed, SutureError, TooLarge, Unauthenticated, Unavailable
+from suture.server.identify import stood
 from suture.server.route import Headers, Request, Response, Route
 from suture.server.router import MethodNotOffered, Router
 from suture.services.gateway import callers, header_rules, paths
@@ -108,7 +109,7 @@ async def _let_in(visit: Visit, chart: Router) -> Response:
     paths.require_no_key(request.raw_path, query)
     route = gateway.routes.get(id)
     visit.who = who = _who(request, gateway, route)
-    request.caller = replace(who.caller, address=request.remote, request=request.id)
+    request.caller = stood(request, who.caller)
     if route is None or not callers.may_call(who, route):
         raise nothing_here()
     visit.route = route

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from suture.access.caller import Caller
 from suture.access.policy import require_permission
 from suture.access.refusals import ConfirmationNeeded
 from suture.access.roles import STRONG
@@ -51,9 +52,12 @@ async def _identify(request: Request, *, keep: bool) -> None:
         require_same_site(request)
     else:
         caller = request.site.people.certificate(request.certificate)
-    request.caller = request.site.standings.stand(
-        caller, request.header(b"x-purpose-of-use")[:40].strip(), request.remote
-    )
+    request.caller = stood(request, caller)
+
+
+def stood(request: Request, caller: Caller) -> Caller:
+    """The caller with all that holds for this request: clearance, bounds, purpose of use, broken glass."""
+    return request.site.standings.stand(caller, request.header(b"x-purpose-of-use")[:40].strip(), request.remote)
 
 
 def _shows_certificate(request: Request) -> bool:

@@ -15,8 +15,22 @@ def outcome(issues: Sequence[Issue]) -> dict[str, Any]:
     return {"resourceType": "OperationOutcome", "issue": [_row(issue) for issue in issues or (FINE,)]}
 
 
+REASONS = "urn:suture:reason"  # codes of the error tree
+EXCEPTIONS = "urn:suture:information-blocking-exception"  # sections of 45 CFR part 171
+SECTIONS = {"171.202": "Privacy", "171.203": "Security", "171.205": "Health IT performance"}
+
+
 def from_error(error: SutureError) -> dict[str, Any]:
-    return outcome(error.issues)
+    """Who keeps information back says why, in words and in codes a program can read (45 CFR part 171)."""
+    made = outcome(error.issues)
+    if error.exception:
+        coding = [
+            {"system": REASONS, "code": error.code},
+            {"system": EXCEPTIONS, "code": error.exception, "display": SECTIONS[error.exception]},
+        ]
+        for issue in made["issue"]:
+            issue["details"]["coding"] = coding
+    return made
 
 
 def _row(issue: Issue) -> dict[str, Any]:
