@@ -28,7 +28,7 @@ SKIPPING = {  # docs/known-misses.md says so
     "tests/server/test_docs.py": "curl",
     "tests/server/test_docs_apps.py": "curl",
 }
-FOR_TESTS = {"SetClock", "event_name", "oru", "read_rid", "segment_name"}
+FOR_TESTS = {"SetClock", "event_name", "oru", "segment_name"}
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in TABLE])

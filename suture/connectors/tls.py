@@ -18,6 +18,10 @@ from suture.errors import Unstartable
 from suture.settings import Settings
 
 log = logging.getLogger("suture.tls")
+SETTINGS = {
+    "http": ("http.tls_certificate", "http.tls_key", "http.tls_client_ca"),
+    "mllp": ("mllp.tls_certificate", "mllp.tls_key", "mllp.tls_client_ca"),
+}
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all sound
 
 
@@ -66,10 +70,9 @@ class Tls:
 
 def of(settings: Settings, name: str) -> Tls | None:
     """The TLS of the `http` or `mllp` listeners, None without a certificate; raises Unstartable for files that don't fit."""
-    certificate = str(settings[f"{name}.tls_certificate"])
+    certificate, key, ca = (str(settings[one]) for one in SETTINGS[name])
     if not certificate:
         return None
-    key, ca = str(settings[f"{name}.tls_key"]), str(settings[f"{name}.tls_client_ca"])
     return Tls(Files(name, certificate, key, ca, required=name == "mllp"))
 
 

@@ -22,6 +22,7 @@ from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.grants import Grant, Token
 
+REFRESH_LIFE = {"offline": "oauth.offline_life", "online": "oauth.online_life"}
 LONGEST_ACCESS = 3600.0
 MOST_KNOWN = 10_000
 
@@ -89,9 +90,7 @@ class Tokens:
         grants.issue(tx, grant.id, grants.ACCESS, token, life, words)
         if refresh:
             again = REFRESH_PREFIX + new_token()
-            grants.issue(
-                tx, grant.id, grants.REFRESH, again, self._settings[f"oauth.{grant.refresh}_life"], grant.scopes
-            )
+            grants.issue(tx, grant.id, grants.REFRESH, again, self._settings[REFRESH_LIFE[grant.refresh]], grant.scopes)
         return TokenAnswer(token, int(life), " ".join(words), again, context=launch_context(grant))
 
 

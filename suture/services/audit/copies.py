@@ -122,8 +122,8 @@ def places(settings: Settings, fetch: Fetch, read: Connection) -> list[Place]:
         path = settings.folder / str(settings["audit.file"])
         found.append(ToFile(Lines(path, int(settings["audit.file_size"]))))
     if settings["audit.syslog"]:
-        files = {name: str(settings[f"audit.syslog_{name}"]) for name in ("ca", "certificate", "key")}
-        ca, certificate, key = (str(settings.folder / path) if path else "" for path in files.values())
+        files = (settings[name] for name in ("audit.syslog_ca", "audit.syslog_certificate", "audit.syslog_key"))
+        ca, certificate, key = (str(settings.folder / str(path)) if path else "" for path in files)
         found.append(ToSyslog(Syslog(settings["audit.syslog"], authorities=ca, certificate=certificate, key=key)))
     if settings["audit.webhook"]:
         found.append(ToWebhook(settings["audit.webhook"], fetch, read))
