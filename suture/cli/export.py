@@ -1,6 +1,6 @@
-"""`suture export`: every resource of the chart as NDJSON, a file a type, as it was at one moment.
+"""`suture export`: every resource of the chart as NDJSON, a file a type, as it was at one moment; or one person's whole record.
 
-https://hl7.org/fhir/uv/bulkdata/STU2/export.html
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html · docs/ehi-export.md
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from suture.cli import place
+from suture.cli import export_ehi, place
 from suture.clock import instant
 from suture.errors import Invalid
 from suture.standards.fhir import definitions
@@ -23,19 +23,35 @@ from suture.store.database import Database
 app = place.single()
 
 
-@app.command(epilog="Example: `suture export --out chart-2026-11 --type Patient --type Observation`")
+@app.command(
+    epilog="Examples: `suture export --out chart-2026-11 --type Patient`, `suture export --patient 0193… --ehi --out record.zip`"
+)
 def export(
-    out: Annotated[Path, typer.Option(help="a new or empty folder", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="a new or empty folder; with --patient a new file", metavar="DIR")],
     type_: Annotated[
         list[str] | None, typer.Option("--type", help="only this resource type; may be given several times")
     ] = None,
+    ehi: Annotated[
+        bool, typer.Option("--ehi", help="all that is stored about a person: versions, messages, documents, audit")
+    ] = False,
+    patient: Annotated[
+        str, typer.Option(help="id of the Patient, with --ehi; without it a file for each patient")
+    ] = "",
     project: place.Project = Path(),
     as_json: place.AsJson = False,
 ) -> None:
     """Writes the current version of every resource, readable by this user only; what is written meanwhile is left out.
 
-    The files are not encrypted: keep them where such data may be. The export leaves a row in the audit trail.
+    `--patient ID --ehi --out FILE.zip` writes one person's whole record instead (docs/ehi-export.md). The files are not
+    encrypted: keep them where such data may be. The export leaves a row in the audit trail.
     """
+    if ehi:
+        export_ehi.write(out, patient, project, as_json)
+        return
+    if patient:
+        raise Invalid(
+            "a patient goes with --ehi", where="--patient", mend="suture export --patient ID --ehi --out FILE"
+        )
     types = _known(type_ or [])
     _require_empty(out)
     with place.opened(project) as database:

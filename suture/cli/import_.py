@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from suture import settings as settings_of
 from suture.app import open_rooms
+from suture.cli import import_ehi
 from suture.services import imports
 from suture.services.imports.source import files
 
@@ -24,7 +25,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 @app.command(epilog="Example: `suture import export/ patients.ndjson.gz`")
 def import_(
-    paths: Annotated[list[Path], typer.Argument(help="files (.ndjson, .json, with .gz too) or folders of them")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="files (.ndjson, .json, with .gz too), folders of them, or whole records (.zip)"),
+    ],
     project: Annotated[Path, typer.Option(help="the project folder")] = Path(),
     workers: Annotated[int, typer.Option(help="processes that read and check; default: one for each core")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
@@ -34,6 +38,10 @@ def import_(
     Everything is validated. Bundles are taken entry by entry, references between their entries are resolved. A line
     that is broken is named and left out; the exit code is 0 only when everything was stored.
     """
+    whole, paths = [path for path in paths if path.suffix == ".zip"], [path for path in paths if path.suffix != ".zip"]
+    differs = import_ehi.load_all(whole, project, as_json) if whole else False
+    if not paths:
+        sys.exit(1 if differs else 0)
     app_ = open_rooms(settings_of.read(project))
     found = files(paths)
     began = time.monotonic()
@@ -51,7 +59,7 @@ def import_(
         gc.enable()
         app_.database.close()
     _tell(summary, time.monotonic() - began, as_json)
-    if summary.failed:
+    if summary.failed or differs:
         sys.exit(1)
 
 

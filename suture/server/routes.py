@@ -5,6 +5,7 @@ from __future__ import annotations
 from suture.server import contact, fhir, gateway, health, hooks, metrics, sign_in
 from suture.server.admin import (
     clients,
+    ehi,
     files,
     glass,
     inventory,
@@ -23,7 +24,7 @@ from suture.server.people import account, invited, second, staff
 from suture.server.route import Route
 
 _MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
-_CONSOLE = (*files.ROUTES, *_MESSAGES, *clients.ROUTES, *partners.ROUTES, *inventory.ROUTES, *trail.ROUTES)
+_CONSOLE = (*files.ROUTES, *_MESSAGES, *clients.ROUTES, *partners.ROUTES, *inventory.ROUTES, *trail.ROUTES, *ehi.ROUTES)
 _PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *glass.ROUTES)
 _OWN = (*record.ROUTES, *sharing.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)

@@ -10,7 +10,7 @@ from typing import Any
 
 from suture.store import names
 from suture.store.connection import Connection
-from suture.store.resources import DELETE, VERSION_BITS
+from suture.store.resources import DELETE, VERSION_BITS, id_of
 
 CHUNK = 2000
 
@@ -39,3 +39,12 @@ def _as_of(connection: Connection, moment: int, row: tuple[Any, ...]) -> tuple[s
     if op == DELETE:
         return None
     return names.text(connection, rt), connection.bodies.unpack(zd, body)
+
+
+def ids(connection: Connection, type: str) -> Iterator[list[str]]:
+    """The ids of a type's resources, deleted ones too: their history is still kept."""
+    sql = f"SELECT rid, fid FROM res WHERE rid > ? AND rt = ? ORDER BY rid LIMIT {CHUNK}"
+    rt, last = names.find(connection, type), 0
+    while rows := connection.all(sql, (last, rt)):
+        last = rows[-1][0]
+        yield [id_of(fid) for _, fid in rows]

@@ -83,14 +83,19 @@ def of_message(connection: Connection, mid: int) -> tuple[str, ...]:
     return tuple(by_number(connection, text) for text in patients_of(connection, mid))
 
 
-def keys_of(connection: Connection, patient: str) -> tuple[str, ...]:
-    """Everything the trail may know a patient (an id) by: the id, and digests of it and of every identifier it ever had."""
+def numbers_of(connection: Connection, patient: str) -> tuple[str, ...]:
+    """A patient's id and every identifier it ever had, as messages are indexed by them."""
     numbers = {patient: None}
     for row in history(connection, "Patient", patient, count=MOST_VERSIONS):
         for one in orjson.loads(row.body).get("identifier") or () if row.body else ():
             if isinstance(one.get("value"), str):
                 numbers[one["value"][:LONGEST]] = None
-    return (PATIENT + patient, *(by_number(connection, number) for number in numbers))
+    return tuple(numbers)
+
+
+def keys_of(connection: Connection, patient: str) -> tuple[str, ...]:
+    """Everything the trail may know a patient (an id) by: the id, and digests of it and of every identifier it ever had."""
+    return (PATIENT + patient, *(by_number(connection, number) for number in numbers_of(connection, patient)))
 
 
 def by_number(connection: Connection, identifier: str) -> str:

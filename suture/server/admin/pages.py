@@ -30,6 +30,7 @@ PLACES = (
     ("/clients", "Apps", "clients.manage"),
     ("/break-glass", "Break the glass", "glass.break or audit.read"),
     ("/audit", "Audit", "audit.read"),
+    ("/ehi", "Whole record", "ehi.export"),
     ("/partners", "Partners", "partners.manage"),
     ("/inventory", "Inventory", "inventory.read"),
     ("/people", "People", "people.manage"),
