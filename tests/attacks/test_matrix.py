@@ -117,6 +117,13 @@ def untouched(there: Scene, wanted: list[str]) -> None:
         assert (row.version, row.deleted) == (1, False), type
 
 
+def nowhere(there: Scene, folder: Path) -> None:
+    """Nothing of b stands in the log or in any file as it is."""
+    assert SECRET.lower() not in there.server.log.getvalue().lower()
+    for file in folder.rglob("*"):
+        assert not file.is_file() or SECRET.lower().encode() not in file.read_bytes().lower(), file.name
+
+
 async def covered(there: Scene, done: set[str]) -> None:
     """Metadata names nothing that was not attacked."""
     rest = (await there.http.get("/fhir/metadata")).json()["rest"][0]
@@ -140,3 +147,4 @@ async def test_whatever_hides_a_patient_hides_all_of_it(tmp_path: Path, way: str
     async with scene(tmp_path, way, SOME) as there:
         assert await attack(there, SOME) == []
         untouched(there, SOME)
+        nowhere(there, tmp_path)

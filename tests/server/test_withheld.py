@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import apsw
 import httpx
 import pytest
 
@@ -145,6 +146,16 @@ async def test_a_label_holds_however_its_name_is_spelled(server: Running, spelle
     assert (await server.http.put("/fhir/Basic/b1", content=raw, headers=headers)).status_code == 201
     assert (await server.http.get("/fhir/Basic/b1")).status_code == 404
     assert (await server.http.get("/fhir/Basic?_total=accurate")).json()["total"] == 0
+
+
+async def test_a_count_that_looks_into_bodies_leaves_nothing_open(server: Running) -> None:
+    """What stays open keeps the reading connection at an old state: a change of rights would not be seen."""
+    await fill(server)
+    await put(server, [denying()])
+    headers = server.key("user/*.rs")
+    for query in ("_total=accurate", "_summary=count", "code:text=x&_total=accurate"):
+        assert (await server.http.get(f"/fhir/Observation?{query}", headers=headers)).status_code == 200
+        assert server.app.database.read.raw.txn_state() == apsw.SQLITE_TXN_NONE
 
 
 async def test_a_practitioner_may_be_held_to_the_own_compartment(server: Running) -> None:

@@ -11,7 +11,8 @@ import suture.services.interactions.bundle as bundle
 import suture.services.interactions.guard as guard
 from suture.access import policy
 from suture.access.caller import Caller
-from suture.errors import InvalidSearch
+from suture.access.policy import Reach
+from suture.errors import InvalidSearch, TooCostly
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.cursor import PARAMETER, Place
@@ -21,7 +22,9 @@ from suture.store.connection import Connection
 from suture.store.resources import NEWEST, Row
 
 Pairs = Sequence[tuple[str, str]]
-MOST_LOOKED = 20  # pages looked through for one full page
+LOOK = 200  # versions looked at in one go, at least
+QUICK, LONG = 1_000, 100_000  # versions looked through for one full page: on the loop, in a thread
+PART = Reach.PART
 _KNOWN = ("_count", "_since", PARAMETER)
 
 
@@ -49,19 +52,24 @@ async def history(chart: Chart, caller: Caller, type: str, id: str, pairs: Pairs
     if type:
         require_type(type)
     async with chart.access(caller, _asked(chart, type, id).interaction, type, id) as access:
-        answer = page(chart, chart.database.read, caller, type, id, pairs)
+        try:
+            answer = page(chart, chart.database.read, caller, type, id, pairs)
+        except TooCostly:
+            answer = await chart.slowly(lambda connection: page(chart, connection, caller, type, id, pairs, LONG))
         access.concerns(answer.patients)
         return answer
 
 
-def page(chart: Chart, connection: Connection, caller: Caller, type: str, id: str, pairs: Pairs) -> Answer:
-    """The part of a history below its audit frame."""
+def page(
+    chart: Chart, connection: Connection, caller: Caller, type: str, id: str, pairs: Pairs, most: int = QUICK
+) -> Answer:
+    """The part of a history below its audit frame; raises TooCostly past `most` versions."""
     pairs, asked = _read(chart, caller, _asked(chart, type, id), pairs)
     if id:
         guard.visible(connection, caller, asked.interaction, type, id)
     else:
         policy.require(caller, asked.interaction, type or "*")
-    rows, more = _rows(connection, caller, asked)
+    rows, more = _rows(connection, caller, asked, most)
     links = [("self", f"{chart.fhir_url}/{asked.path}" + ("?" + urlencode(pairs) if pairs else ""))]
     if more:
         sealed = chart.cursors.seal(caller, asked.path, Place(list(pairs), list(more)), chart.clock.micros())
@@ -73,25 +81,24 @@ def _asked(chart: Chart, type: str, id: str) -> Asked:
     return Asked(type, id, chart.settings["fhir.page_size"])
 
 
-def _rows(connection: Connection, caller: Caller, asked: Asked) -> tuple[list[Row], resources.Place | None]:
+def _rows(connection: Connection, caller: Caller, asked: Asked, most: int) -> tuple[list[Row], resources.Place | None]:
     """A full page of rows the caller may see, and where the next one goes on.
 
-    Hidden rows are passed over, so that the size of a page tells nothing of them; after MOST_LOOKED the page is cut.
+    Hidden rows are passed over: neither the size of a page nor whether it has a next one tells anything of them.
     """
     allowed = guard.judge_versions(connection, caller, asked.interaction)
     seen: list[Row] = []
-    for _ in range(MOST_LOOKED):
-        found = resources.history(
-            connection, asked.type, asked.id, since=asked.since, after=asked.after, count=asked.count + 1
-        )
-        for row in found:
+    count = max(asked.count + 1, LOOK if policy.reach(caller, asked.interaction, asked.type or "*") is PART else 0)
+    for _ in range(0, most, count):
+        found = resources.history(connection, asked.type, asked.id, since=asked.since, after=asked.after, count=count)
+        for row in filter(allowed, found):
             if len(seen) == asked.count:
                 return seen, _place(seen[-1])
-            seen += [row] if allowed(row) else []
-        if len(found) <= asked.count:
+            seen.append(row)
+        if len(found) < count:
             return seen, None
         asked = replace(asked, after=_place(found[-1]))
-    return seen, asked.after
+    raise TooCostly("this history is too long to be looked through", mend="Name a type or a resource, or use _since.")
 
 
 def _place(row: Row) -> resources.Place:
