@@ -78,6 +78,7 @@ class SutureError(Exception):
         self.text = text
         self.where = where
         self.mend = mend
+        self.audited = False  # whether a row of the audit trail tells of it already
         self.issues: tuple[Issue, ...] = tuple(issues) or (Issue("error", self.issue, text, where, mend),)
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from suture.errors import Invalid
+from suture.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from suture.server import answers
 from suture.server.extras import allow_origin, compress, preflight
 from suture.server.identify import identify
@@ -104,7 +104,18 @@ class Shell:
             with await self._within(request, route):
                 return route, await route.handler(request)
         except Exception as error:
+            try:
+                await self._note(request, route, error)
+            except Unavailable as busy:
+                error = busy
             return route, answers.from_error(request, error, self._log)
+
+    async def _note(self, request: Request, route: Route | None, error: Exception) -> None:
+        """No refusal of a known address leaves without its row, wherever it was raised."""
+        if route is None or route.access == "anonymous" or not isinstance(error, Unauthenticated | Forbidden):
+            return
+        if not error.audited:
+            await self._site.denied(request.caller, request.remote, error.status)
 
 
 def _require_host(scope: Mapping[str, Any]) -> None:

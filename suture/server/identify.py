@@ -35,6 +35,7 @@ async def identify(request: Request, route: Route) -> None:
             )
     except (Unauthenticated, Forbidden) as error:
         await request.site.denied(request.caller, request.remote, error.status)
+        error.audited = True
         raise
 
 

@@ -83,6 +83,7 @@ async def _break(request: Request, given: dict[str, str]) -> Glass:
         return await site.database.write(lambda tx: rules.break_(tx, caller, patient, reason, site.settings))
     except SutureError as error:
         await site.denied(caller, request.remote, error.status)
+        error.audited = True
         raise
 
 

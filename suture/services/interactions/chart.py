@@ -150,6 +150,8 @@ class Access:
         elif isinstance(error, Exception) and not isinstance(error, Unavailable):
             self.status = error.status if isinstance(error, SutureError) else 500
             await self.chart.ledger.append(self.row())
+            if isinstance(error, SutureError):
+                error.audited = True
 
 
 def names_of(pairs: Sequence[tuple[str, str]]) -> str:

@@ -121,6 +121,9 @@ class Console:
         rows = [entry.row for entry in reversed(audit.find(self.read, count=10_000))]
         return [row for row in rows if row.what in what]
 
+    def messages(self) -> list[Entry]:
+        return messages.find(self.read, count=1000)
+
     def deliveries(self, state: DeliveryState) -> list[Delivery]:
         return deliveries.find(self.read, state=state)
 
