@@ -176,6 +176,9 @@ def _answers(rule: Provision, asked: Asked, resource: dict[str, Any]) -> Iterato
         yield _met(rule.actions, asked.actions)
     if rule.purposes is not None:
         yield _met(rule.purposes, _purposes(asked.purpose)) if asked.purpose else None
+    if not resource:  # content whose parts can't be told apart
+        yield from [None] * any(part is not None for part in (rule.labels, rule.classes, rule.codes, rule.references))
+        return
     if rule.labels is not None:
         yield _labelled(rule, labels.of(resource))
     if rule.classes is not None:

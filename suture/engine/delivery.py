@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from suture.access import disclosure
 from suture.access.agreements import NoAgreement
 from suture.clock import Clock
 from suture.engine import departures, trouble
@@ -63,6 +64,7 @@ class Sender:
     concurrency: int = 1
     on_ambiguous: str = "retry"
     partner: str = ""  # who stands behind the connection
+    here: bool = True  # what goes there does not leave this machine
 
     allowed: Callable[[], None] = staticmethod(lambda: None)  # raises while nothing may be sent there
 
@@ -166,6 +168,8 @@ class Outbox:
         try:
             sender.allowed()
             content = deliveries.content(self.database.read, delivery.did) if body is None else body
+            if not sender.here:
+                disclosure.require(self.database.read, sender.partner, delivery.mid, content, delivery.connection)
             return await sender.send(
                 Parcel(delivery.content_type, delivery.attributes, content, key_of(delivery, content))
             )

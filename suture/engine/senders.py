@@ -47,7 +47,7 @@ class Senders:
                 mend=f"Write connections/{name}.yaml; then replay.",
             )
         sender = _KINDS[connection.kind](self, connection)
-        sender.partner = connection.partner
+        sender.partner, sender.here = connection.partner, peer_of(connection).here
         sender.on_ambiguous = str(connection.with_.get("on_ambiguous") or "retry")
         sender.allowed = lambda: self.require_agreement(connection)
         return sender
