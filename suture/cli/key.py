@@ -8,15 +8,11 @@ from typing import Annotated
 import orjson
 import typer
 
-from suture.access import smart
 from suture.cli import place
 from suture.clock import SYSTEM, instant
-from suture.component import seconds
 from suture.engine import project as project_of
-from suture.errors import Invalid
-from suture.services.gateway import bounds, callers
-from suture.store import audit, gateway_keys
-from suture.store.connection import Tx
+from suture.services.gateway import keyring
+from suture.store import gateway_keys
 
 app = place.group("API keys of the gateway.")
 COLUMNS = ("name", "routes", "plan", "limits", "scopes", "state", "expires", "used")
@@ -37,25 +33,8 @@ def add(
 ) -> None:
     """Makes a key and prints it, once."""
     found = project_of.read(project)
-    _known(route, found.routes, "route")
-    _known([plan] if plan else [], found.plans, "plan")
-    scopes = smart.parse(scope)
-    if any(one.context == "patient" for one in scopes) and not patient:
-        raise Invalid("a patient/ scope needs a patient", where="--scope", mend="Add --patient ID.")
-    attributes = {
-        "routes": sorted(set(route)),
-        "plan": plan,
-        "limits": bounds.words(" ".join(limit or ()), "--limit").numbers,
-        "scopes": [str(one) for one in scopes],
-        "patient": patient,
-    }
-    key, life = callers.new_key(), _life(expires, "--expires")
-
-    def unit(tx: Tx) -> gateway_keys.Key:
-        made = gateway_keys.add(tx, name, key, attributes, tx.now + life if life else 0)
-        audit.append(tx, audit.AuditRow(place.who(), "key-add", "Key", made.id, detail=" ".join(sorted(set(route)))))
-        return made
-
+    wish = keyring.Wish(name, route, plan, " ".join(limit or ()), scope, patient, expires)
+    key, unit = keyring.add(wish, found.routes, found.plans, place.who())
     with place.opened(project) as database:
         made = database.write_now(unit)
     _shown(made, key, as_json)
@@ -77,13 +56,7 @@ def rotate(
     as_json: place.AsJson = False,
 ) -> None:
     """Gives a key a new value and prints it, once."""
-    key, still = callers.new_key(), _life(overlap, "--overlap")
-
-    def unit(tx: Tx) -> gateway_keys.Key:
-        made = gateway_keys.rotate(tx, name, key, still)
-        audit.append(tx, audit.AuditRow(place.who(), "key-rotate", "Key", made.id))
-        return made
-
+    key, unit = keyring.rotate(name, overlap, place.who())
     with place.opened(project) as database:
         made = database.write_now(unit)
     _shown(made, key, as_json)
@@ -92,30 +65,9 @@ def rotate(
 @app.command(epilog="Example: `suture key revoke lab`")
 def revoke(name: str, project: place.Project = Path()) -> None:
     """Ends a key; running servers heed it within the setting session.recheck."""
-
-    def unit(tx: Tx) -> None:
-        ended = gateway_keys.revoke(tx, name)
-        audit.append(tx, audit.AuditRow(place.who(), "key-revoke", "Key", ended.id))
-
     with place.opened(project) as database:
-        database.write_now(unit)
+        database.write_now(keyring.revoke(name, place.who()))
     typer.echo(f"Key '{name}' is revoked.")
-
-
-def _known(names: list[str], there: object, what: str) -> None:
-    listed = list(there) if isinstance(there, dict) else []
-    for name in names:
-        if name not in listed:
-            mend = f"There are: {', '.join(listed)}." if listed else f"Write routes/{name}.yaml first."
-            raise Invalid(f"no {what} named '{name}'", where=f"--{what}", mend=mend)
-
-
-def _life(text: str, where: str) -> int:
-    """Microseconds of a duration; 0 for none."""
-    try:
-        return int(seconds(text) * 1_000_000) if text else 0
-    except ValueError as error:
-        raise Invalid(str(error), where=where) from None
 
 
 def _shown(made: gateway_keys.Key, key: str, as_json: bool) -> None:
@@ -131,14 +83,13 @@ def _shown(made: gateway_keys.Key, key: str, as_json: bool) -> None:
 
 def _row(key: gateway_keys.Key) -> dict[str, str]:
     given = key.attributes
-    over = key.expires and key.expires <= SYSTEM.micros()
     return {
         "name": key.name,
         "routes": " ".join(given.get("routes", ())),
         "plan": str(given.get("plan", "")),
-        "limits": " ".join(f"{name}={count}" for name, count in given.get("limits", ())),
+        "limits": keyring.limits(key),
         "scopes": " ".join(given.get("scopes", ())),
-        "state": "revoked" if not key.active else "expired" if over else "active",
+        "state": keyring.state(key, SYSTEM.micros()),
         "expires": instant(key.expires) if key.expires else "",
         "used": instant(key.used) if key.used else "",
     }

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import gc
 import resource
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from suture.access import agreements
 from suture.server.figures import BOUNDS, Figures, Spread
 from suture.server.route import Request, Response, Route
+from suture.services.gateway.meter import PERCENTILES, percentile
 from suture.store import copying, glass
+from suture.store.gateway_usage import Used
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def metrics(request: Request) -> Response:
     """All figures of this process as text."""
-    lines = [*_requests(request.site.figures), *_process(request), *_agreements(request), *_copies(request)]
+    lines = [
+        *_requests(request.site.figures),
+        *_process(request),
+        *_agreements(request),
+        *_copies(request),
+        *_gateway(request),
+    ]
     return Response(body=("\n".join(lines) + "\n").encode(), type=_TEXT)
 
 
@@ -71,6 +79,34 @@ def _copies(request: Request) -> Iterator[str]:
     yield from (f'suture_audit_copy_behind_rows{{to="{name}"}} {one.rows}' for name, one in found.items())
     yield from _head("suture_audit_copy_behind_seconds", "gauge", "for how long the oldest of them waits")
     yield from (f'suture_audit_copy_behind_seconds{{to="{name}"}} {one.seconds:.1f}' for name, one in found.items())
+
+
+def _gateway(request: Request) -> Iterator[str]:
+    """By route only: callers are on the page, where somebody has to sign in."""
+    gateway = request.site.gateway
+    if gateway is None or not gateway.routes:
+        return
+    totals = {route: gateway.meter.total.get((route, ""), Used()) for route in sorted(gateway.routes)}
+    for name, text, of in _GATEWAY:
+        yield from _head(f"suture_gateway_{name}", "counter", text)
+        yield from (f'suture_gateway_{name}{{route="{route}"}} {of(used)}' for route, used in totals.items())
+    yield from _head("suture_gateway_seconds", "gauge", "time a request took, by share of requests, since the start")
+    for route, used in totals.items():
+        for percent in PERCENTILES:
+            labels = f'route="{route}",quantile="{percent / 100}"'
+            yield f"suture_gateway_seconds{{{labels}}} {percentile(used.spread, percent):.6f}"
+    yield from _head("suture_gateway_circuit_open", "gauge", "1 while a failing upstream is left alone")
+    for route in totals:
+        yield f'suture_gateway_circuit_open{{route="{route}"}} {int(gateway.circuit(route) != "closed")}'
+
+
+_GATEWAY: tuple[tuple[str, str, Callable[[Used], int]], ...] = (
+    ("requests_total", "requests at the gateway", lambda used: used.requests),
+    ("refused_total", "requests past a limit", lambda used: used.refused),
+    ("failed_total", "answers with a status of 500 and more", lambda used: used.failed),
+    ("bytes_in_total", "bytes of bodies that went on", lambda used: used.bytes_in),
+    ("bytes_out_total", "bytes of bodies that came back", lambda used: used.bytes_out),
+)
 
 
 def _head(name: str, kind: str, text: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from suture.server.admin import (
     clients,
     ehi,
     files,
+    gateway_figures,
     glass,
     inventory,
     letters,
@@ -24,7 +25,16 @@ from suture.server.people import account, invited, second, staff
 from suture.server.route import Route
 
 _MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
-_CONSOLE = (*files.ROUTES, *_MESSAGES, *clients.ROUTES, *partners.ROUTES, *inventory.ROUTES, *trail.ROUTES, *ehi.ROUTES)
+_CONSOLE = (
+    *files.ROUTES,
+    *_MESSAGES,
+    *clients.ROUTES,
+    *partners.ROUTES,
+    *inventory.ROUTES,
+    *gateway_figures.ROUTES,
+    *trail.ROUTES,
+    *ehi.ROUTES,
+)
 _PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *glass.ROUTES)
 _OWN = (*record.ROUTES, *sharing.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)

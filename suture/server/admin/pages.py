@@ -32,6 +32,7 @@ PLACES = (
     ("/audit", "Audit", "audit.read"),
     ("/ehi", "Whole record", "ehi.export"),
     ("/partners", "Partners", "partners.manage"),
+    ("/routes", "Gateway", "metrics.read"),
     ("/inventory", "Inventory", "inventory.read"),
     ("/people", "People", "people.manage"),
     ("/own", "Record", "own.use"),

@@ -6,8 +6,9 @@ Latencies are counted by bounds that grow by a fixed factor, so that every perce
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from suture.clock import Clock
 from suture.store import gateway_usage as usage
@@ -89,6 +90,11 @@ class Meter:
         full, self._full = self._full, []
         return full
 
+    def pending(self) -> Iterator[Sum]:
+        """What is not on disk yet."""
+        for pairs in (*(pairs for _, pairs in self._full), self._now):
+            yield from (Sum(route, caller, used) for (route, caller), used in pairs.items())
+
     def again(self, minutes: list[tuple[int, dict[tuple[str, str], Used]]]) -> None:
         """Writing failed: the minutes are due again; the oldest are let go when nothing can be written for an hour."""
         self._full = [*minutes, *self._full][-60:]
@@ -106,9 +112,10 @@ def write(
     usage.sweep(tx, now - int(minutes_kept), now - int(days_kept))
 
 
-def report(connection: Connection, span: int, since: int, until: int, route: str = "", caller: str = "") -> list[Sum]:
-    """What was used between two moments, by route and caller, the most used first."""
+def report(connection: Connection, span: int, since: int, until: int, pending: Iterable[Sum] = ()) -> list[Sum]:
+    """What was used between two moments, by route and caller, the most used first; with what is `pending`."""
     sums: dict[tuple[str, str], Used] = {}
-    for row in usage.find(connection, span, since, until, route, caller):
-        sums.setdefault((row.route, row.caller), Used()).add(row.used)
+    kept = (Sum(row.route, row.caller, row.used) for row in usage.find(connection, span, since, until))
+    for one in chain(kept, pending):
+        sums.setdefault((one.route, one.caller), Used()).add(one.used)
     return [Sum(r, c, used) for (r, c), used in sorted(sums.items(), key=lambda one: -one[1].requests)]
