@@ -6,7 +6,7 @@ ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -31,7 +31,7 @@ _SAFE = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-_SINGLE = (b"authorization", b"host", b"cookie", b"content-type")
+_SINGLE = (b"authorization", b"host", b"cookie", b"content-type", b"transfer-encoding", b"x-api-key")
 _NO_STORE = (b"cache-control", b"no-store")
 _TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
@@ -124,13 +124,15 @@ def _require_host(scope: Mapping[str, Any]) -> None:
         raise Invalid("the Host header is missing", where="headers", mend="HTTP/1.1 asks for it: send Host.")
 
 
-def _require_single(headers: Iterable[tuple[bytes, bytes]]) -> None:
+def _require_single(headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Raises Invalid for two hosts or two credentials: who stands before us may have read the other one (RFC 9110, 5.3)."""
     names = [name for name, _ in headers if name in _SINGLE]
     if len(names) != len(set(names)):
         raise Invalid(
             "a header that may come once came twice", where="headers", mend="Send one Host and one Authorization."
         )
+    if b"transfer-encoding" in names and (b"transfer-encoding", b"chunked") not in headers:
+        raise Invalid("a transfer coding nobody here reads", where="headers", mend="Send Transfer-Encoding: chunked.")
 
 
 async def _send(request: Request, response: Response, send: Send) -> None:

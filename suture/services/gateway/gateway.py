@@ -169,10 +169,12 @@ class Gateway:
         headers = header_rules.onward(call.headers, route.request, own)
         path = (upstream.base + call.path if call.path != "/" or not upstream.base else upstream.base) or "/"
         sent = Sent(call.method, f"{path}?{call.query}" if call.query else path, headers)
-        if call.length is not None and call.length <= BUFFERED:
-            sent.body = b"".join([part async for part in call.parts]) if call.length else b""
-        else:
-            sent.parts, sent.length = call.parts, call.length
+        if call.length != 0:
+            begun, whole = await _begun(call.parts)
+            if whole:
+                sent.body = begun
+            else:
+                sent.parts, sent.length = _all_of(begun, call.parts), call.length
         return sent
 
     async def _tried(self, way: _Way, upstream: Upstream, sent: Sent, call: Call) -> Exchange:
@@ -234,6 +236,22 @@ class Gateway:
             self.meter.again(minutes)
             if not everything:
                 raise
+
+
+async def _begun(parts: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """The beginning of a body, and whether that is all: nothing goes on before it is known to be sound so far."""
+    begun = bytearray()
+    async for part in parts:
+        begun += part
+        if len(begun) > BUFFERED:
+            return bytes(begun), False
+    return bytes(begun), True
+
+
+async def _all_of(begun: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield begun
+    async for part in rest:
+        yield part
 
 
 def _copy(sent: Sent) -> Sent:

@@ -16,7 +16,7 @@ _KEY_NAMES = {"apikey", "api_key", "api-key", "x-api-key", "access_token", "key_
 _WRITTEN = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@/%]*")
 _QUERY = re.compile(r"[\x21-\x7e]*")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_BAD = re.compile(r"[\x00-\x1f\x7f/\\]")
+_BAD = re.compile(r"[\x00-\x1f\x7f/\\\ud800-\udfff]")  # surrogates stand for bytes that are no UTF-8
 ROUNDS = 4  # how often a part is decoded to see what others might see
 
 
@@ -62,16 +62,17 @@ def _require_plain(segment: str) -> None:
     for _ in range(ROUNDS):
         name = seen.split(";", 1)[0]
         if name.strip(" ") in (".", "..") or _BAD.search(seen):
-            raise _wrong("a path climbs, or hides a slash or a control character")
-        if "%" not in seen:
+            raise _wrong("a path climbs, or hides a slash, a control character or what is no UTF-8")
+        again = decoded(seen)
+        if again == seen:
             return
-        seen = decoded(seen)
+        seen = again
     raise _wrong("a path is encoded again and again")
 
 
 def decoded(segment: str) -> str:
     """A segment as it is compared; what isn't UTF-8 keeps its bytes apart."""
-    return unquote_to_bytes(segment).decode("utf-8", "surrogateescape")
+    return unquote_to_bytes(segment.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def require_no_key(raw: str, query: str) -> None:
