@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from suture.access import agreements
-from suture.access.roles import ADMINISTRATOR
+from suture.access.roles import ADMINISTRATOR, STRONG, permissions
 from suture.clock import instant
 from suture.connectors.connection import loopback
 from suture.engine import inventory
 from suture.engine.project import Project
 from suture.engine.senders import peer_of
 from suture.settings import Settings
-from suture.store import accounts, audit
+from suture.store import accounts, audit, factors, glass
 from suture.store.backup import last_backup
 from suture.store.database import Database
 from suture.store.health import BACKUP_DAYS, DAY, Finding
@@ -126,6 +126,25 @@ def _inventory(look: Look) -> Shown:
     return ("warning" if other else "good"), said + (f"; other versions than released: {len(other)}" if other else "")
 
 
+def _factors(look: Look) -> Shown:
+    read = look.database.read
+    privileged = [u for u in accounts.users(read) if u.active and permissions(u.roles) & STRONG]
+    without = [user.login for user in privileged if not factors.of_user(read, user.id)]
+    if without:
+        return "warning", f"without a second factor: {', '.join(without)}"
+    return "good", f"{len(privileged)} people may change rights; each has a second factor"
+
+
+def _glass(look: Look) -> Shown:
+    waiting = glass.alerts(look.database.read)
+    return ("warning" if waiting else "good"), f"{waiting} breakings of the glass wait for a review"
+
+
+def _copies(look: Look) -> Shown:
+    places = [name for name in ("audit.file", "audit.syslog", "audit.webhook") if look.settings[name]]
+    return ("good" if places else "warning"), f"copies of the trail go to: {', '.join(places) or 'nowhere'}"
+
+
 def _contact(look: Look) -> Shown:
     named = str(look.settings["security.contact"])
     return ("good" if named else "warning"), f"whom to tell about a hole: {named or 'nobody is named'}"
@@ -161,12 +180,28 @@ TABLE: tuple[Safeguard, ...] = (
         _people, "tests/server/test_sign_in.py", "Open the link that suture serve prints at its first start.",
     ),
     Safeguard(
+        "164.312(a)(2)(ii)", "emergency access", "breaking the glass: for a reason, for a while, each time reviewed",
+        _glass, "tests/server/admin/test_glass.py", "Look at each one: page Glass of the console.",
+    ),
+    Safeguard(
         "164.312(a)(2)(iii)", "sessions end by themselves", "after silence, and after a day's work in any case",
         _idle, "tests/server/test_sign_in.py", "Set session.idle to 30m or less.",
     ),
     Safeguard(
         "164.312(a)(2)(iv)", "encryption at rest", "an encrypted database under envelope keys; the key file stands apart",
         _encrypted, "tests/store/test_opening.py", "Move the key file and set SUTURE_KEY_FILE.",
+    ),
+    Safeguard(
+        "164.312(b)", "the trail survives this machine", "copies go to a file, a syslog receiver or a webhook",
+        _copies, "tests/services/audit/test_copies.py", "Set audit.file, audit.syslog or audit.webhook.",
+    ),
+    Safeguard(
+        "164.312(d)", "people prove who they are", "TOTP or passkey for who may change rights; passwords by Argon2id",
+        _factors, "tests/access/test_second_factor.py", "Have them sign in: it leads them to set one up.",
+    ),
+    Safeguard(
+        "164.528", "what was disclosed is accounted for", "each delivery, app access and export names the patient",
+        _trail, "tests/server/admin/test_trail.py", "Run: suture verify",
     ),
     Safeguard(
         "164.312(c)(1)", "nothing is changed unseen", "a hash chain with an anchor outside the database",

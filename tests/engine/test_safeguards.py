@@ -56,6 +56,7 @@ def test_evidence_follows_what_is_done(folder: Path) -> None:
     assert code == 0
     assert rows["164.308(b)(1)"]["evidence"] == "1 connections, each covered, local or a sandbox"
     assert rows["164.308(a)(6)"]["level"] == "good"
+    assert rows["164.312(b)"]["evidence"] == "copies of the trail go to: nowhere"
     shown = run(doctor.app, *here, "--hipaa").stdout
     assert "45 CFR 164.312(c)(1)  nothing is changed unseen" in shown
     assert "test      tests/store/test_verify.py" in shown
