@@ -120,12 +120,22 @@ def _patients(connection: Connection, rids: Sequence[int]) -> Iterable[tuple[int
     for at in range(0, len(rids), AT_ONCE):
         part = rids[at : at + AT_ONCE]
         marks = ",".join("?" * len(part))
-        for pat, rid in connection.all(f"SELECT pat, min(rid) FROM res WHERE rid IN ({marks}) GROUP BY pat", part):
-            if pat == SEVERAL_PATIENTS:
-                sql = f"SELECT rid FROM res WHERE rid IN ({marks}) AND pat = {SEVERAL_PATIENTS}"
-                yield from ((several, None) for (several,) in connection.all(sql, part))
-            elif pat:
-                yield rid, _key(connection, pat)
+        found = connection.all(f"SELECT pat, min(rid) FROM res WHERE rid IN ({marks}) GROUP BY pat", part)
+        pats = {pat: rid for pat, rid in found if pat and pat != SEVERAL_PATIENTS}
+        yield from ((pats[pat], key) for pat, key in _keys(connection, list(pats)))
+        if any(pat == SEVERAL_PATIENTS for pat, _ in found):
+            sql = f"SELECT rid FROM res WHERE rid IN ({marks}) AND pat = {SEVERAL_PATIENTS}"
+            yield from ((rid, None) for (rid,) in connection.all(sql, part))
+
+
+def _keys(connection: Connection, pats: Sequence[int]) -> Iterable[tuple[int, bytes | str]]:
+    """The ids of patients, there or only referred to, as they stand in the store."""
+    if len(pats) == 1:
+        key = _key(connection, pats[0])
+        return [] if key is None else [(pats[0], key)]
+    marks = ",".join("?" * len(pats))
+    sql = f"SELECT rid, fid FROM res WHERE rid IN ({marks}) UNION ALL SELECT rid, fid FROM dangling WHERE rid IN ({marks})"
+    return connection.all(sql, [*pats, *pats]) if pats else []
 
 
 def _key(connection: Connection, rid: int) -> bytes | str | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 
 import httpx
+import pytest
 
 from suture.access.passwords import hashed
 from suture.services.ehi.archive import description
 from suture.store import accounts, resources
-from tests.server.admin.console import PASSWORD, SAME, adt, console
+from tests.server.admin.console import MARKERS, PASSWORD, SAME, adt, console
 
 
 async def test_the_whole_record_is_handed_out_by_number(tmp_path: Path) -> None:
@@ -68,3 +70,26 @@ async def test_only_who_may_gets_it_and_patients_their_own(tmp_path: Path) -> No
                 with zipfile.ZipFile(io.BytesIO(answer.content)) as zip:
                     assert json.loads(zip.read("manifest.json"))["patient"] == ids[0]
                     assert ids[1].encode() not in b"".join(zip.read(name) for name in zip.namelist())
+
+
+async def test_nothing_of_the_person_is_left_in_files_or_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "temporary"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    async with console(tmp_path / "house") as here:
+        await here.send(adt())
+        answer = await here.http.post("/api/ehi", data={"patient": "88114477"})
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as zip:
+            told = b"".join(zip.read(name) for name in zip.namelist())
+        assert all(marker.encode() in told for marker in ("Zquackson", "88114477"))
+        await here.http.get("/api/audit/export?format=csv")
+        await here.http.post("/api/audit/patient", data={"patient": "88114477"})
+        here.server.app.database.upkeep.checkpoints.run()
+        for file in filter(Path.is_file, tmp_path.rglob("*")):  # noqa: ASYNC240
+            content = file.read_bytes()
+            assert [marker for marker in MARKERS if marker.encode() in content] == [], file
+        assert list(elsewhere.iterdir()) == []
+        assert [marker for marker in MARKERS if marker in here.server.log.getvalue()] == []
+        assert [
+            marker for marker in MARKERS for row in here.trail("ehi-export", "disclosures") if marker in str(row)
+        ] == []
