@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import threading
 from pathlib import Path
 
+import orjson
 import pytest
 
-from suture.store import anchor, audit
+from suture.store import anchor, audit, names
 from suture.store.audit import AuditRow
+from suture.store.connection import Tx
 from suture.store.database import Database
 from tests.stores import settings
 
@@ -168,3 +172,41 @@ async def test_the_anchor_moves_on_after_the_last_commit(tmp_path: Path) -> None
         await asyncio.sleep(0.01)
     assert anchor.read(file, envelope) == audit.head(store.read)
     store.close()
+
+
+def test_rows_of_the_earlier_schema_stay_sound(tmp_path: Path) -> None:
+    store = Database.open(settings(tmp_path))
+    at = 1_700_000_000_000_000
+    said = (1, at, "user:1", "read", "Patient", "p1", "Patient/p1", "", 200, "", "10.0.0.1", "")
+    hash = hashlib.sha256(audit.GENESIS + orjson.dumps(said)).digest()
+
+    def as_before(tx: Tx) -> None:
+        number = [names.number(tx, text) for text in ("user:1", "read", "Patient", "", "10.0.0.1")]
+        row = (1, at, *number[:3], "p1", "Patient/p1", None, 200, *number[3:], None, hash)
+        columns = "n, at, who, what, type, id, patient, query, outcome, purpose, address, detail, hash"
+        tx.execute(f"INSERT INTO audit ({columns}) VALUES ({','.join('?' * 13)})", row)
+
+    store.write_now(as_before)
+    store.write_now(lambda tx: audit.append(tx, AuditRow("user:2", "read", patients=("Patient/p1", "Patient/p2"))))
+    assert audit.verify(store.read) is None
+    assert [entry.n for entry in audit.find(store.read, patient="Patient/p1")] == [2, 1]
+    store.close()
+
+
+def test_several_writers_make_one_chain(tmp_path: Path) -> None:
+    stores = [Database.open(settings(tmp_path)) for _ in range(3)]
+
+    def write(store: Database, who: int) -> None:
+        for n in range(40):
+            store.write_now(lambda tx: audit.append(tx, AuditRow(f"user:{who}", "read", id=str(n))))
+
+    threads = [threading.Thread(target=write, args=(store, who)) for who, store in enumerate(stores)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert audit.head(stores[0].read).n == 120
+    assert audit.verify(stores[0].read) is None
+    assert {len(audit.find(stores[0].read, who=f"user:{who}", count=100)) for who in range(3)} == {40}
+    for store in stores:
+        store.close()
