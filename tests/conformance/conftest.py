@@ -1,16 +1,16 @@
-"""Gives each test a server with a small chart."""
+"""Gives each module of checks one server with a small chart."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tests.conformance.smart import Kit, kit
 
 
-@pytest_asyncio.fixture
-async def smart(tmp_path: Path) -> AsyncIterator[Kit]:
-    async with kit(tmp_path) as made:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def smart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kit]:
+    async with kit(tmp_path_factory.mktemp("smart")) as made:
         yield made

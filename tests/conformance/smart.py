@@ -59,6 +59,13 @@ class Page:
         reader.feed(self.text)
         self.forms = reader.forms
 
+    def at(self, action: str = "", button: tuple[str, str] | None = None) -> int:
+        """The number of the form that goes to an address, or has a button."""
+        for number, one in enumerate(self.forms):
+            if (button is None or button in one["buttons"]) and action in ("", one["action"]):
+                return number
+        raise AssertionError(f"no form {action} {button}: {self.text}")
+
 
 class _Forms(HTMLParser):
     def __init__(self) -> None:
@@ -169,7 +176,7 @@ class App:
         if isinstance(page, Page) and "Whose record?" in page.text:
             page = await person.send(page, identifier=f"mrn-{whose}") if 'name="identifier"' in page.text else page
             assert isinstance(page, Page)
-            at = next(n for n, one in enumerate(page.forms) if ("patient", whose) in one["buttons"])
+            at = page.at(button=("patient", whose))
             page = await person.send(page, at, ("patient", whose))
         assert isinstance(page, Page), page
         assert "Allow “" in page.text, page.text
@@ -220,6 +227,30 @@ class App:
             "jti": new_token(),
         }
         return proofs.signed({**said, **more})
+
+    async def launched(self, person: Person, whose: str = "p1", **fields: str) -> str:
+        """Opens this app from our own pages; the launch word it gets."""
+        page = await person.open("/launch")
+        assert isinstance(page, Page)
+        if "Search" in page.text:
+            page = await person.send(page, page.at("/launch"), identifier=f"mrn-{whose}")
+            assert isinstance(page, Page)
+            at = page.at(button=("patient", whose))
+            page = await person.send(page, at, ("patient", whose))
+            assert isinstance(page, Page)
+        at = page.at("/launch/open")
+        there = await person.send(page, at, app=self.id, **fields)
+        assert isinstance(there, str), there.text
+        address, _, query = there.partition("?")
+        told = dict(parse_qsl(query))
+        assert address == self.client.launch_url
+        assert told["iss"] == self.kit.fhir
+        return told["launch"]
+
+    async def opened(self, person: Person, scope: str, whose: str = "p1", **fields: str) -> dict[str, Any]:
+        """From our own page to tokens (EHR launch)."""
+        launch = await self.launched(person, whose, **fields)
+        return await self.whole(person, scope, launch=launch)
 
     async def whole(self, person: Person, scope: str, **more: Any) -> dict[str, Any]:
         """From asking to tokens."""
@@ -285,7 +316,7 @@ class Kit:
         async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20) as http:
             if login:
                 token = await self.running.app.people.sign_in(login, PASSWORD, "")
-                http.cookies.set("suture_session", token)
+                http.cookies.set("suture_session", token, domain="127.0.0.1", path="/")
             yield Person(self.url, http)
 
     async def read(self, path: str, token: str = "", **headers: str) -> httpx.Response:
