@@ -61,8 +61,8 @@ def _give(authority: Authority, tx: Tx, asked: Asked, allowed: Allowed, code: st
     details = {"nonce": asked.nonce, "auth_time": allowed.session.created // MICROS}
     grants.add_code(tx, code, Code(grant.id, asked.redirect, asked.challenge, details), life)
     row = audit.AuditRow(
-        f"user:{allowed.user.id}", "authorize", id=grant.id, patient=_patient(grant), address=allowed.address,
-        detail=client.id,
+        f"user:{allowed.user.id}", "authorize", id=grant.id, grant=grant.id, patient=_patient(grant), address=allowed.address,
+        detail=client.id, client=client.id,
     )  # fmt: skip
     audit.append(tx, row)
 
@@ -144,7 +144,7 @@ def _refused(tx: Tx, client: OAuthClient, address: str, why: str, grant: Grant |
 
 def _row(client: OAuthClient, what: str, address: str, detail: str, grant: Grant | None) -> audit.AuditRow:
     row = audit.AuditRow(f"client:{client.id}", what, address=address, detail=detail)
-    return row._replace(id=grant.id, patient=_patient(grant)) if grant else row
+    return row._replace(id=grant.id, grant=grant.id, patient=_patient(grant)) if grant else row
 
 
 def proves(verifier: str, challenge: str) -> bool:

@@ -49,7 +49,7 @@ async def introspect(authority: Authority, who: str, bound: str, text: str, addr
     def unit(tx: Tx) -> None:
         row = audit.AuditRow(who, "introspect", address=address)
         grant = found[0] if found and live else None
-        audit.append(tx, row._replace(id=grant.id, patient=_patient(grant)) if grant else row)
+        audit.append(tx, row._replace(id=grant.id, grant=grant.id, patient=_patient(grant)) if grant else row)
 
     await authority.database.write(unit)
     return _told(authority, *found) if found is not None and live else dict(INACTIVE)

@@ -82,7 +82,8 @@ async def begin(authority: Authority, client: OAuthClient, user: str, open_now: 
             raise OAuthRefused("access_denied", "this app can't be opened from here any more")
         launches.create(tx, token, kept, authority.settings["oauth.launch_life"])
         patient = f"Patient/{open_now.patient}" if open_now.patient else ""
-        audit.append(tx, audit.AuditRow(f"user:{user}", "launch", patient=patient, address=address, detail=client.id))
+        row = audit.AuditRow(f"user:{user}", "launch", patient=patient, address=address, client=client.id)
+        audit.append(tx, row)
 
     await authority.database.write(unit)
     told = urlencode({"iss": authority.issuer, "launch": token})

@@ -90,5 +90,5 @@ def _refused(tx: Tx, client: OAuthClient, address: str, why: str, grant: Grant |
 def _audit(tx: Tx, client: OAuthClient, address: str, detail: str, grant: Grant | None, outcome: int = 200) -> None:
     row = audit.AuditRow(f"client:{client.id}", "refresh", address=address, detail=detail, outcome=outcome)
     if grant:
-        row = row._replace(id=grant.id, patient=f"Patient/{grant.patient}" if grant.patient else "")
+        row = row._replace(id=grant.id, grant=grant.id, patient=f"Patient/{grant.patient}" if grant.patient else "")
     audit.append(tx, row)

@@ -32,7 +32,7 @@ async def revoke(authority: Authority, client: OAuthClient, text: str, address: 
             grants.revoke(tx, grant.id, "app")
         else:
             grants.drop_token(tx, text)
-        audit.append(tx, row._replace(id=grant.id, patient=_patient(grant), detail=token.kind))
+        audit.append(tx, row._replace(id=grant.id, grant=grant.id, patient=_patient(grant), detail=token.kind))
         return None
 
     refused = await authority.database.write(unit)
@@ -49,7 +49,8 @@ async def by_person(authority: Authority, grant: str, user: str, address: str = 
         if found is None or found.user != user:
             raise NotFound("no such app", where="apps")
         grants.revoke(tx, grant, "person")
-        audit.append(tx, audit.AuditRow(f"user:{user}", "revoke", id=grant, patient=_patient(found), address=address))
+        row = audit.AuditRow(f"user:{user}", "revoke", id=grant, patient=_patient(found), address=address)
+        audit.append(tx, row._replace(client=found.client, grant=grant))
         return found
 
     found = await authority.database.write(unit)
