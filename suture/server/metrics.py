@@ -10,6 +10,7 @@ import resource
 from collections.abc import Callable, Iterable, Iterator
 
 from suture.access import agreements
+from suture.access.policy import require_permission
 from suture.server.figures import BOUNDS, Figures, Spread
 from suture.server.route import Request, Response, Route
 from suture.services.gateway.meter import PERCENTILES, percentile
@@ -20,7 +21,9 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 async def metrics(request: Request) -> Response:
-    """All figures of this process as text."""
+    """All figures of this process as text: for programs with a key, and for people whose role has `metrics.read`."""
+    if request.caller.kind == "user":
+        require_permission(request.caller, "metrics.read")
     lines = [
         *_requests(request.site.figures),
         *_process(request),
@@ -113,4 +116,4 @@ def _head(name: str, kind: str, text: str) -> tuple[str, str]:
     return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
 
 
-ROUTES = [Route("GET", "/metrics", metrics, scope="any caller")]
+ROUTES = [Route("GET", "/metrics", metrics, scope="any program; of people, metrics.read")]
