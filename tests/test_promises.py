@@ -20,9 +20,11 @@ TEXTS = {file: file.read_text(encoding="utf-8") for file in sorted((ROOT / "sutu
 DOCS = ROOT / "docs"
 # what only tests call: a clock that can be set, traffic, and single looks at what the product reads in bulk
 SKIPPING = {  # docs/known-misses.md says so
+    "tests/conformance/test_docs_smart.py": "curl",
     "tests/journeys/test_console.py": "browser",
     "tests/journeys/test_first_feed.py": "curl",
     "tests/journeys/test_smart_app.py": "browser",
+    "tests/journeys/test_smart_pages.py": "browser",
     "tests/npm.py": "npm",
     "tests/public.py": "public suites",
     "tests/server/test_docs.py": "curl",

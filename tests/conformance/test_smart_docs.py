@@ -28,7 +28,6 @@ def test_every_test_is_a_check_and_none_is_skipped() -> None:
         tree = ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))
         for one in tree.body:
             if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name.startswith("test_"):
-                marks = " ".join(ast.unparse(mark) for mark in one.decorator_list)
-                assert "check(" in marks, f"{name}.{one.name}"
-                assert "skip" not in marks
-                assert "xfail" not in marks
+                marks = [ast.unparse(mark).partition("(")[0] for mark in one.decorator_list]
+                assert "check" in marks, f"{name}.{one.name}"
+                assert set(marks) <= {"check", "pytest.mark.parametrize", "pytest.mark.slow"}
