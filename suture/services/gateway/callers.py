@@ -53,7 +53,7 @@ class Keys:
         self._database = database
         self._clock = clock
         self._recheck = float(settings["session.recheck"])
-        self._known: dict[str, tuple[float, Key | None]] = {}
+        self._known: dict[str, tuple[float, int, str, Who | None]] = {}  # until, end of the key, its id
         self._came: dict[str, int] = {}
 
     def who(self, value: str) -> Who:
@@ -64,12 +64,13 @@ class Keys:
             found = gateway_keys.by_value(self._database.read, value, self._clock.micros())
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            known = self._known[value] = (now + self._recheck, found)
-        key = known[1]
-        if key is None or (key.expires and key.expires <= self._clock.micros()):
+            kept = (found.expires, found.id, _of(found)) if found else (0, "", None)
+            known = self._known[value] = (now + self._recheck, *kept)
+        _, expires, id, who = known
+        if who is None or (expires and expires <= self._clock.micros()):
             raise refused()
-        self._came[key.id] = self._clock.micros()
-        return _of(key)
+        self._came[id] = self._clock.micros()
+        return who
 
     def came(self) -> Mapping[str, int]:
         """When which key last came, since the last call."""

@@ -95,6 +95,7 @@ class Gateway:
         self._allow = allow
         self._resolve = resolve
         self._upstreams: dict[str, Upstream] = {}
+        self._may_send: dict[str, float] = {}  # connection -> until when its agreement need not be looked at again
         self._ways = {
             route.id: _Way(
                 route, Breaker(route.circuit, clock, f"gateway/{route.id}"), asyncio.Semaphore(route.concurrency)
@@ -149,7 +150,10 @@ class Gateway:
 
     def _upstream(self, route: GatewayRoute) -> Upstream:
         connection = self._connections[route.to]
-        self._allow(connection)
+        now = self._clock.monotonic()
+        if self._may_send.get(route.to, -1.0) <= now:
+            self._allow(connection)
+            self._may_send[route.to] = now + float(self._settings["session.recheck"])
         found = self._upstreams.get(route.to)
         if found is None:
             found = self._upstreams[route.to] = Upstream(

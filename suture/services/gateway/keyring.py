@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from suture.access import smart
 from suture.component import seconds
-from suture.errors import Invalid
+from suture.errors import Invalid, NotFound
 from suture.services.gateway import bounds, callers
-from suture.store import audit, gateway_keys
+from suture.store import audit, gateway_keys, resources
 from suture.store.connection import Tx
 from suture.store.gateway_keys import Key
 
@@ -56,11 +56,20 @@ def add(wish: Wish, routes: Collection[str], plans: Collection[str], who: str) -
     value, life = callers.new_key(), micros(wish.expires, "expires")
 
     def unit(tx: Tx) -> Key:
+        if wish.patient:
+            _require_patient(tx, wish.patient)
         made = gateway_keys.add(tx, wish.name, value, attributes, tx.now + life if life else 0)
         audit.append(tx, audit.AuditRow(who, "key-add", "Key", made.id, detail=" ".join(named)))
         return made
 
     return value, unit
+
+
+def _require_patient(tx: Tx, id: str) -> None:
+    """Raises NotFound: a mistyped id would open whoever gets it later."""
+    found = resources.read(tx, "Patient", id)
+    if found is None or found.deleted:
+        raise NotFound("no such Patient here", where="patient", mend="Store it first, and give its id without a type.")
 
 
 def rotate(name: str, overlap: str, who: str) -> tuple[str, Callable[[Tx], Key]]:

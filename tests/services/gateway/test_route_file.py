@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,13 @@ def test_the_project_reads_routes_and_plans_together(tmp_path: Path) -> None:
 
 def test_the_page_says_what_a_route_may_say() -> None:
     docs.check("gateway.md", "route", route_file.component.reference([FIELDS, PLAN_FIELDS]))
+
+
+def test_the_page_s_files_are_right() -> None:
+    text = (docs.ROOT / "docs" / "gateway.md").read_text(encoding="utf-8").partition("## What a file may say")[0]
+    files = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(files) == 2
+    for one in files:
+        made, problems = route_file.lint(one, "docs/gateway.md", CONNECTIONS)
+        assert problems == []
+        assert made is not None
