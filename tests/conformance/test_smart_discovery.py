@@ -55,7 +55,7 @@ async def test_the_document_is_json(smart: Kit) -> None:
     "grant_types_supported holds authorization_code and client_credentials",
     "code_challenge_methods_supported holds S256 and not plain",
     "issuer and jwks_uri are there, as sso-openid-connect asks",
-    "introspection_endpoint, revocation_endpoint and scopes_supported are there",
+    "introspection_endpoint, revocation_endpoint, management_endpoint and scopes_supported are there",
 )
 async def test_required_members(smart: Kit) -> None:
     told = (await well_known(smart)).json()
@@ -65,7 +65,7 @@ async def test_required_members(smart: Kit) -> None:
     assert told["code_challenge_methods_supported"] == ["S256"]
     assert told["issuer"] == smart.fhir
     assert told["response_types_supported"] == ["code"]
-    for name in ("jwks_uri", "introspection_endpoint", "revocation_endpoint"):
+    for name in ("jwks_uri", "introspection_endpoint", "revocation_endpoint", "management_endpoint"):
         assert told[name].startswith(smart.url)
 
 

@@ -51,6 +51,7 @@ PATHS = {
     "introspection_endpoint": "/auth/introspect",
     "revocation_endpoint": "/auth/revoke",
     "jwks_uri": "/auth/jwks",
+    "management_endpoint": "/own/apps",
 }
 CLAIMS = ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "name", "profile")
 

@@ -39,6 +39,7 @@ PLACES = (
     ("/own/seen", "Who saw it", "own.use"),
     ("/own/apps", "Apps", "own.use"),
     ("/own/proxies", "Who stands in", "own.use"),
+    ("/launch", "Open an app", "own.use"),
 )
 ACCOUNT = "/account"  # every person's own page
 _TEMPLATES = Environment(
@@ -81,7 +82,8 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
 def places(caller: Caller) -> list[tuple[str, str]]:
     """The pages a person may open, for the navigation."""
     may = caller.permissions
-    return [(address, title) for address, title, needs in PLACES if not may.isdisjoint(needs.split(" or "))]
+    found = ((address, title) for address, title, needs in PLACES if not may.isdisjoint(needs.split(" or ")))
+    return list(dict.fromkeys(found))
 
 
 def home(caller: Caller) -> str:
