@@ -161,6 +161,12 @@ TABLE: tuple[Setting, ...] = (
         False,
         "a launch's encounter narrows its token to what belongs to that encounter; else it is context only",
     ),
+    Setting(
+        "access.even",
+        "duration",
+        "5ms",
+        "'not found' waits up to so long, by chance, for who may see a part only, so that its time tells nothing; 0s: never",
+    ),
     Setting("glass.life", "duration", "1h", "how long a record stays open that was opened in an emergency"),
     Setting("session.idle", "duration", "15m", "a console session silent for so long ends"),
     Setting("session.recheck", "duration", "2s", "a revoked key or changed scope takes hold within this time"),

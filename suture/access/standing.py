@@ -16,8 +16,8 @@ from suture.clock import Clock
 from suture.errors import Invalid, InvalidFile, Problem
 from suture.settings import Settings
 from suture.standards.fhir.definitions import code_parents
-from suture.store import accounts
-from suture.store.connection import Connection
+from suture.store import accounts, audit
+from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 
 PURPOSES = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
@@ -163,3 +163,40 @@ def _of_use(purpose: str) -> bool:
     """Whether HL7 counts the code among the purposes of use."""
     parents = code_parents(PURPOSES) or {}
     return any(parent == "PurposeOfUse" or _of_use(parent) for parent in parents.get(purpose, ()))
+
+
+NAMES = ("clearance", "restrict", "organization", "fhir_user")
+
+
+def change(database: Database, whom: str, changes: Mapping[str, str]) -> None:
+    """Changes attributes of `user:LOGIN` or `client:NAME`, for the command line; raises Invalid for what is not understood."""
+
+    def unit(tx: Tx) -> None:
+        found = _found(tx, whom)
+        kept = {name: value for name, value in {**found.attributes, **changes}.items() if value != ""}
+        of_attributes(kept)
+        if isinstance(found, accounts.User):
+            accounts.change_user(tx, found.id, attributes=kept)
+        else:
+            accounts.change_client(tx, found.id, attributes=kept)
+        audit.append(tx, audit.AuditRow("system", "change-standing", id=found.id, detail=" ".join(sorted(changes))))
+
+    database.write_now(unit)
+
+
+def written(connection: Connection, whom: str) -> dict[str, str]:
+    """The attributes as they are written."""
+    found = _found(connection, whom).attributes
+    return {name: str(found.get(name, "")) for name in NAMES}
+
+
+def _found(connection: Connection, whom: str) -> accounts.User | accounts.Client:
+    kind, _, name = whom.partition(":")
+    found: accounts.User | accounts.Client | None = None
+    if kind == "user":
+        found = accounts.user_by_login(connection, name)
+    elif kind == "client":
+        found = next((c for c in accounts.clients(connection) if c.active and name in (c.id, c.name)), None)
+    if found is None:
+        raise Invalid("nobody of that name", where=whom, mend="Write user:LOGIN or client:NAME.")
+    return found

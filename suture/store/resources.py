@@ -36,6 +36,15 @@ def read(connection: Connection, type: str, id: str) -> Row | None:
     return None if row is None else _row(connection, type, id, *row)
 
 
+def newest(connection: Connection, type: str) -> Row | None:
+    """Some row of a type, of late."""
+    row = connection.one(
+        "SELECT rid, fid, ver, upd, op, zd, body FROM res WHERE rt = ? ORDER BY upd DESC LIMIT 1",
+        (names.find(connection, type),),
+    )
+    return None if row is None else _row(connection, type, id_of(row[1]), row[0], *row[2:])
+
+
 def read_rid(connection: Connection, rid: int) -> Row | None:
     """The current version by its row number, as index rows name it."""
     row = connection.one("SELECT rt, fid, ver, upd, op, zd, body FROM res WHERE rid = ?", (rid,))

@@ -59,7 +59,7 @@ class Running:
 @asynccontextmanager
 async def serving(folder: Path, **values: Any) -> AsyncIterator[Running]:
     """A started server in a folder of its own, on a port of its own; second factors are optional unless asked for."""
-    given = {"login__second_factor": "optional", "session__recheck": 0.0, **values}
+    given = {"login__second_factor": "optional", "access__even": 0.0, "session__recheck": 0.0, **values}
     settings = settings_of.read(folder, {}).with_values(
         key_file=str(folder / "keys" / "test.key"), http__port=0, **given
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from suture.access import glass
+from suture.access import glass, policy, withheld
 from suture.access.caller import Caller
+from suture.access.policy import Reach
 from suture.clock import Clock
-from suture.errors import SutureError, Unavailable
+from suture.errors import NotFound, SutureError, Unavailable
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.ledger import Ledger
 from suture.settings import Settings
@@ -82,7 +84,9 @@ class Chart:
 class Access:
     """One access and its audit row. A write appends the row inside its own unit; all else on leaving the frame."""
 
-    __slots__ = ("caller", "chart", "detail", "id", "interaction", "patients", "query", "status", "type", "written")
+    __slots__ = (
+        "caller", "chart", "detail", "id", "interaction", "patients", "query", "status", "type", "written"
+    )  # fmt: skip
 
     def __init__(self, chart: Chart, caller: Caller, interaction: str, type: str, id: str, query: str) -> None:
         self.chart = chart
@@ -147,11 +151,25 @@ class Access:
         if error is None:
             if not self.written:
                 await self.chart.ledger.append(self.row())
+            if self.interaction == "delete":
+                await self._even()
         elif isinstance(error, Exception) and not isinstance(error, Unavailable):
             self.status = error.status if isinstance(error, SutureError) else 500
             await self.chart.ledger.append(self.row())
             if isinstance(error, SutureError):
                 error.audited = True
+            if isinstance(error, NotFound):
+                await self._even()
+
+    async def _even(self) -> None:
+        """Who may not see everything learns nothing from how long a no took: it leaves at a random moment."""
+        longest = self.chart.settings["access.even"]
+        if longest and not self._unbounded():
+            await asyncio.sleep(longest * secrets.randbelow(1_000_000) / 1_000_000)
+
+    def _unbounded(self) -> bool:
+        whole = policy.reach(self.caller, self.interaction, self.type) is Reach.EVERYTHING
+        return whole and withheld.of(self.chart.database.read, self.caller) is None
 
 
 def names_of(pairs: Sequence[tuple[str, str]]) -> str:

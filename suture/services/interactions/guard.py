@@ -77,8 +77,13 @@ def judge_versions(connection: Connection, caller: Caller, interaction: str) -> 
 def visible(connection: Connection, caller: Caller, interaction: str, type: str, id: str) -> Row:
     """The current version, which may be a deletion; raises NotFound alike for unknown and forbidden."""
     policy.require(caller, interaction, type)
-    row = resources.read(connection, type, id)
-    if row is None or not allowed(connection, caller, interaction, row):
+    row, judged = resources.read(connection, type, id), judge(connection, caller, interaction)
+    if row is None:
+        decoy = resources.newest(connection, type)  # no less work than a record one may not see
+        if decoy is not None:
+            judged(decoy)
+        raise unknown(type)
+    if not judged(row):
         raise unknown(type)
     return row
 
