@@ -1,4 +1,4 @@
-"""Audit rows of requests that were turned away at the door: one each for known callers, a bounded number for strangers.
+"""Audit rows of requests that were turned away at the door: one each for known callers, a bounded number for strangers and those past a limit.
 
 The first refusal of a stranger leaves its row before the answer; equal ones (act, outcome, address) of the same minute are
 counted into one more row when it is over. 45 CFR 164.312(b), NIST SP 800-92.
@@ -16,6 +16,7 @@ from suture.store.connection import Tx
 from suture.store.database import Database
 
 MINUTE = 60_000_000
+TOO_MANY = 429  # of a known caller, too: who is past a limit may not write a row for each request
 MOST = 30  # kinds of refusal told apart in one minute; those beyond share one row without an address
 
 
@@ -55,7 +56,7 @@ class Denials:
     def _taken(self, row: AuditRow) -> bool:
         """Whether something is to be written now; otherwise the row is counted."""
         self._turn(self._clock.micros() // MINUTE)
-        if row.who == ANONYMOUS.id and not self._first(row):
+        if (row.who == ANONYMOUS.id or row.outcome == TOO_MANY) and not self._first(row):
             self._wait()
         else:
             self._due.append(row)

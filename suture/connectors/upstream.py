@@ -63,6 +63,11 @@ class Exchange:
     _feeding: asyncio.Task[None] | None = None
     after: Callable[[], None] | None = None  # called once, when it is closed
 
+    @property
+    def fed(self) -> bool:
+        """Whether the request's own body is through."""
+        return self._feeding is None or self._feeding.done()
+
     async def parts(self) -> AsyncIterator[bytes]:
         """The body; raises SendUnavailable when it breaks off or nothing comes for too long."""
         while True:

@@ -94,7 +94,9 @@ async def _passed(request: Request, chart: Router) -> Response:
     try:
         return await _let_in(visit, chart)
     except SutureError as error:
-        await visit.noted(error.status, error.code)
+        if not error.audited:
+            await visit.noted(error.status, error.code)
+            error.audited = True
         visit.ended(error.status)
         raise
     except BaseException:
@@ -208,14 +210,16 @@ class _Stream:
         self._exchange = exchange
         self._most = most
         self._parts = exchange.parts()
-        self._gone = asyncio.create_task(visit.request.gone())
+        self._gone: asyncio.Task[None] | None = None
         self._status = 499  # the caller went away
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._gone.done():
+        if self._gone is None and self._exchange.fed:  # before that, who reads the body hears of a caller who goes
+            self._gone = asyncio.create_task(self._visit.request.gone())
+        if self._gone is not None and self._gone.done():
             raise StopAsyncIteration
         try:
             part = await anext(self._parts)
@@ -233,7 +237,8 @@ class _Stream:
 
     async def aclose(self) -> None:
         """Whatever happened: the upstream's connection is let go, the request is counted."""
-        self._gone.cancel()
+        if self._gone is not None:
+            self._gone.cancel()
         await self._exchange.close()
         self._visit.ended(self._status)
 

@@ -19,6 +19,7 @@ from suture.server.protocol import CERTIFICATE
 from suture.server.route import Request, Response, Route
 from suture.server.router import Router
 from suture.server.site import Site
+from suture.services.gateway.limits import TooMany
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -72,7 +73,11 @@ class Shell:
         """Lets a caller of our own FHIR API in, within its limits."""
         if self._site.gateway is None or route.access == "anonymous" or not request.path.startswith("/fhir"):
             return nullcontext()
-        return await self._site.gateway.enter_chart(request.caller.id)
+        try:
+            return await self._site.gateway.enter_chart(request.caller.id)
+        except TooMany as error:
+            await self._site.denied(request.caller, request.remote, error.status)
+            raise
 
     def _request(self, scope: Mapping[str, Any], receive: Receive) -> Request:
         client, shown = scope.get("client"), scope.get("extensions", {}).get(CERTIFICATE, {})

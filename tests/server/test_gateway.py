@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from suture.services.gateway.callers import MARK
-from suture.store import gateway_keys
+from suture.store import gateway_keys, vault
 from tests.connectors.site import Got, Say, Site
 from tests.server.gate import gate
 
@@ -131,6 +132,49 @@ async def test_bodies_pass_whole_both_ways(tmp_path: Path, size: int, known: boo
     assert answer.headers.get("content-type") == ("application/octet-stream" if size else None)
 
 
+async def test_an_answer_that_begins_before_the_request_has_ended_loses_nothing(tmp_path: Path) -> None:
+    pieces = [os.urandom(70_000) for _ in range(30)]
+
+    async def parts() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+            await asyncio.sleep(0)
+
+    async with Upstream() as up, gate(tmp_path, {"orders": ALL}, {"lab": up.url}) as at:
+        answer = await at.http.post("/gateway/orders/live", headers=at.key("orders"), content=parts())
+    assert answer.content == b"".join(pieces)
+
+
+async def test_a_token_the_upstream_refuses_is_bought_anew_once(tmp_path: Path) -> None:
+    sold: list[str] = []
+
+    def answer(got: Got) -> Say:
+        if got.target == "/token":
+            sold.append(f"t{len(sold)}")
+            return Say(200, {"access_token": sold[-1], "expires_in": 3600})
+        return Say(200 if got.headers["authorization"] == "Bearer t1" else 401, {})
+
+    async with Site(answer) as site:
+        auth = f"{{kind: client-credentials, client_id: us, secret: secret:lab, token_url: {site.url}/token}}"
+        async with gate(tmp_path, {"orders": ALL + "\nretries: 0"}, {"lab": f"{site.url}\nauth: {auth}"}) as at:
+            at.server.app.database.write_now(lambda tx: vault.put(tx, "lab", "s3cret", site.url))
+            key = at.key("orders")
+            answers = [await at.http.post("/gateway/orders/x", headers=key, content=b"{}") for _ in range(3)]
+            assert [a.status_code for a in answers] == [200] * 3
+    assert sold == ["t0", "t1"]
+
+
+async def test_a_flood_past_a_limit_writes_few_rows(tmp_path: Path) -> None:
+    async with Site(echo) as site, gate(tmp_path, {"orders": ALL + "\neach: {day: 2}"}, {"lab": site.url}) as at:
+        key = at.key("orders")
+        for _ in range(40):
+            await at.http.get("/gateway/orders/x", headers=key)
+        rows = at.trail()
+        assert rows[:2] == [("key", "orders", "GET", 200)] * 2
+        assert 1 <= len(rows[2:]) <= 3
+        assert {row[3] for row in rows[2:]} == {429}
+
+
 class Upstream:
     """An upstream that sends back what it gets, while it gets it; /chunked in chunks, /cut half of it, /drip slowly."""
 
@@ -148,6 +192,9 @@ class Upstream:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                if b" /live " in head:
+                    await self._live(reader, writer)
+                    continue
                 body = await self._body(head.lower(), reader)
                 self.got.append((head, body))
                 await self._say(head.split(b" ")[1], body, writer)
@@ -155,6 +202,17 @@ class Upstream:
             self.closed.set()
         finally:
             writer.close()
+
+    async def _live(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """The answer begins before the request has ended, and each part comes back when it is here."""
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        while size := int(await reader.readline(), 16):
+            part = await reader.readexactly(size)
+            await reader.readline()
+            writer.write(b"%x\r\n%s\r\n" % (size, part))
+            await writer.drain()
+        await reader.readline()
+        writer.write(b"0\r\n\r\n")
 
     async def _body(self, head: bytes, reader: asyncio.StreamReader) -> bytes:
         if b"transfer-encoding: chunked" in head:

@@ -183,9 +183,9 @@ class Gateway:
 
     async def _tried(self, way: _Way, upstream: Upstream, sent: Sent, call: Call) -> Exchange:
         """One try after the other, while repeating does no harm and there is time."""
-        end = self._clock.monotonic() + way.route.timeout
-        for number in range(way.route.retries + 1):
-            last = number == way.route.retries or sent.parts is not None
+        end, renewed = self._clock.monotonic() + way.route.timeout, False
+        for number in range(way.route.retries + 2):
+            last = number >= way.route.retries or sent.parts is not None
             way.breaker.enter()
             try:
                 exchange = await upstream.open(_copy(sent), way.route.timeout)
@@ -198,6 +198,11 @@ class Gateway:
                 way.breaker.left()
                 raise
             else:
+                if exchange.status == 401 and sent.parts is None and not renewed and upstream.forget_token():
+                    renewed = True  # the upstream refused our token, not the caller's: another one is bought
+                    way.breaker.left()
+                    await exchange.close()
+                    continue
                 if exchange.status not in BUSY:
                     way.breaker.worked()
                     return exchange
