@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from suture.access import sso
 from suture.access.oauth.authority import Authority
 from suture.access.oauth.backend import Backend
 from suture.access.oauth.clients import Clients
@@ -121,9 +122,9 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     if not settings["http.base_url"]:
         settings = settings.with_values(http__base_url=web.url_of(settings))
     database = Database.open(settings, clock, serving=serving)
-    people = People(database, clock, settings)
     interactions = Interactions(database, clock, settings, _derived(settings, b"cursors"))
-    outbound = Outbound.of(settings, listed(settings))
+    outbound = Outbound.of(settings, [*listed(settings), *sso.listed(settings)])
+    people = People(database, clock, settings, outbound)
     udap = Udap.of(settings, clock)
     clients = Clients(database, clock, settings, outbound, udap)
     authority = Authority(database, clock, settings, clients)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from suture.errors import SutureError
+from suture.errors import SendFailed, SutureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,21 @@ class Fetch(Protocol):
         most: int = 0,  # bytes of the answer; 0: outbound.max_answer
         timeout: float = 0.0,  # noqa: ASYNC109 - seconds for all of it; 0: outbound.timeout
     ) -> Answer: ...
+
+
+class Nowhere:
+    """The Fetch of a process that calls nobody."""
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        purpose: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        most: int = 0,
+        timeout: float = 0.0,  # noqa: ASYNC109 - as in Fetch
+    ) -> Answer:
+        """Raises SendFailed."""
+        raise SendFailed("nothing is fetched in this process", where=purpose)

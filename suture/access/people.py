@@ -19,10 +19,12 @@ from suture.access.refusals import SecondFactorNeeded, TooManyAttempts
 from suture.access.roles import ADMINISTRATOR, ROLES, permissions
 from suture.access.second_factor import SecondFactor
 from suture.access.sessions import From, Sessions
+from suture.access.sso import SingleSignOn
 from suture.access.staff import add_user, reset_password
 from suture.clock import Clock
 from suture.crypto import new_token
 from suture.errors import InvalidToken, Unauthenticated
+from suture.ports import Fetch, Nowhere
 from suture.settings import Settings
 from suture.store import accounts, audit
 from suture.store.accounts import Session, User
@@ -41,7 +43,7 @@ FORGET = 3600.0  # seconds after which failures of an address count no longer
 class People:
     """Turns credentials into callers. A revoked key stops within `session.recheck` on every path."""
 
-    def __init__(self, database: Database, clock: Clock, settings: Settings) -> None:
+    def __init__(self, database: Database, clock: Clock, settings: Settings, fetch: Fetch | None = None) -> None:
         self._database = database
         self._clock = clock
         self._settings = settings
@@ -51,6 +53,7 @@ class People:
         self.sessions = Sessions(database, clock, settings)
         self.second = SecondFactor(database, clock, settings, self.sessions)
         self.invitations = Invitations(database, clock, settings, self.sessions)
+        self.sso = SingleSignOn(database, clock, settings, self.sessions, fetch or Nowhere())
         self.tokens: Callable[[str], Caller | None] | None = None  # who reads access tokens of apps, when there is one
 
     # --- callers

@@ -21,7 +21,7 @@ from suture.server.admin import (
 )
 from suture.server.auth import ask, authorize, brands, discovery, launch, register, token
 from suture.server.own import record, sharing
-from suture.server.people import account, invited, second, staff
+from suture.server.people import account, federated, invited, second, staff
 from suture.server.route import Route
 
 _MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
@@ -35,7 +35,7 @@ _CONSOLE = (
     *trail.ROUTES,
     *ehi.ROUTES,
 )
-_PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *glass.ROUTES)
+_PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *federated.ROUTES, *glass.ROUTES)
 _OWN = (*record.ROUTES, *sharing.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)
 _TOKENS = (*discovery.ROUTES, *token.ROUTES, *register.ROUTES, *brands.ROUTES)

@@ -115,6 +115,7 @@ def _form(request: Request, words: Mapping[str, Any], error: SutureError | None 
     """The form; without any administrator it says where the link to create one is found."""
     nobody = not words["new"] and not request.site.people.anybody()
     status = error.status if error else 200
+    words = {**words, "provider": "" if words["new"] else request.site.people.sso.name}
     return pages.page(request, "form.html", status, **words, error=error, nobody=nobody, shortest=passwords.SHORTEST)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from suture.access.sessions import require_policy
+from suture.access.sso import require_sound
 from suture.connectors.connection import loopback
 from suture.connectors.tls import Tls
 from suture.errors import Unstartable
@@ -29,6 +30,7 @@ def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
     host, port = settings["http.host"], settings["http.port"]
     refuse_open(host, bool(settings["http.tls_certificate"]), insecure)
     require_policy(settings, not _only_here(settings))
+    require_sound(settings)
     if not 0 <= port <= 65535:
         raise Unstartable(f"there is no port {port}", where="http.port", mend="Take one from 1 to 65535, or 0 for any.")
     try:

@@ -131,6 +131,12 @@ def change_password(tx: Tx, id: str, hashed: str, but: str) -> None:
     end_sessions(tx, id, but)
 
 
+def set_attributes(tx: Tx, id: str, attributes: Mapping[str, Any]) -> User | None:
+    """Keeps what else is known of a person; sessions go on."""
+    tx.execute("UPDATE user SET attributes = ?, changed = ? WHERE uid = ?", (json.dumps(dict(attributes)), tx.now, id))
+    return user(tx, id)
+
+
 def add_role(tx: Tx, id: str, role: str) -> None:
     """One role more, for somebody who goes on in the session it has."""
     found = user(tx, id)

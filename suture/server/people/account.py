@@ -14,6 +14,7 @@ from suture.server.admin import pages, rows
 from suture.server.identify import COOKIE, fresh, require_fresh, set_cookie
 from suture.server.people.second import at, codes_page, fields, offered, required
 from suture.server.route import Request, Response, Route
+from suture.store import linked
 from suture.store.accounts import Session, User
 
 PAGE = pages.ACCOUNT
@@ -22,6 +23,8 @@ SAID = {
     "session": "That session has ended.",
     "others": "All other sessions have ended.",
     "removed": "It is removed.",
+    "linked": "From now on you can sign in with it, too.",
+    "unlinked": "You sign in here only.",
 }
 
 
@@ -46,6 +49,8 @@ def _page(request: Request, error: SutureError | None = None, **more: Any) -> Re
         "sessions": [session_row(one, mine) for one in people.sessions.of_user(user.id)],
         "has_password": user.password != passwords.NONE,
         "shortest": passwords.SHORTEST,
+        "provider": people.sso.name,
+        "linked": bool(linked.of_user(request.site.database.read, user.id)),
         "fresh": fresh(request),
         "said": "",
         **more,

@@ -81,6 +81,7 @@ async def _ask(
     kinds = {one.kind for one in second.of_user(user.id)}
     passkey = await second.passkeys.to_show(user, here) if here and "passkey" in kinds else ""
     shown = {"action": action, "button": button, "app": "totp" in kinds, "passkey": passkey, "to": "", **more}
+    shown["provider"] = request.site.people.sso.name if not kinds and button == "Confirm" else ""
     no_way = kinds == {"passkey"} and not here
     return pages.page(
         request, "second.html", error.status if error else 200, error=error, none=not kinds, no_way=no_way, **shown
