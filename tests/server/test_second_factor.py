@@ -173,7 +173,7 @@ async def test_signing_in_leads_to_no_other_site(server: Running, to: str) -> No
 
 @pytest.mark.parametrize(
     ("role", "home"),
-    [("clinician", "/launch"), ("viewer", "/"), ("infrastructure", "/inventory")],
+    [("clinician", "/launch"), ("viewer", "/"), ("infrastructure", "/routes")],
 )
 async def test_signing_in_leads_to_a_page_that_fits(server: Running, role: str, home: str) -> None:
     people.add_user(server.app.database, "rea", "", PASSWORD, [role])
