@@ -205,8 +205,8 @@ def search(connection: Connection, wanted: Filter) -> list[Entry]:
     """A page of rows, in the order that is wanted."""
     low = max(_first_at(connection, wanted.since), wanted.after + 1)
     high = min(wanted.before, _first_at(connection, wanted.until))
-    source, values = _source(wanted, low, high)
     conditions, more = _conditions(connection, wanted)
+    source, values = _source(wanted, low, high, not conditions and not wanted.sort)
     direction = "ASC" if wanted.ascending else "DESC"
     order = f"{SORTS[wanted.sort]} {direction}, n {direction}" if wanted.sort else f"n {direction}"
     sql = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(['n >= ?', 'n < ?', *conditions])} ORDER BY {order} LIMIT ? OFFSET ?"
@@ -214,15 +214,16 @@ def search(connection: Connection, wanted: Filter) -> list[Entry]:
     return [entry_of(connection, row) for row in rows]
 
 
-def _source(wanted: Filter, low: int, high: int) -> tuple[str, list[object]]:
-    """The trail, or the rows of it that touched the patients."""
+def _source(wanted: Filter, low: int, high: int, alone: bool) -> tuple[str, list[object]]:
+    """The trail, or the rows of it that touched the patients; `alone`: nothing else is asked, so few are enough."""
     if not wanted.patients:
         return "audit", []
     parts, values = [], []
+    most = f" ORDER BY n {'ASC' if wanted.ascending else 'DESC'} LIMIT {wanted.skip + wanted.count}" if alone else ""
     for patient in wanted.patients:
         parts += [
-            "SELECT n AS m FROM audit WHERE patient = ? AND n >= ? AND n < ?",
-            "SELECT n FROM audit_whose WHERE patient = ? AND n >= ? AND n < ?",
+            f"SELECT n AS m FROM (SELECT n FROM {table} WHERE patient = ? AND n >= ? AND n < ?{most})"
+            for table in ("audit", "audit_whose")
         ]
         values += [patient, low, high, whose_key(patient), low, high]
     return f"({' UNION '.join(parts)}) CROSS JOIN audit ON n = m", values
