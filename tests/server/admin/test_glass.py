@@ -71,7 +71,7 @@ async def test_it_opens_one_record_marks_it_and_ends(server: Running) -> None:
         assert [(w["name"], w["patient"], w["reason"], w["open"]) for w in waiting] == [("ada", "bsecret", WHY, True)]
         assert "suture_glass_unreviewed 1" in (await server.http.get("/metrics")).text
         page = await cleo.get("/break-glass", headers={"Accept": "text/html"})
-        assert "1 emergencies wait for a review" in page.text
+        assert "1 emergency waits for a review" in page.text
         assert (await cleo.post(f"/break-glass/{waiting[0]['id']}/reviewed")).status_code == 303
         assert (await cleo.get("/api/break-glass")).json()["waiting"] == []
         ended = await ada.post(f"/api/break-glass/{waiting[0]['id']}/end")
