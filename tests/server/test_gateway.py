@@ -615,59 +615,53 @@ async def test_other_answers_pass_as_they_are(tmp_path: Path, status: int) -> No
     assert len(site.got) == 1
 
 
-async def test_a_failing_upstream_is_left_alone_then_tried_with_one_request(tmp_path: Path) -> None:
-    failing = Failing(*[Say(503)] * 4)
-    async with (
-        Site(failing) as site,
-        gate(tmp_path, {"orders": ALL + "\nretries: 0\ncircuit: {failures: 3, open: 0.2s}"}, {"lab": site.url}) as at,
-    ):
+async def test_a_failing_upstream_is_left_alone(tmp_path: Path) -> None:
+    route = ALL + "\nretries: 0\ncircuit: {failures: 3, open: 1h}"
+    async with Site(lambda got: Say(503)) as site, gate(tmp_path, {"orders": route}, {"lab": site.url}) as at:
         key = at.key("orders")
-
-        async def ask() -> int:
-            return (await at.http.get("/gateway/orders/x", headers=key)).status_code
-
-        assert [await ask() for _ in range(5)] == [503] * 5
+        for _ in range(5):
+            assert (await at.http.get("/gateway/orders/x", headers=key)).status_code == 503
         assert (len(site.got), at.gateway.circuit("orders")) == (3, "open")
         answer = await at.http.get("/gateway/orders/x", headers=key)
-        assert (answer.json()["text"], answer.headers["retry-after"]) == (
-            "the upstream fails and is left alone for a while",
-            "1",
-        )
-        await asyncio.sleep(0.25)
-        assert at.gateway.circuit("orders") == "half-open"
-        assert [await ask() for _ in range(3)] == [503] * 3
-        assert len(site.got) == 4  # one probe; it failed, and the wait is twice as long
-        await asyncio.sleep(0.25)
-        assert await ask() == 503
-        await asyncio.sleep(0.25)
-        assert [await ask() for _ in range(3)] == [200] * 3
-        assert at.gateway.circuit("orders") == "closed"
+        assert answer.json()["text"] == "the upstream fails and is left alone for a while"
+        assert 3500 < int(answer.headers["retry-after"]) <= 3600
 
 
-async def test_a_dead_upstream_is_told_and_a_slow_one_stalls_nobody(tmp_path: Path) -> None:
+async def test_a_slow_upstream_stalls_nobody(tmp_path: Path) -> None:
+    going = asyncio.Event()
+
     async def slow(got: Got) -> Say:
-        await asyncio.sleep(60)
-        return Say()
+        await going.wait()
+        return Say(200, {})
 
-    routes = {
-        "slow": "to: stuck\ntimeout: 0.3s\nretries: 0\nconcurrency: 2",
-        "dead": "to: gone\nretries: 1",
-        "quick": "to: lab",
-    }
+    routes = {"slow": "to: stuck\nconcurrency: 2", "quick": "to: lab"}
     async with (
         Site(slow) as stuck,
         Site(echo) as site,
-        gate(tmp_path, routes, {"stuck": stuck.url, "gone": "http://127.0.0.1:9", "lab": site.url}) as at,
+        gate(tmp_path, routes, {"stuck": stuck.url, "lab": site.url}) as at,
     ):
-        key = at.key("slow", "dead", "quick")
+        key = at.key("slow", "quick")
         waiting = [asyncio.create_task(at.http.get("/gateway/slow/x", headers=key)) for _ in range(6)]
         quick = [await at.http.get("/gateway/quick/x", headers=key) for _ in range(20)]
         assert [a.status_code for a in quick] == [200] * 20
         assert not any(task.done() for task in waiting)
-        assert {a.status_code for a in await asyncio.gather(*waiting)} <= {502, 503}
-        answer = await at.http.get("/gateway/dead/x", headers=key)
-        assert (answer.status_code, answer.json()["error"]) == (502, "send-unavailable")
-        assert "127.0.0.1:9" not in answer.text
+        assert len(stuck.got) <= 2
+        going.set()
+        assert [a.status_code for a in await asyncio.gather(*waiting)] == [200] * 6
+
+
+async def test_dead_and_slow_upstreams_are_told_without_their_address(tmp_path: Path) -> None:
+    async def slow(got: Got) -> Say:
+        await asyncio.sleep(60)
+        return Say()
+
+    routes = {"slow": "to: stuck\ntimeout: 0.2s\nretries: 0", "dead": "to: gone\nretries: 1"}
+    async with Site(slow) as stuck, gate(tmp_path, routes, {"stuck": stuck.url, "gone": "http://127.0.0.1:9"}) as at:
+        key = at.key("slow", "dead")
+        for route in routes:
+            answer = await at.http.get(f"/gateway/{route}/x", headers=key)
+            assert (answer.status_code, answer.json()["error"]) == (502, "send-unavailable")
+            assert "127.0.0.1" not in answer.text
 
 
 async def test_a_line_the_upstream_closed_meanwhile_costs_no_request(tmp_path: Path) -> None:
