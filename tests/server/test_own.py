@@ -74,6 +74,8 @@ async def test_a_patient_sees_the_own_record_in_plain_words_and_no_others(server
             "Nothing is recorded under:",
         ):
             assert text in page
+        whole = await http.post("/own/record.zip")
+        assert (whole.status_code, whole.content[:2], b"Secretive" in whole.content) == (200, b"PK", False)
         for path in OWN:
             answer = await http.get(path)
             assert answer.status_code == 200, path
