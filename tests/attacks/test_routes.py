@@ -23,6 +23,7 @@ SERVER = Path(__file__).parents[2] / "suture" / "server"
 OPEN = (
     r"/fhir/metadata|/fhir/\.well-known/.*|/\.well-known/.*|/health/.*|/sign-in.*|/first-run/.*|/static/.*|/auth/.*|/brands.*|/hooks/.*"
     r"|/gateway.*|/favicon.*|/security\.txt|/invitation.*|/invited.*|/forgot.*|/second.*|/confirm.*|/sso.*"
+    r"|/ehi-export"  # the format of exports, which anybody may read: 45 CFR 170.315(b)(10)
 )
 FHIR_INTERACTIONS = {*capabilities.ON_TYPES, *capabilities.ON_SYSTEM} - {"batch", "transaction"}
 
