@@ -27,7 +27,8 @@ async def identify(request: Request, route: Route) -> None:
         await _identify(request, keep=not route.quiet)
         if route.access != "caller":
             require_permission(request.caller, route.access)
-        if route.access in STRONG and request.method not in SAFE and not fresh(request):
+        asked = STRONG.intersection(route.access.split(" or "))
+        if asked and request.method not in SAFE and not fresh(request):
             raise ConfirmationNeeded(
                 "this change needs a fresh proof that it is you",
                 where="session",
