@@ -129,6 +129,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["SUTURE_KEY_FILE"] = str(folder / "keys" / "key")
+        os.environ["SUTURE_GATEWAY_FHIR_LIMITS"] = ""  # one caller asks more than any caller may
         database = Database.open(settings_of.read(folder))
         keys = {n: add_client(database, n, scopes, patient, 0)[1] for n, (scopes, patient) in CALLERS.items()}
         database.close()

@@ -210,6 +210,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["SUTURE_KEY_FILE"] = str(folder / "keys" / "key")
+        os.environ["SUTURE_GATEWAY_FHIR_LIMITS"] = ""  # one caller asks more than any caller may
         database = Database.open(settings_of.read(folder))
         _, key = people.add_client(database, "bench", "system/*.cruds", "", 0)
         database.close()
