@@ -13,6 +13,7 @@ import orjson
 from suture.access import compartment, consent, labels
 from suture.access.caller import Caller
 from suture.access.consent import Asked, Directive
+from suture.access.roles import PATIENT, PROXY
 from suture.standards.fhir.search_query import AnyOf, Compartment, Condition, Judged, Match, NoneOf, Token
 from suture.store import restrictions
 from suture.store.connection import Connection
@@ -97,13 +98,13 @@ def of(connection: Connection, caller: Caller) -> Withheld | None:
 
 def asked(caller: Caller, now: int) -> Asked:
     """Who asks, as a Consent sees it."""
-    own = caller.patient if caller.kind == "user" and caller.patient and not _staff(caller) else ""
+    own = caller.patient if caller.kind == "user" and caller.patient and _one_s_own(caller) else ""
     return Asked(actors(caller), caller.purpose, now, own=own or "")
 
 
-def _staff(caller: Caller) -> bool:
-    """An app that staff uses on a patient's chart is not the patient."""
-    return caller.fhir_user.partition("/")[0] in ("Practitioner", "PractitionerRole")
+def _one_s_own(caller: Caller) -> bool:
+    """Whether it is a patient or a proxy; an app that staff uses on a patient's chart is neither, whoever the chart says staff is."""
+    return bool({PATIENT, PROXY} & set(caller.roles))
 
 
 def actors(caller: Caller) -> frozenset[str]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from suture.access import withheld
+from suture.access.withheld import Withheld
 from suture.errors import Invalid, NotFound
 from suture.server.admin import asked, pages
 from suture.server.admin.trail import patient_of
 from suture.server.route import Request, Response, Route
 from suture.services.ehi.archive import Archive, description
+from suture.services.ehi.gather import Kept
+from suture.standards.fhir import json
 from suture.store import resources
 
 ZIP = b"application/zip"
@@ -21,10 +25,10 @@ WHOSE = {asked.PRIVATE: "id of a Patient, or an identifier"}
 FORMAT = "/ehi-export"
 
 
-async def whole_record(request: Request, patient: str) -> Response:
+async def whole_record(request: Request, patient: str, *, judged: bool = False) -> Response:
     """The archive of one patient (an id), streamed; its row in the trail is on disk before the first byte goes out.
 
-    Who calls this has asked whether the caller may.
+    Who calls this has asked whether the caller may. `judged`: what labels and Consents keep from the caller stays here.
     """
     site = request.site
     async with site.interactions.access(request.caller, "ehi-export", "Patient", patient) as access:
@@ -32,16 +36,18 @@ async def whole_record(request: Request, patient: str) -> Response:
             raise NotFound("no such Patient", where="patient")
         access.concerns((f"Patient/{patient}",))
     headers = [(b"content-disposition", b'attachment; filename="record.zip"')]
-    return Response(200, b"", ZIP, headers, _pieces(request, patient))
+    return Response(200, b"", ZIP, headers, _pieces(request, patient, judged))
 
 
-async def _pieces(request: Request, patient: str) -> AsyncIterator[bytes]:
+async def _pieces(request: Request, patient: str, judged: bool) -> AsyncIterator[bytes]:
     """Made in a thread, piece by piece, on a reading connection of its own."""
     site = request.site
     reader = site.database.reader()
     try:
         base = str(site.settings["http.base_url"]).rstrip("/")
-        found = Archive(reader, patient, base, site.clock.micros()).pieces()
+        away = withheld.of(reader, request.caller) if judged else None
+        lets = (lambda kept: _open(away, kept)) if away is not None else None
+        found = Archive(reader, patient, base, site.clock.micros(), lets).pieces()
         try:
             while (piece := await asyncio.to_thread(next, found, None)) is not None:
                 if piece:
@@ -50,6 +56,11 @@ async def _pieces(request: Request, patient: str) -> AsyncIterator[bytes]:
             found.close()
     finally:
         reader.close()
+
+
+def _open(away: Withheld, kept: Kept) -> bool:
+    """Whether every version of a resource may be seen."""
+    return all(not one.body or away.lets_resource(json.reread(one.body)) for one in kept.versions)
 
 
 async def record_page(request: Request) -> Response:
@@ -78,10 +89,11 @@ async def _asked(request: Request) -> str:
 
 
 async def own_record(request: Request) -> Response:
-    """The own whole record, or that of the person one stands in for now."""
+    """The own whole record; or that of the person one stands in for now, but for what is kept from who does."""
     if not request.caller.patient:
         raise NotFound("no record is open", where="record", mend="Choose whose record you want to see.")
-    return await whole_record(request, request.caller.patient)
+    own = request.site.people.sessions.look(request.session)[1].patient
+    return await whole_record(request, request.caller.patient, judged=request.caller.patient != own)
 
 
 async def format_page(request: Request) -> Response:

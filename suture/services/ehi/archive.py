@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.resources import files
 from typing import IO, Any, cast
 
@@ -54,9 +54,16 @@ class _Pipe:
 
 
 class Archive:
-    """One archive on its way out."""
+    """One archive on its way out. `lets`: whether a resource may go to whoever asks; None when all may.
 
-    def __init__(self, connection: Connection, patient: str, base: str, made: int) -> None:
+    Where one may not, originals of messages and what else can't be told apart stay here, too.
+    """
+
+    def __init__(
+        self, connection: Connection, patient: str, base: str, made: int, lets: Callable[[Kept], bool] | None = None
+    ) -> None:
+        self._lets = lets
+        self._withheld: set[tuple[str, str]] = set()
         self._read = connection
         self._patient = patient
         self._base = base  # where this installation is reached from outside
@@ -72,9 +79,11 @@ class Archive:
         try:
             yield self._put(README, description())
             yield from self._resources()
-            yield from self._messages()
+            if not self._withheld:
+                yield from self._messages()
             yield from self._trail()
-            yield from self._rest()
+            if not self._withheld:
+                yield from self._rest()
             yield self._put(MANIFEST, self._manifest())
             self._zip.close()
             yield self._pipe.take()
@@ -101,6 +110,9 @@ class Archive:
         index: list[bytes] = []
         current: dict[str, list[bytes]] = {}
         for kept in gather.of_patient(self._read, self._patient):
+            if self._lets is not None and not self._lets(kept):
+                self._withheld.add((kept.type, kept.id))
+                continue
             yield from self._versions(kept, index)
             last = kept.versions[-1]
             if last.body and kept.why != "moved":
@@ -184,12 +196,19 @@ class Archive:
             part += 1
             lines = []
             for entry in found:
+                if self._withheld and self._tells_of_withheld(entry):
+                    continue
                 made = event.event(entry, observer, only)
                 made["agent"][0]["name"] = words.who(self._read, entry.row.who)
                 lines.append(json.write(made))
                 self._count("auditEvents")
             yield self._lines(f"audit/AuditEvent-{part}.ndjson", lines)
             wanted = Filter(patients=wanted.patients, ascending=True, count=500, after=found[-1].n)
+
+    def _tells_of_withheld(self, entry: audit.Entry) -> bool:
+        row = entry.row
+        named = any(f"{type}/{id}" in row.detail for type, id in self._withheld)
+        return named or (row.type, row.id) in self._withheld
 
     def _rest(self) -> Iterator[bytes]:
         held = [
