@@ -127,7 +127,7 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     people = People(database, clock, settings, outbound)
     udap = Udap.of(settings, clock)
     clients = Clients(database, clock, settings, outbound, udap)
-    authority = Authority(database, clock, settings, clients)
+    authority = Authority(database, clock, settings, clients, people.denials)
     people.tokens = authority.tokens.caller
     made = App(settings, clock, database, people, interactions, clients, authority, log or Log(clock), outbound)
     made.udap = udap

@@ -25,7 +25,7 @@ from suture.store.accounts import Link, User
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 
-PURPOSE = "invitation"
+PURPOSE = staff.INVITATION
 STAFF, OWN, STAND_IN, RESET = "staff", "patient", "proxy", "reset"
 TRIES = 5  # wrong proofs before an invitation ends
 BIRTH_DATE, CODE = "birth date", "code"

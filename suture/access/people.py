@@ -13,6 +13,7 @@ from suture.access import passwords, smart, staff
 from suture.access.caller import Caller
 from suture.access.denials import Denials
 from suture.access.invitations import Invitations
+from suture.access.places import network
 from suture.access.programs import KEY_PREFIX, add_client, client_caller, of_certificate, revoke_client
 from suture.access.proxies import patients_of
 from suture.access.refusals import SecondFactorNeeded, TooManyAttempts
@@ -114,7 +115,7 @@ class People:
     async def sign_in(self, login: str, password: str, address: str, *, agent: str = "", to: str = "") -> str:
         """A new session's token. Raises Unauthenticated alike for unknown and wrong, TooManyAttempts while waiting,
         SecondFactorNeeded (with a step, see sessions.py) for whoever has or must have a second factor."""
-        keys = (staff.login_key(login), f"address:{address}")
+        keys = (staff.login_key(login), f"address:{network(address)}")
         async with self._one_at_a_time:
             person = await self._person(keys, login, password, address)
         return await self.sessions.open(person, "password", From(address, agent), to)
@@ -146,7 +147,7 @@ class People:
     async def confirm(self, token: str, password: str, address: str) -> str:
         """Shows the password again, where that is the best proof a person has; returns the session's new token."""
         _, user = self.sessions.look(token)
-        keys = (staff.login_key(user.login), f"address:{address}")
+        keys = (staff.login_key(user.login), f"address:{network(address)}")
         async with self._one_at_a_time:
             await self._person(keys, user.login, password, address)
         return await self.sessions.strengthen(token, "password", address)
@@ -155,7 +156,7 @@ class People:
         """A new password for who knows the old one; all other sessions end."""
         _, user = self.sessions.look(token)
         passwords.require(new, user.login)
-        keys = (staff.login_key(user.login), f"address:{address}")
+        keys = (staff.login_key(user.login), f"address:{network(address)}")
         async with self._one_at_a_time:
             await self._person(keys, user.login, old, address)
         hashed = await asyncio.to_thread(passwords.hashed, new)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pyotp
 
+from suture.access.places import network
 from suture.access.refusals import TooManyAttempts
 from suture.access.sessions import STEP, From, Sessions
 from suture.access.webauthn import Party, Passkeys
@@ -92,7 +93,7 @@ class SecondFactor:
 
     async def _show(self, user: User, answer: Answer, address: str, then: Callable[[Tx], None]) -> None:
         """Judges the answer and counts it in one unit, so that two processes can't take one code twice."""
-        keys = (f"second:{user.id}", f"address:{address}")
+        keys = (f"second:{user.id}", f"address:{network(address)}")
 
         def unit(tx: Tx) -> bool:
             self._require_no_wait(tx, keys)

@@ -62,8 +62,11 @@ class Sessions:
         words = set(asked.replace(",", " ").split())
         return EVERYBODY in words or bool(words & set(user.roles)) or bool(permissions(user.roles) & STRONG)
 
-    async def open(self, user: User, how: str, place: From, to: str = "") -> str:
-        """A new session's token after the proof `how`; raises SecondFactorNeeded with a step when that is not enough."""
+    async def open(self, user: User, how: str, place: From, to: str = "", *, fresh: bool = True) -> str:
+        """A new session's token after the proof `how`; raises SecondFactorNeeded with a step when that is not enough.
+
+        Not `fresh`: the proof was given to somebody else and some time ago; changes of privileges ask for another one.
+        """
         has = bool(factors.of_user(self._database.read, user.id))
         if how not in SECOND and (has or self.required(user)):
             step = new_token()
@@ -73,12 +76,17 @@ class Sessions:
             )
             raise SecondFactorNeeded(step, set_up=not has)
         token = new_token()
-        await self._database.write(lambda tx: self.begin(tx, token, user, how, place))
+        await self._database.write(lambda tx: self.begin(tx, token, user, how, place, fresh=fresh))
         return token
 
-    def begin(self, tx: Tx, token: str, user: User, how: str, place: From) -> None:
+    def begin(self, tx: Tx, token: str, user: User, how: str, place: From, *, fresh: bool = True) -> None:
         """Puts a session into this unit; its proof was complete."""
-        kept = {"how": how, "strong": tx.now, "address": place.address, "agent": place.agent[:_LONGEST_AGENT]}
+        kept = {
+            "how": how,
+            "strong": tx.now if fresh else 0,
+            "address": place.address,
+            "agent": place.agent[:_LONGEST_AGENT],
+        }
         accounts.create_session(tx, token, user.id, self._settings["session.life"], kept)
         audit.append(tx, audit.AuditRow(f"user:{user.id}", "login", address=place.address, detail=how))
 

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from suture.access import passwords, staff
+from suture.access.places import network
 from suture.access.provider import Provider, origin
 from suture.access.roles import PATIENT, PROXY, ROLES, require_roles
 from suture.access.sessions import From, Sessions
@@ -31,6 +32,7 @@ from suture.store.database import Database
 STATE = "sso-state"
 FIRST, SECOND = "federated", "sso"  # whether what the provider did counts as a second factor
 PATH = "/sso/callback"
+MOST_BEGUN, MOST_OF_ONE = 5_000, 200  # sign-ins under way: of all, and of one place; the oldest go
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,21 @@ class SingleSignOn:
     def _redirect(self) -> str:
         return str(self._settings["http.base_url"]).rstrip("/") + PATH
 
-    async def begin(self, to: str = "", user: str = "", *, again: bool = False) -> Began:
+    async def begin(self, to: str = "", user: str = "", *, again: bool = False, address: str = "") -> Began:
         """Begins a sign-in, or with `user` the linking of somebody who is signed in. `again`: the provider must ask anew."""
         if not self.name:
             raise Invalid("there is no single sign-on here", where="sso", mend="docs/sso.md tells how to set it up.")
         said = await self._provider.says()
         state, nonce, verifier = new_token(), new_token(), new_token()
         kept = {"nonce": nonce, "verifier": verifier, "to": to, "user": user, "again": again}
-        life = self._settings["login.step_life"]
-        await self._database.write(lambda tx: accounts.create_link(tx, state, STATE, life, kept))
+        place = network(address)
+
+        def unit(tx: Tx) -> None:
+            accounts.create_link(tx, state, STATE, self._settings["login.step_life"], {**kept, "place": place})
+            accounts.bound_links(tx, STATE, MOST_OF_ONE, place)
+            accounts.bound_links(tx, STATE, MOST_BEGUN)
+
+        await self._database.write(unit)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         asked = {
             "response_type": "code", "client_id": self._settings["sso.client_id"], "redirect_uri": self._redirect,
@@ -107,7 +115,8 @@ class SingleSignOn:
         if kept["user"]:
             return await self._linked(claims, str(kept["user"]), user, str(kept["to"]))
         found = await self._database.write(lambda tx: self._person(tx, claims))
-        return Came(await self._sessions.open(found, self._how(claims), place, str(kept["to"])), str(kept["to"]))
+        to, how, fresh = str(kept["to"]), self._how(claims), self._asked_anew(claims)
+        return Came(await self._sessions.open(found, how, place, to, fresh=fresh), to)
 
     async def _state(self, given: str, cookie: str) -> dict[str, Any]:
         """What was begun in this browser, once."""

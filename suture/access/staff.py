@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from suture.access import passwords
-from suture.access.roles import ADMINISTRATOR, require_roles
+from suture.access.roles import ADMINISTRATOR, permissions, require_roles
 from suture.errors import Conflict, Invalid, NotFound
 from suture.store import accounts, audit, grants
 from suture.store.accounts import User
@@ -13,6 +13,8 @@ from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 
 COMMAND_LINE = "system"
+INVITATION = "invitation"  # purpose of their links
+_MANAGE = "people.manage"
 
 
 def add_user(database: Database, login: str, name: str, password: str, roles: Sequence[str]) -> User:
@@ -58,6 +60,8 @@ def change_roles(tx: Tx, user: User, roles: Sequence[str], by: str = COMMAND_LIN
     require_roles(roles)
     if ADMINISTRATOR in user.roles and ADMINISTRATOR not in roles:
         require_another_administrator(tx, user)
+    if _MANAGE in permissions(user.roles) - permissions(roles):
+        _end_invited_by(tx, user, by)
     told = f"{' '.join(user.roles)} -> {' '.join(roles)}"
     audit.append(tx, audit.AuditRow(by, "change-roles", id=user.id, detail=told))
     return accounts.change_user(tx, user.id, roles=list(dict.fromkeys(roles)))
@@ -69,8 +73,16 @@ def set_active(tx: Tx, user: User, active: bool, by: str = COMMAND_LINE) -> User
         require_another_administrator(tx, user)
     if not active:
         grants.revoke_user(tx, user.id, "deactivated")
+        _end_invited_by(tx, user, by)
     audit.append(tx, audit.AuditRow(by, "activate-user" if active else "deactivate-user", id=user.id))
     return accounts.change_user(tx, user.id, active=active)
+
+
+def _end_invited_by(tx: Tx, user: User, by: str) -> None:
+    """Nobody comes back by a link made while one still might make them: those that nobody accepted yet end."""
+    ended = accounts.end_links(tx, INVITATION, "by", f"user:{user.id}")
+    if ended:
+        audit.append(tx, audit.AuditRow(by, "end-invitation", id=user.id, detail=f"{ended} made by who may no longer"))
 
 
 def require_another_administrator(connection: Connection, user: User) -> None:

@@ -71,7 +71,7 @@ class Shell:
 
     async def _within(self, request: Request, route: Route) -> AbstractContextManager[object]:
         """Lets a caller of our own FHIR API in, within its limits."""
-        if self._site.gateway is None or route.access == "anonymous" or not request.path.startswith("/fhir"):
+        if self._site.gateway is None or route.access == "anonymous" or not route.pattern.startswith("/fhir"):
             return nullcontext()
         try:
             return await self._site.gateway.enter_chart(request.caller.id)
@@ -117,7 +117,7 @@ class Shell:
 
     async def _note(self, request: Request, route: Route | None, error: Exception) -> None:
         """No refusal of a known address leaves without its row, wherever it was raised."""
-        if route is None or route.access == "anonymous" or not isinstance(error, Unauthenticated | Forbidden):
+        if route is None or not isinstance(error, Unauthenticated | Forbidden):
             return
         if not error.audited:
             await self._site.denied(request.caller, request.remote, error.status)

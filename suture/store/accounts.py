@@ -13,6 +13,7 @@ from suture.errors import Conflict, NotFound
 from suture.store.connection import Connection, Tx
 
 MICROS = 1_000_000
+MOST_FAILURES = 20_000  # names and addresses whose wrong passwords are remembered at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ def change_user(
     tx.execute(f"UPDATE user SET {columns} WHERE uid = ?", (*given.values(), id))
     if password is not None or roles is not None or active is False:
         end_sessions(tx, id)
+    if password is not None:
+        end_links(tx, "invitation", "user", id)  # other links to set a new one
     found = user(tx, id)
     if found is None:
         raise NotFound("no such user", where="users")
@@ -129,6 +132,7 @@ def change_password(tx: Tx, id: str, hashed: str, but: str) -> None:
     """A person's own new password: all sessions end, but the one with the token `but`."""
     tx.execute("UPDATE user SET password = ?, changed = ? WHERE uid = ?", (hashed, tx.now, id))
     end_sessions(tx, id, but)
+    end_links(tx, "invitation", "user", id)
 
 
 def set_attributes(tx: Tx, id: str, attributes: Mapping[str, Any]) -> User | None:
@@ -233,8 +237,9 @@ def end_session_of(tx: Tx, user: str, hash: bytes) -> bool:
 
 
 def end_sessions(tx: Tx, user: str, but: str = "") -> None:
-    """Ends all sessions of a person, but the one with this token."""
+    """Ends all sessions of a person, but the one with this token; and what was begun to become one, or to be set up."""
     tx.execute("DELETE FROM session WHERE uid = ? AND hash <> ?", (user, token_hash(but)))
+    tx.execute("DELETE FROM link WHERE purpose <> 'invitation' AND json_extract(attributes, '$.user') = ?", (user,))
 
 
 def create_link(tx: Tx, token: str, purpose: str, life: float, attributes: Mapping[str, Any] | None = None) -> None:
@@ -288,6 +293,24 @@ def change_link(tx: Tx, hash: bytes, attributes: Mapping[str, Any]) -> None:
 def end_link(tx: Tx, hash: bytes) -> None:
     """Nobody can use this link any more."""
     tx.execute("UPDATE link SET used = ? WHERE hash = ? AND used IS NULL", (tx.now, hash))
+
+
+def end_links(tx: Tx, purpose: str, name: str, value: str) -> int:
+    """Ends the links of a purpose one of whose attributes is this; returns how many."""
+    tx.execute(
+        "UPDATE link SET used = ? WHERE purpose = ? AND used IS NULL AND json_extract(attributes, '$.' || ?) = ?",
+        (tx.now, purpose, name, value),
+    )
+    return tx.changes
+
+
+def bound_links(tx: Tx, purpose: str, most: int, place: str = "") -> None:
+    """Keeps the newest `most` links of a purpose, of all or of those with this `place`: strangers make them."""
+    tx.execute(
+        "DELETE FROM link WHERE hash IN (SELECT hash FROM link WHERE purpose = ? "
+        "AND (? = '' OR json_extract(attributes, '$.place') = ?) ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+        (purpose, place, place, most),
+    )
 
 
 _CLIENT = "cid, name, scopes, active, attributes, created, used"
@@ -376,7 +399,18 @@ def login_failed(tx: Tx, key: str, free: int, longest: float = 900.0, forget: fl
     wait = min(longest, 2.0 ** min(count - free, 30)) if count >= free else 0.0
     blocked = tx.now + int(wait * MICROS) if wait else 0
     tx.execute("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?)", (key, count, tx.now, blocked))
+    _bound_failures(tx, free)
     return blocked
+
+
+def _bound_failures(tx: Tx, free: int) -> None:
+    """Whoever invents names fills nothing: past MOST_FAILURES the oldest go, those that nobody waits for first."""
+    (there,) = tx.one("SELECT count(*) FROM failure") or (0,)
+    if there > MOST_FAILURES:
+        tx.execute(
+            "DELETE FROM failure WHERE key IN (SELECT key FROM failure ORDER BY blocked > ?, count >= ?, last LIMIT ?)",
+            (tx.now, free, there - MOST_FAILURES * 9 // 10),
+        )
 
 
 def login_worked(tx: Tx, key: str) -> None:

@@ -117,28 +117,30 @@ def _exchange(
     code = grants.code(tx, form["code"])
     grant = grants.get(tx, code.grant) if code else None
     if code is None or grant is None or grant.client != client.id:
-        return _refused(tx, client, address, "unknown-code")
+        return _refused(authority, tx, client, address, "unknown-code")
     if code.used:
         grants.revoke(tx, grant.id, "code-replay")
-        return _refused(tx, client, address, "code-replay", grant)
+        return _refused(authority, tx, client, address, "code-replay", grant)
     if code.expires <= tx.now or not grant.live(tx.now):
-        return _refused(tx, client, address, "code-expired", grant)
+        return _refused(authority, tx, client, address, "code-expired", grant)
     if not hmac.compare_digest(code.redirect.encode(), form["redirect_uri"].encode()):
-        return _refused(tx, client, address, "redirect-uri", grant)
+        return _refused(authority, tx, client, address, "redirect-uri", grant)
     if not proves(form["code_verifier"], code.challenge):
-        return _refused(tx, client, address, "code-verifier", grant)
+        return _refused(authority, tx, client, address, "code-verifier", grant)
     now = apps.get(tx, client.id)
     user = accounts.user(tx, grant.user)
     if now is None or not now.approved or user is None or not user.active:
-        return _refused(tx, client, address, "ended", grant)
+        return _refused(authority, tx, client, address, "ended", grant)
     grants.use_code(tx, form["code"])
     answer = authority.tokens.issue(tx, grant, grant.scopes, refresh=bool(grant.refresh))
     audit.append(tx, _row(client, "token", address, "authorization_code", grant))
     return answer, grant, code
 
 
-def _refused(tx: Tx, client: OAuthClient, address: str, why: str, grant: Grant | None = None) -> OAuthRefused:
-    audit.append(tx, _row(client, "token", address, why, grant)._replace(outcome=400))
+def _refused(
+    authority: Authority, tx: Tx, client: OAuthClient, address: str, why: str, grant: Grant | None = None
+) -> OAuthRefused:
+    authority.refused(tx, _row(client, "token", address, why, grant)._replace(outcome=400), client, grant)
     return OAuthRefused("invalid_grant", "the code is not good, not yours, or not for this redirect_uri and verifier")
 
 

@@ -49,14 +49,14 @@ def _refresh(
     """The unit; a refusal is returned, so that what it ends is committed."""
     found = grants.token(tx, form["refresh_token"])
     if found is None or found[1].kind != grants.REFRESH or found[0].client != client.id:
-        return _refused(tx, client, address, "unknown-refresh-token")
+        return _refused(authority, tx, client, address, "unknown-refresh-token")
     grant, token = found
     if token.used:
         grants.revoke(tx, grant.id, "refresh-reuse")
-        return _refused(tx, client, address, "refresh-reuse", grant)
+        return _refused(authority, tx, client, address, "refresh-reuse", grant)
     why = _closed(authority, tx, client, grant, token.expires)
     if why:
-        return _refused(tx, client, address, why, grant)
+        return _refused(authority, tx, client, address, why, grant)
     words = tuple(form.get("scope", "").split()) or grant.scopes
     if not subset(words, grant.scopes):
         _audit(tx, client, address, "invalid-scope", grant, 400)
@@ -82,13 +82,19 @@ def _closed(authority: Authority, tx: Tx, client: OAuthClient, grant: Grant, exp
     return ""
 
 
-def _refused(tx: Tx, client: OAuthClient, address: str, why: str, grant: Grant | None = None) -> OAuthRefused:
-    _audit(tx, client, address, why, grant, 400)
+def _refused(
+    authority: Authority, tx: Tx, client: OAuthClient, address: str, why: str, grant: Grant | None = None
+) -> OAuthRefused:
+    authority.refused(tx, _row(client, address, why, grant, 400), client, grant)
     return OAuthRefused("invalid_grant", "the refresh token is not good any more, or not yours")
 
 
 def _audit(tx: Tx, client: OAuthClient, address: str, detail: str, grant: Grant | None, outcome: int = 200) -> None:
+    audit.append(tx, _row(client, address, detail, grant, outcome))
+
+
+def _row(client: OAuthClient, address: str, detail: str, grant: Grant | None, outcome: int) -> audit.AuditRow:
     row = audit.AuditRow(f"client:{client.id}", "refresh", address=address, detail=detail, outcome=outcome)
-    if grant:
-        row = row._replace(id=grant.id, grant=grant.id, patient=f"Patient/{grant.patient}" if grant.patient else "")
-    audit.append(tx, row)
+    if grant is None:
+        return row
+    return row._replace(id=grant.id, grant=grant.id, patient=f"Patient/{grant.patient}" if grant.patient else "")

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from suture.access.oauth import registration
 from suture.access.oauth.errors import OAuthRefused
+from suture.access.places import network
 from suture.clock import Clock
 from suture.crypto import new_token
 from suture.errors import Invalid
@@ -54,15 +54,6 @@ class Registrar:
         lately = [one for one in apps.since(tx, tx.now - HOUR) if one.attributes.get("address") == near]
         if len(lately) >= self._settings["oauth.register_rate"]:
             raise OAuthRefused("temporarily_unavailable", "too many registrations from this address; wait an hour", 429)
-
-
-def network(address: str) -> str:
-    """Where a registration came from, as it is counted: one IPv4 address, or the /64 of an IPv6 one."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return "unknown"
-    return str(found) if found.version == 4 else str(ip_network(f"{found}/64", strict=False))
 
 
 def keep(tx: Tx, client: OAuthClient, who: str, secret: str = "", *, address: str = "") -> OAuthClient:

@@ -22,7 +22,7 @@ async def revoke(authority: Authority, client: OAuthClient, text: str, address: 
         found = grants.token(tx, text)
         row = audit.AuditRow(f"client:{client.id}", "revoke", address=address)
         if found is None:
-            audit.append(tx, row)
+            authority.refused(tx, row, client, None)
             return None
         grant, token = found
         if grant.client != client.id:

@@ -14,6 +14,7 @@ from suture.access.oauth.assertions import Assertion, first_time
 from suture.access.oauth.errors import OAuthRefused
 from suture.access.oauth.registrar import Registrar
 from suture.access.oauth.udap import Udap
+from suture.access.places import network
 from suture.settings import Settings
 from suture.store import apps, grants
 from suture.store.apps import APPROVED, ENDED, PENDING, REFUSED, OAuthClient
@@ -36,7 +37,7 @@ class Statements:
     async def register(self, text: str, address: str) -> tuple[OAuthClient, bool]:
         """The client and whether it is new. Raises OAuthRefused; a statement is good once."""
         statement, asked, issuer = self._udap.statement(text)
-        kept = {**asked.attributes, "statement": _lasting(statement.claims), "address": registrar.network(address)}
+        kept = {**asked.attributes, "statement": _lasting(statement.claims), "address": network(address)}
         wanted = replace(asked, attributes=kept)
         return await self._database.write(lambda tx: self._take(tx, statement, wanted, issuer, address))
 
@@ -51,7 +52,7 @@ class Statements:
             return self._end(tx, live), False
         if live:
             return self._change(tx, live, asked), False
-        self._registrar.require_room(tx, registrar.network(address))
+        self._registrar.require_room(tx, network(address))
         made = registrar.keep(tx, asked, "anonymous", address=address)
         apps.set_issuer(tx, self._udap.community, issuer, made.id)
         return self._let_in(tx, made), True

@@ -19,7 +19,9 @@ STATE_COOKIE = "suture_sso"
 async def start(request: Request) -> Response:
     """Sends the browser to the provider."""
     given = dict(request.pairs())
-    began = await request.site.people.sso.begin(local(given.get("to", "")), again="again" in given)
+    began = await request.site.people.sso.begin(
+        local(given.get("to", "")), again="again" in given, address=request.remote
+    )
     return _with_state(request, pages.see(began.url), began.state)
 
 
@@ -57,7 +59,7 @@ async def link(request: Request) -> Response:
     """
     require_fresh(request)
     await fields(request)
-    began = await request.site.people.sso.begin(PAGE, me(request).id)
+    began = await request.site.people.sso.begin(PAGE, me(request).id, address=request.remote)
     shown = pages.page(request, "link.html", url=began.url, provider=request.site.people.sso.name)
     return _with_state(request, shown, began.state)
 
