@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from suture.connectors.upstream import Exchange
 from suture.errors import NotFound, SendFailed, SutureError, TooLarge, Unauthenticated, Unavailable
-from suture.server.identify import stood
+from suture.server.identify import shows_certificate, stood
 from suture.server.route import Headers, Request, Response, Route
 from suture.server.router import MethodNotOffered, Router
 from suture.services.gateway import callers, header_rules, paths
@@ -63,7 +63,7 @@ class Visit:
             client=who.caller.client if who else "",
             grant=who.caller.grant if who else "",
         )
-        if status in (401, 429):  # a flood of them is counted, see access/denials.py
+        if who is None or status in (401, 429):  # a flood of them is counted, see access/denials.py
             await request.site.people.denials.note(row)
         else:
             await request.site.database.write(lambda tx: audit.append(tx, row))
@@ -149,7 +149,7 @@ def _who(request: Request, gateway: Gateway, route: GatewayRoute | None) -> Who:
         except Unauthenticated:
             raise callers.refused() from None
     found = None
-    if request.certificate and route is not None and not kind:
+    if shows_certificate(request) and route is not None and not kind:
         found = callers.of_certificate(request.certificate, request.subject, route)
     if found is None:
         raise callers.refused()

@@ -46,7 +46,7 @@ async def _identify(request: Request, *, keep: bool) -> None:
         caller = request.site.people.bearer(key.strip())
     elif kind:
         raise Unauthenticated("this kind of credential is not taken", mend="Send Authorization: Bearer KEY.")
-    elif (session := cookie(request, COOKIE)) or not _shows_certificate(request):
+    elif (session := cookie(request, COOKIE)) or not shows_certificate(request):
         request.session = session
         if not request.session:
             raise Unauthenticated("this needs a bearer key or a session", mend="Send Authorization: Bearer KEY.")
@@ -62,7 +62,7 @@ def stood(request: Request, caller: Caller) -> Caller:
     return request.site.standings.stand(caller, request.header(b"x-purpose-of-use")[:40].strip(), request.remote)
 
 
-def _shows_certificate(request: Request) -> bool:
+def shows_certificate(request: Request) -> bool:
     """A program's certificate counts; a browser's does not, since any page could have caused its request."""
     browser = b"origin" in request.headers or b"sec-fetch-site" in request.headers
     return bool(request.certificate) and not browser

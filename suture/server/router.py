@@ -59,7 +59,8 @@ class Router:
 
 
 def _segments(path: str) -> list[str]:
-    return path.strip("/").split("/")
+    """One slash at either end is passed over: of `//fhir` whoever stands before us may make another address."""
+    return path.removeprefix("/").removesuffix("/").split("/")
 
 
 def _child(node: _Node, segment: str) -> _Node:

@@ -62,13 +62,18 @@ def _passed(
     sent = [(name.lower(), value) for name, value in headers]
     named = _named_by_connection(sent)
     replaced = {name for name, _ in rules.set} | {name for name, _ in own}
-    gone = HOP_BY_HOP | kept | rules.remove | replaced | named
+    gone = frozenset(map(_read_as, HOP_BY_HOP | kept | rules.remove | replaced | named))
     passed = [
         (name, require_clean(name, value))
         for name, value in sent
-        if name not in gone and not (prefixes and name.startswith(prefixes))
+        if _read_as(name) not in gone and not (prefixes and _read_as(name).startswith(prefixes))
     ]
     return [*passed, *own, *rules.set]
+
+
+def _read_as(name: bytes) -> bytes:
+    """A name as CGI and its heirs read it: to them X_Who and X-Who are one (RFC 3875, 4.1.18)."""
+    return name.replace(b"_", b"-")
 
 
 def _named_by_connection(headers: Sequence[tuple[bytes, bytes]]) -> frozenset[bytes]:
