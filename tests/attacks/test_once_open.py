@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import ssl
 import time
 import zipfile
@@ -22,6 +23,7 @@ from suture.access.places import network
 from suture.access.refusals import TooManyAttempts
 from suture.access.second_factor import reset
 from suture.errors import Unauthenticated
+from suture.server.routes import TABLE
 from suture.services.gateway.header_rules import Rules, onward
 from suture.store import accounts, apps, audit, grants, proxies
 from suture.store.connection import Tx
@@ -176,6 +178,41 @@ async def test_a_refusal_at_an_open_address_has_its_row(server: Running) -> None
             assert answer.status_code == status, path
             await server.app.people.denials.close()
             assert rows(server).total() > before, path
+
+
+# asked by programs or by any site, and deaf to cookies
+NO_COOKIE = (
+    "/hooks/",
+    "/auth/token",
+    "/auth/introspect",
+    "/auth/revoke",
+    "/auth/register",
+    "/auth/authorize",
+    "/gateway",
+)
+
+
+async def test_no_other_site_changes_anything_with_a_cookie(server: Running) -> None:
+    """Every address, those without access of their own included: new ones are tried as soon as they stand in the table."""
+    add(server, "root", "administrator")
+    tried = 0
+    async with signed_in(server, "root") as http:
+        http.cookies.set("suture_step", "x")
+        for route in TABLE:
+            if route.method in ("GET", "OPTIONS") or route.pattern.startswith(NO_COOKIE):
+                continue
+            path = re.sub(r"\{[^}]+\}", "Patient", route.pattern)
+            for headers in (
+                CROSS,
+                {"Sec-Fetch-Site": "same-site"},
+                {"Sec-Fetch-Site": "none"},
+                {"Sec-Fetch-Site": "", "Origin": "null"},
+            ):
+                answer = await http.request(route.method, path, headers={"Accept": "*/*", **headers})
+                assert (answer.status_code, "another site" in answer.text) == (403, True), (route.pattern, headers)
+                tried += 1
+        assert (await http.get("/account")).status_code == 200
+    assert tried > 300
 
 
 def test_invented_names_stay_few_and_those_that_wait_go_last(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
