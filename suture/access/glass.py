@@ -27,13 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 def break_(tx: Tx, caller: Caller, patient: str, reason: str, settings: Settings) -> Glass:
     """Opens one patient's record for `glass.life`; raises Invalid without a reason, Forbidden without the permission."""
     require_permission(caller, BREAK)
-    reason = " ".join(reason.split())
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise Invalid(
-            f"a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters is needed",
-            where="reason",
-            mend="Say what the emergency is.",
-        )
+    reason = require_reason(reason)
     patient = patient.strip().removeprefix("Patient/")
     if not _ID.fullmatch(patient):
         raise Invalid("not the id of a patient", where="patient", mend="Write the id of the Patient resource.")
@@ -42,6 +36,18 @@ def break_(tx: Tx, caller: Caller, patient: str, reason: str, settings: Settings
     made = store.add(tx, caller.id, caller.name, patient, reason, settings["glass.life"])
     audit.append(tx, _row(caller, "break-glass", made, 201))
     return made
+
+
+def require_reason(reason: str) -> str:
+    """The reason, its blanks made one; raises Invalid for one that is too short or too long."""
+    reason = " ".join(reason.split())
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise Invalid(
+            f"a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters is needed",
+            where="reason",
+            mend="Say what the emergency is.",
+        )
+    return reason
 
 
 def active(connection: Connection, caller_id: str, now: int) -> frozenset[str]:

@@ -16,9 +16,10 @@ import typer
 
 from suture.cli import place
 from suture.errors import Invalid, NotFound
+from suture.services import patients
 from suture.services.audit import disclosures, export, table
 from suture.services.audit.disclosures import Period
-from suture.store import audit, resources
+from suture.store import audit
 from suture.store.audit import AuditRow, Filter
 
 app = place.group("The audit trail as a file, and accountings of disclosures.")
@@ -59,7 +60,7 @@ def export_(
 
 @app.command("disclosures", epilog="Example: `suture audit disclosures --patient 0193… --since 2026-01-01`")
 def disclosures_(
-    patient: Annotated[str, typer.Option(help="id of the Patient")],
+    patient: Annotated[str, typer.Option(help="id or record number of the Patient")],
     since: Since = "",
     until: Since = "",
     as_json: place.AsJson = False,
@@ -68,14 +69,14 @@ def disclosures_(
 ) -> None:
     """Lists what of a patient's record left the house: when, to whom, under which agreement, what and why (CSV)."""
     with place.opened(project) as database:
-        known = resources.read(database.read, "Patient", patient)
+        patient = patients.find(database.read, patient, "--patient")
         row = AuditRow(
-            place.who(), "disclosures", "Patient", patient[:64], f"Patient/{patient[:64]}",
-            outcome=200 if known else 404, detail="command line",
+            place.who(), "disclosures", "Patient", patient, f"Patient/{patient}" if patient else "",
+            outcome=200 if patient else 404, detail="command line",
         )  # fmt: skip
         database.write_now(lambda tx: audit.append(tx, row))
-        if known is None:
-            raise NotFound("no such Patient", where="--patient", mend="Give the id of a Patient, not a number.")
+        if not patient:
+            raise NotFound("no such Patient", where="--patient", mend="Give the id of a Patient, or its record number.")
         found = disclosures.report(database.read, patient, Period(_micros(since) or 0, _micros(until) or 1 << 62))
     cells = [disclosures.LEFT_COLUMNS, *map(disclosures.left_cells, found.left)]
     shown = orjson.dumps([one._asdict() for one in found.left], option=orjson.OPT_INDENT_2) + b"\n"

@@ -35,7 +35,7 @@ def export(
         bool, typer.Option("--ehi", help="all that is stored about a person: versions, messages, documents, audit")
     ] = False,
     patient: Annotated[
-        str, typer.Option(help="id of the Patient, with --ehi; without it a file for each patient")
+        str, typer.Option(help="id or record number of the Patient, with --ehi; without it a file for each patient")
     ] = "",
     project: place.Project = Path(),
     as_json: place.AsJson = False,

@@ -8,8 +8,9 @@ from pathlib import Path
 from suture.cli import place
 from suture.clock import instant
 from suture.errors import Invalid, NotFound
+from suture.services import patients
 from suture.services.ehi.archive import Archive
-from suture.store import audit, resources, scan
+from suture.store import audit, scan
 from suture.store.database import Database
 
 
@@ -36,14 +37,14 @@ def _one(database: Database, out: Path, patient: str, base: str) -> dict[str, ob
     """One file, under its name only when it is whole; its audit row comes first."""
     if out.exists():
         raise Invalid("there is a file of this name", where=str(out), mend="Name a new file.")
-    known = resources.read(database.read, "Patient", patient)
+    patient = patients.find(database.read, patient, "--patient")
     row = audit.AuditRow(
-        place.who(), "ehi-export", "Patient", patient[:64], f"Patient/{patient[:64]}" if known else "",
-        outcome=200 if known else 404, detail="command line",
+        place.who(), "ehi-export", "Patient", patient, f"Patient/{patient}" if patient else "",
+        outcome=200 if patient else 404, detail="command line",
     )  # fmt: skip
     moment = database.write_now(lambda tx: (audit.append(tx, row), tx.now)[1])
-    if known is None:
-        raise NotFound("no such Patient", where="--patient", mend="Give the id of a Patient, not a number.")
+    if not patient:
+        raise NotFound("no such Patient", where="--patient", mend="Give the id of a Patient, or its record number.")
     reader, part = database.reader(), out.with_name(out.name + ".part")
     try:
         size = _file(part, Archive(reader, patient, base, moment))

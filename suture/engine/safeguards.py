@@ -57,7 +57,9 @@ def _people(look: Look) -> Shown:
 
 def _administrators(look: Look) -> Shown:
     found = [u for u in accounts.users(look.database.read) if u.active and ADMINISTRATOR in u.roles]
-    return ("good" if 2 <= len(found) <= 5 else "warning"), f"{len(found)} administrators"
+    return (
+        "good" if 2 <= len(found) <= 5 else "warning"
+    ), f"{len(found)} {'administrator' if len(found) == 1 else 'administrators'}"
 
 
 def _idle(look: Look) -> Shown:
@@ -122,7 +124,7 @@ def _agreements(look: Look) -> Shown:
 def _inventory(look: Look) -> Shown:
     parts, peers = inventory.components(), look.project.connections
     other = [one["name"] for one in parts if one["installed"] and one["installed"] != one["pinned"]]
-    said = f"{len(parts)} components, {len(peers)} peers, {len(look.project.flows)} flows at /inventory"
+    said = f"{len(parts)} components, {len(peers)} peers, flows: {len(look.project.flows)}, at /inventory"
     return ("warning" if other else "good"), said + (f"; other versions than released: {len(other)}" if other else "")
 
 
@@ -137,7 +139,7 @@ def _factors(look: Look) -> Shown:
 
 def _glass(look: Look) -> Shown:
     waiting = glass.alerts(look.database.read)
-    return ("warning" if waiting else "good"), f"{waiting} breakings of the glass wait for a review"
+    return ("warning" if waiting else "good"), f"emergencies that wait for a review: {waiting or 'none'}"
 
 
 def _copies(look: Look) -> Shown:
@@ -181,7 +183,7 @@ TABLE: tuple[Safeguard, ...] = (
     ),
     Safeguard(
         "164.312(a)(2)(ii)", "emergency access", "breaking the glass: for a reason, for a while, each time reviewed",
-        _glass, "tests/server/admin/test_glass.py", "Look at each one: page Glass of the console.",
+        _glass, "tests/server/admin/test_glass.py", "Look at each one: page Break the glass of the console.",
     ),
     Safeguard(
         "164.312(a)(2)(iii)", "sessions end by themselves", "after silence, and after a day's work in any case",

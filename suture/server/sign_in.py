@@ -49,7 +49,7 @@ async def sign_in(request: Request) -> Response:
     except SecondFactorNeeded as needed:
         return stepped(request, needed)
     except SutureError as error:
-        return _form(request, {**_SIGN_IN, "to": to}, error)
+        return _form(request, {**_SIGN_IN, "to": to, "login": given.get("login", "")}, error)
     return await complete(request, token, to)
 
 
@@ -103,7 +103,7 @@ async def first_run(request: Request) -> Response:
     except Unauthenticated as error:
         return pages.told(request, error)
     except SutureError as error:
-        return _form(request, {**_FIRST_RUN, "action": f"/first-run/{quote(token)}"}, error)
+        return _form(request, {**_FIRST_RUN, "action": f"/first-run/{quote(token)}", "login": login}, error)
     return await complete(request, session)
 
 
@@ -115,7 +115,7 @@ def _form(request: Request, words: Mapping[str, Any], error: SutureError | None 
     """The form; without any administrator it says where the link to create one is found."""
     nobody = not words["new"] and not request.site.people.anybody()
     status = error.status if error else 200
-    words = {**words, "provider": "" if words["new"] else request.site.people.sso.name}
+    words = {"login": "", **words, "provider": "" if words["new"] else request.site.people.sso.name}
     return pages.page(request, "form.html", status, **words, error=error, nobody=nobody, shortest=passwords.SHORTEST)
 
 

@@ -115,6 +115,24 @@ async def test_who_saw_it_names_people_and_programs(server: Running) -> None:
     assert "p2" not in page
 
 
+async def test_an_emergency_and_its_review_are_told_in_plain_words(server: Running) -> None:
+    await charts(server)
+    add(server, "ann", "p1")
+    people.add_user(server.app.database, "dora", "Dora", PASSWORD, ["clinician"])
+    people.add_user(server.app.database, "cleo", "Cleo", PASSWORD, ["compliance"])
+    async with signed_in(server, "dora") as http:
+        asked = {"patient": "p1", "reason": "unconscious in the emergency room"}
+        opened = (await http.post("/api/break-glass", json=asked)).json()
+    async with signed_in(server, "cleo") as http:
+        await http.post(f"/break-glass/{opened['id']}/reviewed")
+        await http.post("/api/audit/patient", json={"patient": "p1"})
+    async with signed_in(server, "ann") as http:
+        page = (await http.get("/own/seen")).text
+    assert "Dora</b> opened this record in an emergency" in page
+    assert "Cleo</b> looked into the emergency" in page
+    assert "Cleo</b> looked up who saw this record and what left" in page
+
+
 async def test_an_app_is_taken_back(server: Running) -> None:
     await charts(server)
     user, eve = add(server, "ann", "p1"), add(server, "eve", "p2")

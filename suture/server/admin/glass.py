@@ -8,13 +8,18 @@ from suture.errors import Forbidden, SutureError
 from suture.server.admin import asked, pages, rows
 from suture.server.admin.shapes import GlassRow, GlassView
 from suture.server.route import Request, Response, Route
+from suture.services import patients
 from suture.store import glass
 from suture.store.connection import Tx
 from suture.store.glass import Glass
 
-FIELDS = {"patient": "id of the Patient", "reason": "what the emergency is, in 10 to 500 characters"}
+FIELDS = {"patient": "id of the Patient, or an identifier", "reason": "what the emergency is, in 10 to 500 characters"}
 PLACE = "/break-glass"
-SAID = {"opened": "The record is open.", "ended": "Ended.", "reviewed": "Noted that you looked at it."}
+SAID = {
+    "opened": "The record is open: look at it in your app, which you open anew.",
+    "ended": "Ended.",
+    "reviewed": "Noted that you looked at it.",
+}
 
 
 def view(request: Request) -> GlassView:
@@ -78,8 +83,10 @@ async def break_page(request: Request) -> Response:
 
 async def _break(request: Request, given: dict[str, str]) -> Glass:
     site, caller = request.site, request.caller
-    patient, reason = given.get("patient", ""), given.get("reason", "")
+    reason = given.get("reason", "")
     try:
+        rules.require_reason(reason)
+        patient = patients.named(site.database.read, given.get("patient", ""))
         return await site.database.write(lambda tx: rules.break_(tx, caller, patient, reason, site.settings))
     except SutureError as error:
         await site.denied(caller, request.remote, error.status)

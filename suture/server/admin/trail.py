@@ -14,11 +14,10 @@ from suture.errors import Invalid, InvalidSearch, NotFound
 from suture.server.admin import asked, pages
 from suture.server.admin.asked import Asked
 from suture.server.route import Request, Response, Route
+from suture.services import patients
 from suture.services.audit import disclosures, export, table, words
 from suture.services.audit.disclosures import Period, Report
-from suture.standards.fhir import search as language
-from suture.store import audit, resources, whose
-from suture.store import search as store_search
+from suture.store import audit, whose
 from suture.store.audit import SORTS, Entry, Filter
 from suture.store.connection import Connection
 
@@ -155,17 +154,7 @@ def _row(read: Connection, entry: Entry) -> TrailRow:
 
 def patient_of(request: Request, given: str) -> str:
     """The id of the Patient with this id or identifier; raises NotFound for none, Invalid for several."""
-    read = request.site.database.read
-    text = given.removeprefix("Patient/")
-    if resources.read(read, "Patient", text) is not None:
-        return text
-    query = language.parse("Patient", [("identifier", given)])
-    found = store_search.find(read, replace(query, count=2)).rows
-    if len(found) > 1:
-        raise Invalid("several patients have this identifier", where="patient", mend="Write system|value, or the id.")
-    if not found:
-        raise NotFound("no patient with this id or identifier", where="patient", mend="Look at how it is written.")
-    return found[0].id
+    return patients.named(request.site.database.read, given)
 
 
 async def trail_page(request: Request) -> Response:

@@ -21,18 +21,23 @@ from suture.store.audit import Entry
 from suture.store.connection import Connection, Tx
 from suture.store.grants import Grant
 
+CONSOLE = "@console"  # ends the names of who uses the command line
 PAGE = 200  # rows of the trail that one page tells
 TYPES = {
     "AllergyIntolerance": "allergies", "Condition": "health problems", "Observation": "results and measurements",
     "MedicationRequest": "medicines", "Encounter": "visits", "DiagnosticReport": "reports", "Immunization": "vaccinations",
     "Patient": "name and address", "Coverage": "insurance", "Procedure": "procedures", "DocumentReference": "documents",
-    "CarePlan": "care plans", "Message": "a message", "Run": "a message on its way", "DeadLetter": "a message that failed",
+    "CarePlan": "care plans", "AuditEvent": "who looked at it", "Message": "a message", "Run": "a message on its way", "DeadLetter": "a message that failed",
 }  # fmt: skip
 _WHOLE = {
     "create-user": "made an account for this record", "invite": "invited somebody to this record",
     "accept-invitation": "tried to accept an invitation", "end-invitation": "took an invitation back",
-    "grant-proxy": "let somebody stand in", "end-proxy": "ended that somebody stands in", "consent": "allowed an app",
-    "revoke": "took back what an app was allowed", "ehi": "exported all of it",
+    "grant-proxy": "let somebody stand in", "end-proxy": "ended that somebody stands in",
+    "authorize": "allowed an app", "token": "began to use what was allowed", "refresh": "goes on to use what was allowed",
+    "introspect": "asked what is allowed", "launch": "opened an app",
+    "revoke": "took back what an app was allowed", "ehi-export": "exported all of it",
+    "break-glass": "opened this record in an emergency", "end-glass": "ended the emergency",
+    "review-glass": "looked into the emergency", "disclosures": "looked up who saw this record and what left",
 }  # fmt: skip
 DEEDS = {
     "read": "looked at", "vread": "looked at", "search-type": "looked at", "history-instance": "looked at", "list": "looked at",
@@ -92,10 +97,12 @@ def named(read: Connection, who: str) -> str:
     kind, _, id = who.partition(":")
     if kind == "user":
         found = accounts.user(read, id)
-        return found.name if found else "Somebody who worked here"
+        return found.name if found else "Somebody at the server" if id.endswith(CONSOLE) else "Somebody who worked here"
     if kind == "client":
         program = accounts.client(read, id)
         return program.name if program else _app(read, id)
+    if kind == "anonymous":
+        return "Somebody not signed in"
     return f"This house's systems ({id})" if kind == "flow" else "This house's systems"
 
 

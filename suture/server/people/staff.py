@@ -13,6 +13,7 @@ from suture.access.sessions import id_of
 from suture.errors import Conflict, Invalid, NotFound, SutureError
 from suture.server.admin import asked, pages, rows
 from suture.server.identify import fresh
+from suture.server.people import records
 from suture.server.people.account import browser
 from suture.server.people.shapes import (
     Changed,
@@ -205,13 +206,16 @@ async def _with_roles(request: Request) -> tuple[dict[str, str], list[str]]:
     return {n: v.strip() for n, v in pairs if n in ("login", "name")}, [v for n, v in pairs if n == "role"]
 
 
-PATIENT_FIELDS = {"patient": "id of the Patient", "proof": "birth date or code: what goes with the link"}
+PATIENT_FIELDS = {
+    "patient": "id of the Patient, or an identifier",
+    "proof": "birth date or code: what goes with the link",
+}
 
 
 async def _invited_patient(request: Request) -> Invited:
     """The name and birth date come from the record, read as the person who invites."""
     given = await asked.fields(request, PATIENT_FIELDS)
-    id, proof = given.get("patient", "").removeprefix("Patient/"), given.get("proof") or "birth date"
+    id, proof = await records.id_of(request, given.get("patient", "")), given.get("proof") or "birth date"
     record = json.read((await request.site.interactions.read(request.caller, "Patient", id)).body)
     birth = str(record.get("birthDate") or "")
     if proof == "birth date" and len(birth) != 10:
@@ -231,7 +235,7 @@ def name_of(record: dict[str, Any]) -> str:
 
 
 PROXY_FIELDS = {
-    "patient": "id of the Patient",
+    "patient": "id of the Patient, or an identifier",
     "name": "who it is",
     "relation": "what to the patient, such as mother",
     "until": "last day, such as 2027-12-31; empty for no end",
@@ -240,7 +244,7 @@ PROXY_FIELDS = {
 
 async def _invited_proxy(request: Request) -> Invited:
     given = await asked.fields(request, PROXY_FIELDS)
-    id = given.get("patient", "").removeprefix("Patient/")
+    id = await records.id_of(request, given.get("patient", ""))
     await request.site.interactions.read(request.caller, "Patient", id)
     return await invite_proxy(request, id, given)
 

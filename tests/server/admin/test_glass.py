@@ -80,22 +80,35 @@ async def test_it_opens_one_record_marks_it_and_ends(server: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("patient_", "reason", "text"),
+    ("patient_", "reason", "status", "text"),
     [
-        ("bsecret", "", "a reason of 10 to 500 characters is needed"),
-        ("bsecret", "   x        y  ", "a reason of 10 to 500 characters is needed"),
-        ("bsecret", "x" * 501, "a reason of 10 to 500 characters is needed"),
-        ("", WHY, "not the id of a patient"),
-        ("*", WHY, "not the id of a patient"),
+        ("bsecret", "", 400, "a reason of 10 to 500 characters is needed"),
+        ("bsecret", "   x        y  ", 400, "a reason of 10 to 500 characters is needed"),
+        ("bsecret", "x" * 501, 400, "a reason of 10 to 500 characters is needed"),
+        ("", WHY, 404, "no patient with this id or identifier"),
+        ("100234", WHY, 404, "no patient with this id or identifier"),
     ],
 )
-async def test_without_a_reason_it_stays_whole(server: Running, patient_: str, reason: str, text: str) -> None:
+async def test_without_a_reason_it_stays_whole(
+    server: Running, patient_: str, reason: str, status: int, text: str
+) -> None:
     async with signed_in(server, "ada", "clinician") as ada:
         refused = await ada.post("/api/break-glass", json={"patient": patient_, "reason": reason})
-        assert (refused.status_code, refused.json()["text"]) == (400, text)
+        assert (refused.status_code, refused.json()["text"]) == (status, text)
         page = await ada.post("/break-glass", data={"patient": patient_, "reason": reason})
-        assert (page.status_code, text in page.text) == (400, True)
+        assert (page.status_code, text in page.text) == (status, True)
         assert (await ada.get("/api/break-glass")).json()["own"] == []
+
+
+async def test_a_record_number_opens_the_record_it_belongs_to(server: Running) -> None:
+    await fill(server)
+    async with signed_in(server, "ada", "clinician") as ada, signed_in(server, "cleo", "compliance") as cleo:
+        made = await ada.post("/api/break-glass", json={"patient": "mrn-bsecret", "reason": WHY})
+        assert (made.status_code, made.json()["patient"]) == (201, "bsecret")
+        assert (await ada.get("/fhir/Patient/bsecret")).status_code == 200
+        assert "mrn-bsecret" not in str(server.trail())
+        review = await cleo.get("/break-glass", headers={"Accept": "text/html"})
+        assert '<input type="hidden" name="patient" value="bsecret">' in review.text
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "compliance", "reader", "infrastructure", "patient"])
