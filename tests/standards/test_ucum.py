@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from suture.standards import ucum
 
-CODES = [*ucum._METRIC, *ucum._PLAIN, *ucum._DEGREES, *ucum._LONELY, *ucum._LONELY_METRIC]
+CODES = sorted([*ucum._METRIC, *ucum._PLAIN, *ucum._DEGREES, *ucum._LONELY, *ucum._LONELY_METRIC])
 
 
 @pytest.mark.parametrize("code", CODES)
