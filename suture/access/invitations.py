@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from suture.access import passwords, staff
+from suture.access.refusals import LinkEnded
 from suture.access.roles import PATIENT, PROXY, require_roles
 from suture.access.sessions import From, Sessions
 from suture.clock import Clock
 from suture.crypto import new_token, token_hash
-from suture.errors import Conflict, Forbidden, Invalid, Unauthenticated
+from suture.errors import Conflict, Forbidden, Invalid
 from suture.settings import Settings
 from suture.store import accounts, audit, grants, proxies
 from suture.store.accounts import Link, User
@@ -128,13 +129,13 @@ class Invitations:
         return [_read(one) for one in accounts.links(self._database.read, PURPOSE, self._clock.micros())]
 
     def look(self, token: str) -> Invitation:
-        """What a link stands for; raises Unauthenticated when it was used, taken back, or is too old."""
+        """What a link stands for; raises LinkEnded when it was used, taken back, or is too old."""
         return self._found(self._database.read, token, self._clock.micros())
 
     def _found(self, connection: Connection, token: str, now: int) -> Invitation:
         kept = accounts.link(connection, token, PURPOSE, now)
         if kept is None:
-            raise Unauthenticated("this link was used or is too old", mend="Ask for a new one where you got it.")
+            raise _ended()
         return _read(Link(token_hash(token), 0, kept))
 
     def end(self, tx: Tx, id: str, by: str) -> None:
@@ -198,7 +199,7 @@ class Invitations:
 
     def _used(self, tx: Tx, token: str) -> None:
         if accounts.use_link(tx, token, PURPOSE) is None:
-            raise Unauthenticated("this link was used or is too old", mend="Ask for a new one where you got it.")
+            raise _ended()
 
     def _entered(self, tx: Tx, token: str, login: str, hashed: str) -> User:
         """The link used up and the person there, in one unit."""
@@ -257,3 +258,7 @@ def _read(link: Link) -> Invitation:
 def _proof(token: str, text: str) -> str:
     """What is kept of a proof: bound to the link, so that its few possible values can't be tried without it."""
     return token_hash(f"{token} {''.join(letter for letter in text if letter.isdigit())}").hex()
+
+
+def _ended() -> LinkEnded:
+    return LinkEnded("Were you in already? Then sign in. Otherwise ask for a new link where you got this one.")

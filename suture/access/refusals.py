@@ -22,6 +22,15 @@ class SecondFactorNeeded(Unauthenticated):
         self.set_up = set_up  # nothing is set up yet: do that first
 
 
+class LinkEnded(Unauthenticated):
+    """A link that works once was used, taken back, or is too old: to sign in would not help, so the person is told."""
+
+    code = "link-ended"
+
+    def __init__(self, mend: str) -> None:
+        super().__init__("this link was used or is too old", mend=mend)
+
+
 class ConfirmationNeeded(Forbidden):
     """The session's last proof is too long ago for a change of privileges."""
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
-from suture.access.refusals import ConfirmationNeeded
+from suture.access.refusals import ConfirmationNeeded, LinkEnded
 from suture.errors import InvalidToken, SutureError, Unavailable
 from suture.server.admin import pages
 from suture.server.identify import local, sign_in_address
@@ -45,7 +45,7 @@ def from_error(request: Request, error: Exception, log: Log) -> Response:
 
 def _page(request: Request, error: SutureError) -> Response:
     """What a browser is shown: the way to sign in or to confirm, a page that fits the person, or what went wrong."""
-    if error.status == 401:
+    if error.status == 401 and not isinstance(error, LinkEnded):
         return pages.see(sign_in_address(request))
     if isinstance(error, ConfirmationNeeded):
         return pages.see(f"/confirm?to={quote(_back(request), safe='')}")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from suture.access import passwords
-from suture.access.refusals import SecondFactorNeeded
+from suture.access.refusals import LinkEnded, SecondFactorNeeded
 from suture.errors import SutureError, Unauthenticated
 from suture.server.admin import pages
 from suture.server.identify import COOKIE, STEP_COOKIE, identify, local, require_same_site, set_cookie
@@ -86,7 +86,7 @@ async def first_run_page(request: Request) -> Response:
     """The form that creates the administrator, while its link works."""
     token = request.params["token"]
     if not request.site.people.link_works(token):
-        return pages.told(request, _used_up())
+        return pages.told(request, _used_up(request))
     return _form(request, {**_FIRST_RUN, "action": f"/first-run/{quote(token)}"})
 
 
@@ -100,15 +100,16 @@ async def first_run(request: Request) -> Response:
         session = await request.site.people.begin(token, login, login, password, request.remote, agent=agent)
     except SecondFactorNeeded as needed:
         return stepped(request, needed)
-    except Unauthenticated as error:
-        return pages.told(request, error)
+    except Unauthenticated:
+        return pages.told(request, _used_up(request))
     except SutureError as error:
         return _form(request, {**_FIRST_RUN, "action": f"/first-run/{quote(token)}", "login": login}, error)
     return await complete(request, session)
 
 
-def _used_up() -> Unauthenticated:
-    return Unauthenticated("this link was used or is too old", mend="Start suture again for a new one.")
+def _used_up(request: Request) -> LinkEnded:
+    there = request.site.people.anybody()
+    return LinkEnded("There is an administrator: sign in." if there else "Start suture again for a new one.")
 
 
 def _form(request: Request, words: Mapping[str, Any], error: SutureError | None = None) -> Response:

@@ -46,6 +46,18 @@ async def test_a_cookie_is_secure_behind_tls(server: Running) -> None:
     assert answer.headers["set-cookie"].endswith("; Secure")
 
 
+async def test_a_link_that_ended_says_so(server: Running) -> None:
+    async with browser(server) as http:
+        page = await http.get("/invitation/used", headers={"Accept": "text/html"})
+        assert (page.status_code, "this link was used or is too old" in page.text) == (401, True)
+        assert "ask for a new link where you got this one" in page.text
+        plain = await http.get("/invitation/used", headers={"Accept": "application/json"})
+        assert (plain.status_code, plain.json()["text"]) == (401, "this link was used or is too old")
+        assert "Start suture again" in (await http.get("/first-run/used")).text
+        people.add_user(server.app.database, "ada", "", PASSWORD, ["administrator"])
+        assert "There is an administrator: sign in." in (await http.get("/first-run/used")).text
+
+
 async def test_sign_in_and_out(server: Running) -> None:
     people.add_user(server.app.database, "ada", "", PASSWORD, ["reader"])
     async with browser(server) as http:
