@@ -59,8 +59,9 @@ def value_at(node: Any, key: Any) -> Place:
 
 
 def _knows(node: Any, key: Any) -> bool:
-    """A table as it was read, or some keys of one that kept its `lc`."""
-    return isinstance(node, dict) and key in node and getattr(getattr(node, "lc", None), "data", None) is not None
+    """A table as it was read, or some keys of one that kept its `lc`; a key that is no text (`:`, `1:`) may be renamed in it."""
+    places = getattr(getattr(node, "lc", None), "data", None)
+    return isinstance(node, dict) and key in node and places is not None and key in places
 
 
 def plain(node: Any) -> Any:

@@ -99,3 +99,10 @@ def test_no_text_makes_the_reader_fall_over(text: str) -> None:
 def test_the_page_lists_what_the_tables_hold() -> None:
     docs.check("connections.md", "kinds", component.reference([*connection.KINDS.values()]))
     docs.check("connections.md", "auth", component.reference([*connection.AUTH.values()]))
+
+
+@pytest.mark.parametrize("odd", [": x", "1: x", "null: x", "2026-01-01: x", "true: x"])
+def test_a_key_that_is_no_text_is_a_finding(odd: str) -> None:
+    _, problems = connection.lint(f"suture: connection/1\nid: lab\nuses: http\nbase: https://lab.example\n{odd}\n", "x")
+    assert [p.severity for p in problems] == ["error"]
+    assert "has no field" in problems[0].text

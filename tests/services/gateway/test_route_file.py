@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from suture.engine import project
@@ -75,6 +75,9 @@ def test_the_examples_are_right(part: route_file.Component) -> None:
 
 
 @given(st.text(max_size=80))
+@example(":")
+@example("\n: 1")
+@example("\n1: x")
 def test_any_text_ends_in_findings(text: str) -> None:
     for begin in ("", GOOD):
         made, problems = route_file.lint(begin + text, "x", CONNECTIONS)
