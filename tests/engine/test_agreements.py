@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from suture.access import agreements
 from suture.message import DeliveryState
 from suture.store.queue import deliveries
@@ -44,7 +46,7 @@ async def test_what_waits_for_an_agreement_goes_out_once_there_is_one(tmp_path: 
             assert deliveries.find(rig.read, state=DeliveryState.RETRYING) == []
 
 
-async def test_a_poll_asks_nothing_without_one(tmp_path: Path) -> None:
+async def test_a_poll_asks_nothing_without_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     flow = """suture: flow/1
 id: in
 source: {uses: fhir.poll, with: {connection: other, type: Patient, every: 30ms}}
@@ -56,6 +58,7 @@ steps:
         async with Rig(tmp_path, {"in": flow}, connection, session__recheck=0.05) as rig:
             database = rig.rooms.database
             await database.write(agreements.add_partner("lakeside", "", "", "user:1"))
+            await rig.until(lambda: caplog.text.count("no-agreement") >= 3)  # its turn came, and came again
             assert site.got == []
             until = rig.clock.micros() + 60_000_000
             await database.write(agreements.override("other", "a try before the paper", until, "user:1"))
