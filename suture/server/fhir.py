@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from email.utils import formatdate, parsedate_to_datetime
-from typing import Any
 
 from suture.errors import Issue, NotFound
 from suture.server import formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
 from suture.services.interactions import Answer, Conditions, Outcome, Preferences
+from suture.services.operations import call
 from suture.standards.fhir import json, outcome, xml
 from suture.store.resources import Row
 
@@ -23,29 +23,31 @@ _OPEN = [(b"access-control-allow-origin", b"*")]
 
 async def metadata(request: Request) -> Response:
     """The CapabilityStatement, for anyone."""
-    kind = _format(request)
+    kind = format_of(request)
     body = await asyncio.to_thread(request.site.interactions.capabilities)  # the first time takes a while
     return _shown(body, kind, headers=list(_OPEN))
 
 
 async def read(request: Request) -> Response:
-    kind, pairs = _format(request), _pairs(request)
+    kind, pairs = format_of(request), pairs_of(request)
+    if request.params["id"].startswith("$"):
+        raise call.unknown(request.params["type"])
     row = await request.site.interactions.read(request.caller, request.params["type"], request.params["id"], pairs)
     return _conditional(request, row, kind)
 
 
 async def vread(request: Request) -> Response:
-    kind, pairs = _format(request), _pairs(request)
+    kind, pairs = format_of(request), pairs_of(request)
     p = request.params
     row = await request.site.interactions.vread(request.caller, p["type"], p["id"], p["version"], pairs)
     return _conditional(request, row, kind)
 
 
 async def search(request: Request) -> Response:
-    kind = _format(request)
-    return _answer(
+    kind = format_of(request)
+    return answered(
         await request.site.interactions.search(
-            request.caller, request.params.get("type", ""), _pairs(request), lenient=_preferences(request).lenient
+            request.caller, request.params.get("type", ""), pairs_of(request), lenient=_preferences(request).lenient
         ),
         kind,
     )
@@ -53,10 +55,10 @@ async def search(request: Request) -> Response:
 
 async def search_form(request: Request) -> Response:
     """POST …/_search: the parameters of the form and of the URL together."""
-    kind = _format(request)
+    kind = format_of(request)
     formats.check_form(request.header(b"content-type"))
-    pairs = _pairs(request) + form(await request.body(LARGEST_FORM))
-    return _answer(
+    pairs = pairs_of(request) + form(await request.body(LARGEST_FORM))
+    return answered(
         await request.site.interactions.search(
             request.caller,
             request.params.get("type", ""),
@@ -68,17 +70,17 @@ async def search_form(request: Request) -> Response:
 
 
 async def history(request: Request) -> Response:
-    kind = _format(request)
+    kind = format_of(request)
     p = request.params
     answer = await request.site.interactions.history(
-        request.caller, p.get("type", ""), p.get("id", ""), _pairs(request)
+        request.caller, p.get("type", ""), p.get("id", ""), pairs_of(request)
     )
-    return _answer(answer, kind)
+    return answered(answer, kind)
 
 
 async def create(request: Request) -> Response:
-    kind = _format(request)
-    body = await _sent(request)
+    kind = format_of(request)
+    body = await sent(request)
     done = await request.site.interactions.create(
         request.caller, request.params["type"], body, if_none_exist=request.header(b"if-none-exist")
     )
@@ -86,8 +88,8 @@ async def create(request: Request) -> Response:
 
 
 async def update(request: Request) -> Response:
-    kind = _format(request)
-    body = await _sent(request)
+    kind = format_of(request)
+    body = await sent(request)
     done = await request.site.interactions.update(
         request.caller, request.params["type"], request.params["id"], body, _conditions(request)
     )
@@ -96,16 +98,16 @@ async def update(request: Request) -> Response:
 
 async def update_where(request: Request) -> Response:
     """PUT Type?…: update what the search finds, or create."""
-    kind = _format(request)
-    body = await _sent(request)
+    kind = format_of(request)
+    body = await sent(request)
     done = await request.site.interactions.update_where(
-        request.caller, request.params["type"], _pairs(request), body, _conditions(request)
+        request.caller, request.params["type"], pairs_of(request), body, _conditions(request)
     )
     return _written(request, done, kind)
 
 
 async def delete(request: Request) -> Response:
-    kind = _format(request)
+    kind = format_of(request)
     done = await request.site.interactions.delete(
         request.caller, request.params["type"], request.params["id"], _conditions(request)
     )
@@ -114,28 +116,30 @@ async def delete(request: Request) -> Response:
 
 async def delete_where(request: Request) -> Response:
     """DELETE Type?…: the one that the search finds."""
-    kind = _format(request)
+    kind = format_of(request)
     done = await request.site.interactions.delete_where(
-        request.caller, request.params["type"], _pairs(request), _conditions(request)
+        request.caller, request.params["type"], pairs_of(request), _conditions(request)
     )
     return _written(request, done, kind)
 
 
 async def bundle(request: Request) -> Response:
     """POST to the base: a batch or a transaction."""
-    kind = _format(request)
-    body = await _sent(request)
-    return _answer(await request.site.interactions.bundle(request.caller, body, _preferences(request)), kind)
+    kind = format_of(request)
+    body = await sent(request)
+    return answered(await request.site.interactions.bundle(request.caller, body, _preferences(request)), kind)
 
 
-def _format(request: Request) -> bytes:
+def format_of(request: Request) -> bytes:
+    """The content type of the answer."""
     named = ""
     if b"_format" in request.query_string:
         named = next((value for name, value in request.pairs() if name == "_format"), "")
     return formats.wanted(request.header(b"accept"), named)
 
 
-def _pairs(request: Request) -> list[tuple[str, str]]:
+def pairs_of(request: Request) -> list[tuple[str, str]]:
+    """The parameters of the URL that are not about its form."""
     if not request.query_string:
         return []
     return [pair for pair in request.pairs() if pair[0] not in _STATELESS]
@@ -149,7 +153,7 @@ def _conditions(request: Request) -> Conditions:
     return Conditions(if_match=request.header(b"if-match"), if_none_match=request.header(b"if-none-match"))
 
 
-async def _sent(request: Request) -> bytes | dict[str, Any]:
+async def sent(request: Request) -> bytes:
     """The resource that was sent: JSON as its bytes, XML read into what JSON would have been."""
     kind = formats.sent(request.header(b"content-type"))
     body = await request.body()
@@ -167,7 +171,8 @@ def _shown(body: bytes, kind: bytes, status: int = 200, headers: Headers | None 
     return Response(status, body, kind, headers or [])
 
 
-def _answer(answer: Answer, kind: bytes) -> Response:
+def answered(answer: Answer, kind: bytes) -> Response:
+    """What interactions or operations came to, in the format that was asked for."""
     return _shown(answer.body, kind, answer.status)
 
 

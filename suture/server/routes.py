@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suture.server import contact, fhir, gateway, health, hooks, metrics, sign_in
+from suture.server import contact, fhir, gateway, health, hooks, metrics, operations, sign_in
 from suture.server.admin import (
     clients,
     ehi,
@@ -40,5 +40,14 @@ _OWN = (*record.ROUTES, *sharing.ROUTES)
 _OPEN = (*health.ROUTES, *contact.ROUTES, *metrics.ROUTES, *sign_in.ROUTES, *hooks.ROUTES)
 _TOKENS = (*discovery.ROUTES, *token.ROUTES, *register.ROUTES, *brands.ROUTES)
 _AUTH = (*_TOKENS, *authorize.ROUTES, *ask.ROUTES, *launch.ROUTES)
-_TABLE = (*_OPEN, *fhir.ROUTES, *_CONSOLE, *_PEOPLE, *_OWN, *_AUTH, *gateway.handlers(fhir.ROUTES))
+_TABLE = (
+    *_OPEN,
+    *fhir.ROUTES,
+    *operations.ROUTES,
+    *_CONSOLE,
+    *_PEOPLE,
+    *_OWN,
+    *_AUTH,
+    *gateway.handlers((*fhir.ROUTES, *operations.ROUTES)),
+)
 TABLE: tuple[Route, ...] = (*_TABLE, *openapi.routes(_TABLE))

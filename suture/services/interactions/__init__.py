@@ -57,6 +57,11 @@ class Interactions:
         return capabilities.statement(self._chart.fhir_url, self._started)
 
     @property
+    def chart(self) -> Chart:
+        """What operations work on, too."""
+        return self._chart
+
+    @property
     def base(self) -> str:
         """What absolute references to this server begin with."""
         return self._chart.database.base

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,8 @@ from suture import __version__
 from suture.clock import instant
 from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.trail import INTERACTIONS
+from suture.services.operations.operation import Operation
+from suture.services.operations.table import on_system, on_type
 from suture.standards.fhir import json, search
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
 from suture.standards.fhir.search_tables import followed
@@ -61,7 +64,13 @@ def _rest(base: str) -> dict[str, Any]:
         "resource": [_resource(name, sources) for name in sorted(RESOURCE_TYPES)],
         "interaction": [{"code": code} for code in ON_SYSTEM],
         "searchParam": _parameters("Resource"),
+        **_operations(on_system()),
     }
+
+
+def _operations(found: Iterable[Operation]) -> dict[str, list[dict[str, str]]]:
+    rows = [{"name": o.name, "definition": o.definition} for o in found]
+    return {"operation": rows} if rows else {}
 
 
 def _security(server: str) -> dict[str, Any]:
@@ -104,6 +113,7 @@ def _resource(name: str, sources: dict[str, list[str]]) -> dict[str, Any]:
         "searchInclude": [f"{name}:{code}" for code in _followed(name)],
         "searchRevInclude": sources.get(name, []),
         "searchParam": _parameters(name),
+        **_operations(on_type(name)),
     }
     return {key: value for key, value in found.items() if value != []}
 

@@ -1,0 +1,26 @@
+"""THE table of operations: what stands here has an address, is listed in metadata and can be called in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from suture.services.operations.operation import Operation
+
+TABLE: tuple[Operation, ...] = ()
+
+
+def on_type(type: str, table: Iterable[Operation] = TABLE) -> list[Operation]:
+    """The operations of a resource type, at type or instance level."""
+    return [o for o in table if (not o.types or type in o.types) and ("type" in o.on or "instance" in o.on)]
+
+
+def on_system(table: Iterable[Operation] = TABLE) -> list[Operation]:
+    """The operations at the base."""
+    return [o for o in table if "system" in o.on]
+
+
+def named(name: str, type: str, id: str, table: Iterable[Operation] = TABLE) -> Operation | None:
+    """The operation `$name` at the base, of a type, or of a resource."""
+    level = "instance" if id else "type" if type else "system"
+    fits = (o for o in table if o.name == name and level in o.on and (not type or not o.types or type in o.types))
+    return next(fits, None)
