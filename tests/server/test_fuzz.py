@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,12 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from suture.access import people
-from suture.app import App, open_rooms
-from suture.server.http import Shell
-from suture.server.routes import TABLE
+from tests.attacks.fuzzed import Fuzzed, opened
 from tests.server.people import observation, patient
-from tests.stores import settings as project_settings
 
 TYPES = ("Patient", "Observation", "Encounter", "Bundle", "Nothing")
 NAMES = (
@@ -66,34 +60,10 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-class Fuzzed:
-    """The application without a socket, so that thousands of requests are quick."""
-
-    def __init__(self, app: App, key: str) -> None:
-        self.app = app
-        self.runner = asyncio.Runner()
-        transport = httpx.ASGITransport(Shell(app.site, TABLE, app.log), raise_app_exceptions=True)  # type: ignore[arg-type]
-        self.http = httpx.AsyncClient(
-            transport=transport, base_url="http://suture", headers={"Authorization": f"Bearer {key}"}
-        )
-
-    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        answer = self.runner.run(self.http.request(method, path, **more))
-        assert answer.status_code < 500, (method, path, more, answer.text)
-        return answer
-
-
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
-    folder: Path = tmp_path_factory.mktemp("fuzz")
-    app = open_rooms(project_settings(folder, http__base_url="http://suture"))
-    _, key = people.add_client(app.database, "fuzz", "system/*.cruds", "", 0)
-    found = Fuzzed(app, key)
-    found.ask("PUT", "/fhir/Patient/p1", json=patient("p1"))
-    found.ask("PUT", "/fhir/Observation/o1", json=observation("o1", "p1"))
-    yield found
-    found.runner.close()
-    app.database.close()
+    with opened(tmp_path_factory.mktemp("fuzz"), ()) as found:
+        yield found
 
 
 many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
