@@ -21,6 +21,7 @@ from suture.standards.fhir.search_query import (
     Compartment,
     Condition,
     Has,
+    Listed,
     NoneOf,
     SearchQuery,
     restrict,
@@ -213,6 +214,8 @@ def _require_named(caller: Caller, condition: Condition) -> None:
     elif isinstance(condition, Has):
         require(caller, "search-type", condition.type)
         inner = condition.conditions
+    elif isinstance(condition, Listed):
+        require(caller, "search-type", "List")
     elif isinstance(condition, AnyOf | AllOf | NoneOf):
         inner = condition.conditions
     for part in inner:

@@ -69,6 +69,29 @@ async def search_form(request: Request) -> Response:
     )
 
 
+async def search_within(request: Request) -> Response:
+    """GET Patient/ID/Observation?… and Patient/ID/*: what is in a compartment."""
+    if request.params["kind"].startswith("$"):
+        raise call.unknown(request.params["type"])
+    return await _within(request, request.params["kind"], pairs_of(request))
+
+
+async def search_within_form(request: Request) -> Response:
+    """POST …/_search there; without a type, all of them."""
+    formats.check_form(request.header(b"content-type"))
+    pairs = [p for p in pairs_of(request) + form(await request.body(LARGEST_FORM)) if p[0] not in _STATELESS]
+    return await _within(request, request.params.get("kind", "*"), pairs)
+
+
+async def _within(request: Request, kind: str, pairs: list[tuple[str, str]]) -> Response:
+    shown, p = format_of(request), request.params
+    lenient = _preferences(request).lenient
+    found = await request.site.interactions.search_within(
+        request.caller, p["type"], p["id"], kind, pairs, lenient=lenient
+    )
+    return answered(found, shown)
+
+
 async def history(request: Request) -> Response:
     kind = format_of(request)
     p = request.params
@@ -245,4 +268,7 @@ ROUTES = [
     Route("DELETE", "/fhir/{type}/{id}", delete, scope="d"),
     Route("GET", "/fhir/{type}/{id}/_history", history, scope="r"),
     Route("GET", "/fhir/{type}/{id}/_history/{version}", vread, scope="r"),
+    Route("GET", "/fhir/{type}/{id}/{kind}", search_within, scope="s of the types asked for"),
+    Route("POST", "/fhir/{type}/{id}/_search", search_within_form, scope="s of the types asked for"),
+    Route("POST", "/fhir/{type}/{id}/{kind}/_search", search_within_form, scope="s of the types asked for"),
 ]

@@ -69,18 +69,18 @@ def _install(connection: Connection, known: _Known) -> None:
             condition.decides(found) if isinstance(condition, Judged) else holds(condition, Subject(found, base=base))
         )
 
-    def suture_key(*given: Any) -> str:
+    def suture_key(*given: Any) -> str | None:
         parameter, found = known.things[given[0]], body(given[1])
-        return "" if found is None else _key(extract(found, base), str(parameter), bool(given[2]))
+        return None if found is None else _key(extract(found, base), str(parameter), bool(given[2]))
 
     connection.raw.create_scalar_function("suture_holds", suture_holds, 2)
     connection.raw.create_scalar_function("suture_key", suture_key, 3)
 
 
-def _key(rows: Rows, parameter: str, greatest: bool) -> str:
+def _key(rows: Rows, parameter: str, greatest: bool) -> str | None:
     """Tokens sort by code, identifiers by value, references by type and id."""
-    keys = [_text(name, row) for name, row in values(rows, parameter)]
-    return (max if greatest else min)(keys, default="")
+    keys = [text for name, row in values(rows, parameter) if (text := _text(name, row))]
+    return (max if greatest else min)(keys, default=None)
 
 
 def _text(name: str, row: tuple[Any, ...]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from suture.standards.fhir import json
 from suture.standards.fhir.index_compartment import compartment_atoms
+from suture.standards.fhir.search_match import entries
 from suture.standards.fhir.search_query import (
     AllOf,
     AnyOf,
@@ -15,13 +17,17 @@ from suture.standards.fhir.search_query import (
     Condition,
     Has,
     Judged,
+    Listed,
     Match,
+    Member,
     Missing,
     NoneOf,
+    Token,
 )
 from suture.store import names
 from suture.store import search_lookup as lookup
 from suture.store.index import SEVERAL_PATIENTS, atom_names
+from suture.store.resources import read
 from suture.store.search_check import register
 from suture.store.search_joins import both, length
 from suture.store.search_sql import ALWAYS, NEVER, At, Probe, Sql, Term, all_of, any_of, either, one_of
@@ -145,13 +151,60 @@ def _alive_rows(rids: Sequence[int]) -> Sql:
     return Sql(f"SELECT rid FROM res WHERE op <> 3 AND {where.text}", where.values)
 
 
-def _compartment_pids(scope: Scope) -> tuple[int, ...]:
+def _compartment_pids(scope: Scope, owner: str = "Patient") -> tuple[int, ...]:
     found = (
         names.find(scope.connection, atom_names(type)[number])
         for type in scope.types
-        for number in sorted(compartment_atoms(type))
+        for number in sorted(compartment_atoms(type, owner))
     )
     return tuple(n for n in dict.fromkeys(found) if n)
+
+
+def _member(scope: Scope, c: Member) -> Term:
+    """What refers to the owner by the parameters of its compartment, and the owner itself."""
+    rids = lookup.rows(scope.connection, (c.owner,), c.id)
+    if not rids:
+        return NEVER
+    referring = postings("R", "tgt", _compartment_pids(scope, c.owner), rids)
+    if c.owner not in scope.types:
+        return referring
+    return either([Term(lambda at: one_of(at.rid, rids), _alive_rows(rids)), referring])
+
+
+def _listed(scope: Scope, c: Listed) -> Term:
+    """What the Lists refer to; an entry that is marked deleted is found in the body of its List."""
+    return either([_in_list(scope, id, c.conditions) for id in c.lists])
+
+
+def _in_list(scope: Scope, id: str, conditions: Sequence[Condition]) -> Term:
+    found = read(scope.connection, "List", id)
+    if found is None or found.deleted:
+        return NEVER
+    its_id = Match("_id", "token", (Token(None, id),))
+    term = _has(scope, Has("List", "item", (its_id, *conditions)))
+    gone = _crossed_out(scope, json.reread(found.body))
+    if not gone or term is NEVER:
+        return term
+
+    def probe(at: At) -> Sql:
+        inner = term.probe(at)
+        return Sql(f"{inner.text} AND {at.rid} NOT IN ({','.join(map(str, gone))})", inner.values)
+
+    scan = term.scan
+    kept = (
+        Sql(f"SELECT rid FROM ({scan.text}) WHERE rid NOT IN ({','.join(map(str, gone))})", scan.values)
+        if scan
+        else None
+    )
+    return Term(probe, kept, row=term.row, dear=term.dear)
+
+
+def _crossed_out(scope: Scope, listing: dict[str, Any]) -> list[int]:
+    """Row numbers of what stands in the List only as deleted."""
+    base = scope.connection.shared.base
+    marked = {"entry": [{"item": e.get("item", {})} for e in listing.get("entry", ()) if e.get("deleted")]}
+    gone = entries(marked, base) - entries(listing, base)
+    return sorted(rid for type, id in gone for rid in lookup.rows(scope.connection, (type,), id))
 
 
 def _any(scope: Scope, c: AnyOf) -> Term:
@@ -204,6 +257,8 @@ _TERMS: dict[type, Callable[[Scope, Any], Term]] = {
     Chain: _chain,
     Has: _has,
     Compartment: _compartment,
+    Member: _member,
+    Listed: _listed,
     AnyOf: _any,
     AllOf: _all,
     NoneOf: _none,

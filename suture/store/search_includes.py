@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from suture.errors import TooCostly
 from suture.standards.fhir import index
 from suture.standards.fhir.definitions import search_parameters
-from suture.standards.fhir.search_query import Include, SearchQuery
+from suture.standards.fhir.search_query import ALL_TYPES, Include, SearchQuery
 from suture.store import names
 from suture.store import search_lookup as lookup
 from suture.store.connection import Connection
 from suture.store.resources import Row, read_rids
 from suture.store.search_sql import all_of, one_of
 
+ANY = "*"
 DEEPEST = 4  # rounds of :iterate
 Allows = Callable[[Row], bool]
 
@@ -49,16 +50,12 @@ def _round(
 
 def _led_to(connection: Connection, include: Include, origin: Sequence[Row], most: int) -> Iterator[int]:
     """Row numbers of what one include leads to, alive or not."""
-    if include.reverse:
-        types = {row.type for row in origin if include.target in ("", row.type)}
-        near, far = "tgt", "rid"
-        rids = [row.rid for row in origin if row.type in types]
-        rt: int | None = names.find(connection, include.source)
-    else:
-        near, far = "rid", "tgt"
-        rids = [row.rid for row in origin if row.type == include.source]
-        rt = names.find(connection, include.target) if include.target else None
-    pids = [p for code in _codes(include) for p in lookup.parameters(connection, (include.source,), code, "references")]
+    near, far = ("tgt", "rid") if include.reverse else ("rid", "tgt")
+    own = include.target if include.reverse else include.source
+    rids = [row.rid for row in origin if own in ("", ANY, row.type)]
+    wanted = include.source if include.reverse else include.target
+    rt = names.find(connection, wanted) if wanted not in ("", ANY) else None
+    pids = _pids(connection, include, origin)
     if not pids or not rids or rt == 0:
         return
     where = all_of([one_of("R.pid", pids), one_of(f"R.{near}", rids)])
@@ -71,11 +68,22 @@ def _led_to(connection: Connection, include: Include, origin: Sequence[Row], mos
     yield from (rid for (rid,) in rows)
 
 
-def _codes(include: Include) -> list[str]:
-    if include.parameter != "*":
+def _pids(connection: Connection, include: Include, origin: Sequence[Row]) -> list[int]:
+    """The numbers of the reference parameters that are followed; those of `*` share most of them."""
+    sources: Iterable[str] = (include.source,)
+    if include.source == ANY:
+        sources = ALL_TYPES if include.reverse else dict.fromkeys(row.type for row in origin)
+    found = (
+        lookup.parameters(connection, (source,), code, "references")
+        for source in sources
+        for code in _codes(include, source)
+    )
+    return list(dict.fromkeys(pid for pids in found for pid in pids))
+
+
+def _codes(include: Include, source: str) -> list[str]:
+    if include.parameter != ANY:
         return [include.parameter]
     return [
-        code
-        for code, p in search_parameters(include.source).items()
-        if p.type == "reference" and index.atoms(include.source, code)
+        code for code, p in search_parameters(source).items() if p.type == "reference" and index.atoms(source, code)
     ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import Any
 
+from suture.standards.fhir.index_dates import UNDATED
 from suture.standards.fhir.search_query import ALL_TYPES, Branch, Cursor, SearchQuery, Sort
 from suture.store import names
 from suture.store.connection import Connection
@@ -36,6 +37,8 @@ class Plan:
     keys: tuple[Key, ...]
     empty: bool = False
     few: bool = False  # the leading list is short
+    low: int | None = None  # bounds of the sorting date besides those of the terms
+    high: int | None = None
 
     @property
     def by_date(self) -> bool:
@@ -44,7 +47,7 @@ class Plan:
 
 def plan(connection: Connection, query: SearchQuery, *, whole: bool = False) -> Plan:
     """How the query is run; `whole`: all its rows are wanted, in any order."""
-    scope = Scope(connection, (query.type,) if query.type else query.types or ALL_TYPES)
+    scope = Scope(connection, _types(query))
     found = terms(scope, query.conditions)
     if query.rules is not None:
         found.append(_ruled(scope, query.rules))
@@ -53,6 +56,13 @@ def plan(connection: Connection, query: SearchQuery, *, whole: bool = False) -> 
     driver, short = (None, None) if empty else _leading(connection, found, keys, whole)
     others = tuple(_gathered_once(t) if t is short else t for t in found if t is not driver)
     return Plan(scope, driver, others, keys, empty, _few(connection, driver, found))
+
+
+def _types(query: SearchQuery) -> tuple[str, ...]:
+    if query.type:
+        return (query.type,)
+    ruled = ALL_TYPES if query.rules is None else tuple(branch.type for branch in query.rules)
+    return tuple(t for t in ruled if t in query.types) if query.types else ruled
 
 
 def _few(connection: Connection, driver: Term | None, found: Sequence[Term]) -> bool:
@@ -121,9 +131,19 @@ def _ruled(scope: Scope, rules: Sequence[Branch]) -> Term:
 
 
 def found(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
-    """The next `count` rows, with their sort keys."""
+    """The next `count` rows, with their sort keys; by rising date those without a date come behind the others."""
     if p.empty:
         return []
+    if not p.keys[0].date or p.keys[0].descending:
+        return _found(p, cursor, count)
+    behind = cursor is not None and cursor.keys[0] == UNDATED
+    dated = [] if behind else _found(replace(p, low=UNDATED + 1), cursor, count)
+    if len(dated) == count:
+        return dated
+    return dated + _found(replace(p, high=UNDATED + 1), cursor if behind else None, count - len(dated))
+
+
+def _found(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
     if p.driver is None:
         return _of_types(p, cursor, count)
     if p.by_date and p.driver.lists and len(p.driver.lists) <= MOST_MERGED:
@@ -167,7 +187,8 @@ def _dated(p: Plan, piece: Sql, cursor: Cursor | None, count: int) -> Sql:
 def _between(p: Plan, sd: str) -> Sql:
     """What the terms say about the sorting date bounds the list."""
     every = [*p.others, *([p.driver] if p.driver else [])]
-    lows, highs = [t.low for t in every if t.low is not None], [t.high for t in every if t.high is not None]
+    lows = [low for low in (p.low, *(t.low for t in every)) if low is not None]
+    highs = [high for high in (p.high, *(t.high for t in every)) if high is not None]
     parts = [Sql(f"{sd} >= ?", (max(lows),))] if lows else []
     return all_of(parts + ([Sql(f"{sd} < ?", (min(highs),))] if highs else []))
 
@@ -180,7 +201,7 @@ def _gathered(p: Plan, cursor: Cursor | None, count: int) -> Sql:
         f"(SELECT DISTINCT rid FROM ({p.driver.scan.text})) lead CROSS JOIN res here ON here.rid = lead.rid",
         p.driver.scan.values,
     )
-    return _sorted(p, source, [], cursor, count)
+    return _sorted(p, source, [_between(p, "here.sd")], cursor, count)
 
 
 def _of_types(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:

@@ -102,7 +102,13 @@ class Interactions:
     async def search(self, caller: Caller, type: str, pairs: Pairs, *, lenient: bool = False) -> Answer:
         if type == MADE:
             return await trail.search(self._chart, caller, pairs, lenient=lenient)
-        return await search.search(self._chart, caller, type, pairs, lenient=lenient)
+        return await search.search(self._chart, caller, search.Asked(type, pairs, lenient))
+
+    async def search_within(
+        self, caller: Caller, owner: str, id: str, type: str, pairs: Pairs, *, lenient: bool = False
+    ) -> Answer:
+        """Inside a compartment: one type of it, or all (`*`)."""
+        return await search.search(self._chart, caller, search.Asked(type, pairs, lenient, owner, id))
 
     async def create(self, caller: Caller, type: str, body: Body, if_none_exist: str = "") -> Outcome:
         return await write.create(self._chart, caller, type, body, if_none_exist)

@@ -17,6 +17,7 @@ from suture.services.interactions.chart import Chart, names_of
 from suture.services.interactions.entries import Entry
 from suture.services.interactions.look import look
 from suture.services.interactions.rules import Conditions, Preferences
+from suture.services.interactions.search import Asked
 from suture.standards.fhir import json, outcome
 from suture.store.resources import Row
 
@@ -105,7 +106,9 @@ async def _one(chart: Chart, caller: Caller, entry: Entry, raw: bytes | None) ->
 async def _look(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | None, bytes]:
     """A GET with an audit frame of its own."""
     if len(entry.path) <= 1 and (entry.type or not entry.path):
-        return 200, None, (await search.search(chart, caller, entry.type, entry.pairs)).body
+        return 200, None, (await search.search(chart, caller, Asked(entry.type, entry.pairs))).body
+    if within := search.within(entry):
+        return 200, None, (await search.search(chart, caller, within)).body
     async with chart.access(caller, _interaction(entry), entry.type, entry.id, names_of(entry.pairs)) as access:
         found = look(chart, caller, entry, chart.database.read)
         access.concerns(found.patients)

@@ -12,6 +12,7 @@ from suture.errors import NotFound
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.entries import Entry
 from suture.services.interactions.rules import version_of
+from suture.services.interactions.search import Asked
 from suture.store import whose
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -37,7 +38,9 @@ def look(chart: Chart, caller: Caller, entry: Entry, connection: Connection) -> 
     if entry.path[-1:] == ("_history",) and len(entry.path) <= 3:
         page = history.page(chart, connection, caller, entry.type, entry.id, entry.pairs)
     elif len(entry.path) <= 1 and (entry.type or not entry.path):
-        page = search.page(chart, connection, caller, entry.type, entry.pairs)
+        page = search.page(chart, connection, caller, Asked(entry.type, entry.pairs))
+    elif within := search.within(entry):
+        page = search.page(chart, connection, caller, within)
     else:
         raise NotFound("nothing at this address", where="request.url")
     return Looked(200, None, page.body, page.patients)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import suture.services.interactions.bundle as bundle
@@ -17,10 +17,12 @@ from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart, names_of
 from suture.services.interactions.cursor import PARAMETER, Place
-from suture.services.interactions.incoming import require_type
+from suture.services.interactions.entries import Entry
+from suture.services.interactions.incoming import require_id, require_type
 from suture.services.interactions.notice import notice
 from suture.standards.fhir import search as language
 from suture.standards.fhir.search import Cursor, SearchQuery
+from suture.standards.fhir.search_within import EVERY, parse_within, require_member
 from suture.store import search as store_search
 from suture.store import whose
 from suture.store.connection import Connection
@@ -28,34 +30,65 @@ from suture.store.connection import Connection
 Pairs = Sequence[tuple[str, str]]
 
 
-async def search(chart: Chart, caller: Caller, type: str, pairs: Pairs, *, lenient: bool = False) -> Answer:
-    """One page of a search over a type, or over several."""
-    if type:
-        require_type(type)
-    async with chart.access(caller, "search-type" if type else "search-system", type, query=names_of(pairs)) as access:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is searched: a type (or '', several), with an owner inside its compartment (then the type may be `*`)."""
+
+    type: str
+    pairs: Pairs
+    lenient: bool = False
+    owner: str = ""
+    id: str = ""
+
+    @property
+    def path(self) -> str:
+        """The address below the FHIR base."""
+        return f"{self.owner}/{self.id}/{self.type}" if self.owner else self.type
+
+    @property
+    def interaction(self) -> str:
+        return "search-type" if self.type not in ("", EVERY) else "search-system"
+
+    def require(self) -> None:
+        """Raises when there is nothing to search at this address."""
+        if self.owner:
+            require_member(self.owner, self.type)
+            require_id(self.id)
+        if self.interaction == "search-type":
+            require_type(self.type)
+
+    def query(self, pairs: Pairs, lenient: bool, base: str) -> SearchQuery:
+        if not self.owner:
+            return language.parse(self.type, pairs, lenient=lenient, base_url=base)
+        away = frozenset({MADE})
+        return parse_within(self.owner, self.id, self.type, pairs, lenient=lenient, base_url=base, without=away)
+
+
+def within(entry: Entry) -> Asked | None:
+    """A GET in a bundle that searches inside a compartment: `Patient/123/Observation?…`."""
+    if len(entry.path) != 3 or not entry.id or entry.path[2][:1] in ("_", "$"):
+        return None
+    return Asked(entry.path[2], entry.pairs, owner=entry.type, id=entry.id)
+
+
+async def search(chart: Chart, caller: Caller, asked: Asked) -> Answer:
+    """One page of a search over a type, over several, or inside a compartment."""
+    asked.require()
+    kind = "" if asked.type == EVERY else asked.type
+    async with chart.access(caller, asked.interaction, kind, query=names_of(asked.pairs)) as access:
         try:
-            answer = page(chart, chart.database.read, caller, type, pairs, lenient, chart.settings["search.quick"])
+            answer = page(chart, chart.database.read, caller, asked, chart.settings["search.quick"])
         except TooCostly:
             budget = chart.settings["search.budget"]
-            answer = await chart.slowly(
-                lambda connection: page(chart, connection, caller, type, pairs, lenient, budget)
-            )
+            answer = await chart.slowly(lambda connection: page(chart, connection, caller, asked, budget))
         access.concerns(answer.patients)
         return answer
 
 
-def page(
-    chart: Chart,
-    connection: Connection,
-    caller: Caller,
-    type: str,
-    pairs: Pairs,
-    lenient: bool = False,
-    budget: float = 1.0,
-) -> Answer:
+def page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, budget: float = 1.0) -> Answer:
     """The part of a search below its audit frame; raises TooCostly past `budget` seconds."""
     away = withheld.of(connection, caller)
-    pairs, query = _query(chart, caller, type, pairs, lenient, away)
+    pairs, query = _query(chart, caller, asked, away)
     shown = subset.cutter(query.summary, query.elements)
 
     allowed = guard.judge(connection, caller, "search-type", away)
@@ -66,42 +99,40 @@ def page(
     )
     entries = [(row, shown(row.body, row.type), "match") for row in rows]
     entries += [(row, shown(row.body, row.type), "include") for row in included]
-    links = _links(chart, caller, query, pairs, found.next)
+    links = _links(chart, caller, asked, query, pairs, found.next)
     patients = whose.of_rows(connection, [*rows, *included])
     return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, notice(query)), 200, patients)
 
 
-def _query(
-    chart: Chart, caller: Caller, type: str, pairs: Pairs, lenient: bool, away: Withheld | None
-) -> tuple[Pairs, SearchQuery]:
+def _query(chart: Chart, caller: Caller, asked: Asked, away: Withheld | None) -> tuple[Pairs, SearchQuery]:
     """The query of the parameters, or of those a cursor keeps, narrowed to the caller."""
-    cursor = None
+    cursor, pairs, lenient = None, asked.pairs, asked.lenient
     given = [value for name, value in pairs if name == PARAMETER]
     if given:
         if len(pairs) > 1:
             raise InvalidSearch("a cursor stands alone", where=PARAMETER, mend="Follow the link as it was given.")
-        place = chart.cursors.open(caller, type, given[0], chart.clock.micros())
+        place = chart.cursors.open(caller, asked.path, given[0], chart.clock.micros())
         keys, row = place.position
         pairs, cursor = place.pairs, Cursor(tuple(keys), row)
         lenient = True  # what was left out on the first page is left out on the next
-    query = policy.narrow(caller, language.parse(type, pairs, lenient=lenient, base_url=chart.fhir_url), away)
+    query = policy.narrow(caller, asked.query(pairs, lenient, chart.fhir_url), away)
     if MADE in query.types:
         raise InvalidSearch("AuditEvents are searched by themselves", where="_type", mend=f"GET {MADE}?…")
     settings = chart.settings
-    asked = settings["fhir.page_size"] if query.count is None else query.count
-    return pairs, replace(query, count=min(asked, settings["fhir.max_page_size"]), cursor=cursor)
+    wanted = settings["fhir.page_size"] if query.count is None else query.count
+    return pairs, replace(query, count=min(wanted, settings["fhir.max_page_size"]), cursor=cursor)
 
 
 def _links(
-    chart: Chart, caller: Caller, query: SearchQuery, pairs: Pairs, next: Cursor | None
+    chart: Chart, caller: Caller, asked: Asked, query: SearchQuery, pairs: Pairs, next: Cursor | None
 ) -> list[tuple[str, str]]:
     """self names the parameters that were heeded; next is one sealed word."""
-    place = f"{chart.fhir_url}/{query.type}".rstrip("/")
+    place = f"{chart.fhir_url}/{asked.path}".rstrip("/")
     heeded = [pair for pair in pairs if pair[0] not in query.unknown]
     links = [("self", f"{place}?{urlencode(heeded)}" if heeded else place)]
     if next is not None:
         sealed = chart.cursors.seal(
-            caller, query.type, Place(list(pairs), [list(next.keys), next.row]), chart.clock.micros()
+            caller, asked.path, Place(list(pairs), [list(next.keys), next.row]), chart.clock.micros()
         )
         links.append(("next", f"{place}?{PARAMETER}={sealed}"))
     return links

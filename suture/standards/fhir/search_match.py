@@ -11,11 +11,11 @@ from suture.standards.fhir import search_compare as compare
 from suture.standards.fhir.definitions import search_parameter
 from suture.standards.fhir.index import Rows, extract, plan, values
 from suture.standards.fhir.index_atoms import Atom
-from suture.standards.fhir.index_compartment import patients
+from suture.standards.fhir.index_compartment import patients, within
 from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
 from suture.standards.fhir.index_paths import paths
 from suture.standards.fhir.index_time import moment_range
-from suture.standards.fhir.index_values import fold
+from suture.standards.fhir.index_values import fold, local_parts
 from suture.standards.fhir.index_walk import reached
 from suture.standards.fhir.search_compare import Found
 from suture.standards.fhir.search_query import (
@@ -26,7 +26,9 @@ from suture.standards.fhir.search_query import (
     Condition,
     Has,
     Judged,
+    Listed,
     Match,
+    Member,
     Missing,
     NoneOf,
     Parts,
@@ -233,12 +235,39 @@ def _compartment(condition: Compartment, subject: Subject) -> bool:
     return not (patients(subject.rows) | own).isdisjoint(condition.patients)
 
 
+def _member(condition: Member, subject: Subject) -> bool:
+    if (subject.type, subject.resource.get("id")) == (condition.owner, condition.id):
+        return True
+    return within(subject.rows, condition.owner, condition.id)
+
+
+def _listed(condition: Listed, subject: Subject) -> bool:
+    here, world = (subject.type, subject.resource.get("id")), _world(subject)
+    for id in condition.lists:
+        found = world.resolve("List", id)
+        if (
+            found is not None
+            and here in entries(found, subject.base)
+            and holds_all(condition.conditions, subject.other(found))
+        ):
+            return True
+    return False
+
+
+def entries(listing: dict[str, Any], base: str) -> set[tuple[str, str]]:
+    """(type, id) of what stands in a List and is not marked deleted there."""
+    items = [entry.get("item", {}) for entry in listing.get("entry", ()) if not entry.get("deleted")]
+    return {local for item in items if (local := local_parts(item.get("reference", ""), base)) is not None}
+
+
 _HOLDS: dict[type, Callable[[Any, Subject], bool]] = {
     Match: _match,
     Missing: _missing,
     Chain: _chain,
     Has: _has,
     Compartment: _compartment,
+    Member: _member,
+    Listed: _listed,
     AnyOf: lambda c, subject: any(holds(inner, subject) for inner in c.conditions),
     AllOf: lambda c, subject: holds_all(c.conditions, subject),
     NoneOf: lambda c, subject: not any(holds(inner, subject) for inner in c.conditions),

@@ -10,7 +10,18 @@ from suture.errors import InvalidSearch
 from suture.standards.fhir import search_results as results
 from suture.standards.fhir import search_values as read
 from suture.standards.fhir.definitions import RESOURCE_TYPES, SearchParameter, search_parameters
-from suture.standards.fhir.search_query import Branch, Chain, Condition, Has, Match, Missing, SearchQuery, Value
+from suture.standards.fhir.search_query import (
+    Branch,
+    Chain,
+    Condition,
+    Has,
+    Listed,
+    Match,
+    Missing,
+    SearchQuery,
+    Target,
+    Value,
+)
 from suture.standards.fhir.search_tables import (
     MODIFIERS,
     NOT_SEARCHED,
@@ -84,6 +95,8 @@ def shown(key: str) -> str:
 def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) -> Condition:
     if depth < 0:
         raise InvalidSearch(f"more than {DEEPEST} links in a chain", where=shown(key))
+    if key == "_list":
+        return _list(text)
     if key.startswith("_has:"):
         return _has(type, key, text, reading, depth)
     head, dot, rest = key.partition(".")
@@ -96,6 +109,17 @@ def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) ->
     if modifier == "missing":
         return _missing(parameter, key, text)
     return _match(type, parameter, modifier, key, text, reading)
+
+
+def _list(text: str) -> Listed:
+    """`_list=ID`; what a functional list such as $current-problems holds is nobody's to say but the practice's."""
+    if text.startswith("$"):
+        raise InvalidSearch("functional lists are not kept here", where="_list", mend="Name a List by its id.")
+    values = read.values(text, "reference", "_list", lambda part: read.reference("List", "")(part, "_list"))
+    found = tuple(v.id for v in values if isinstance(v, Target) and v.id)
+    if len(found) < len(values):
+        raise InvalidSearch("not a List of this server", where="_list", mend="Write the List's id.")
+    return Listed(found)
 
 
 def _parameter(type: str, name: str) -> SearchParameter:

@@ -141,6 +141,22 @@ class Compartment:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """The resource is in R4's compartment of one Encounter, Practitioner, RelatedPerson, Device (or Patient)."""
+
+    owner: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The resource stands in one of these Lists, for which all conditions hold; entries marked deleted don't count."""
+
+    lists: tuple[str, ...]
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AnyOf:
     """One of the conditions holds; without conditions: nothing passes."""
 
@@ -168,7 +184,7 @@ class Judged:
     decides: Callable[[dict[str, Any]], bool]
 
 
-Condition = Match | Missing | Chain | Has | Compartment | AnyOf | AllOf | NoneOf | Judged
+Condition = Match | Missing | Chain | Has | Compartment | Member | Listed | AnyOf | AllOf | NoneOf | Judged
 NOTHING = AnyOf(())
 ALL_TYPES = tuple(sorted(RESOURCE_TYPES))
 
@@ -184,7 +200,7 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """`_include=source:parameter:target`; a `*` parameter stands for all references of the source."""
+    """`_include=source:parameter:target`; a `*` parameter stands for all references, a `*` source for every type."""
 
     source: str
     parameter: str
@@ -254,6 +270,8 @@ def _inside(condition: Condition, rule: Rule) -> Condition:
         return replace(condition, branches=branches)
     if isinstance(condition, Has):
         return replace(condition, conditions=_with(condition.conditions, condition.type, rule))
+    if isinstance(condition, Listed):
+        return replace(condition, conditions=_with(condition.conditions, "List", rule))
     if isinstance(condition, AnyOf | AllOf | NoneOf):
         return replace(condition, conditions=tuple(_inside(c, rule) for c in condition.conditions))
     return condition

@@ -99,8 +99,8 @@ def _included(type: str, text: str, where: str, iterate: bool) -> Include:
     reverse = where == "_revinclude"
     source, colon, rest = text.partition(":")
     parameter, _, target = rest.partition(":")
-    if text == "*" and not reverse and type:
-        return Include(type, "*", iterate=iterate)
+    if text == "*":
+        return Include("*", "*", reverse=reverse, iterate=iterate)
     if not colon or source not in RESOURCE_TYPES:
         raise InvalidSearch("not an include", where=where, mend="Write Type:parameter or Type:parameter:Target.")
     target = "" if target == "*" else target

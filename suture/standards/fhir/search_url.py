@@ -10,6 +10,7 @@ from suture.standards.fhir.search_query import (
     Chain,
     Condition,
     Has,
+    Listed,
     Match,
     Missing,
     Moment,
@@ -68,6 +69,8 @@ def _include_key(reverse: bool, iterate: bool) -> str:
 
 
 def _include_text(source: str, parameter: str, target: str) -> str:
+    if source == "*":
+        return "*"
     return f"{source}:{parameter}:{target}" if target else f"{source}:{parameter}"
 
 
@@ -80,6 +83,8 @@ def _written(condition: Condition) -> tuple[str, str]:
         return f"{condition.parameter}:missing", "true" if condition.missing else "false"
     if isinstance(condition, Chain):
         return _chain(condition)
+    if isinstance(condition, Listed):
+        return "_list", ",".join(condition.lists)
     if isinstance(condition, Has):
         key, text = _written(condition.conditions[0])
         return f"_has:{condition.type}:{condition.parameter}:{key}", text
