@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
+@lru_cache(16_384)  # a chart's rows name the same few patients and encounters
 def key_of(id: str) -> bytes | str:
     """An id as it stands in res.fid: 16 bytes for a UUID in its plain form, else the text."""
     return bytes.fromhex(id.replace("-", "")) if _UUID.fullmatch(id) else id
