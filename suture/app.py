@@ -30,6 +30,7 @@ from suture.server.site import Site
 from suture.server.web import Web
 from suture.services import brands
 from suture.services.audit.copies import Copies, listed
+from suture.services.building import Builder
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
 from suture.settings import Settings
@@ -166,6 +167,7 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
         *renewing,
         renewal,
         copies,
+        Builder(app.database),
         app.engine,
         app.gateway,
         Web(app.site, app.log, listening, shaken["http"]),

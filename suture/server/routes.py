@@ -16,6 +16,7 @@ from suture.server.admin import (
     openapi,
     partners,
     runs,
+    searchable,
     trail,
     waiting,
 )
@@ -31,6 +32,7 @@ _CONSOLE = (
     *clients.ROUTES,
     *partners.ROUTES,
     *inventory.ROUTES,
+    *searchable.ROUTES,
     *gateway_figures.ROUTES,
     *trail.ROUTES,
     *ehi.ROUTES,

@@ -150,6 +150,9 @@ class Tx(Connection):
         self.next_rid = 0  # the next free row number of a resource, once this transaction has read it
         self.lost: SutureError | None = None  # why SQLite gave this transaction up
         self.claimed: dict[tuple[int, bytes | str], int] = {}  # numbers of what this transaction writes
+        self.parameters: str | None = (
+            None  # which search parameters of its own the site has, once this transaction has read it
+        )
         self.chain: Any = None  # where the audit trail ends, once this transaction has read it
         self.identities = Identities(0)
         self._committed: list[Callable[[], object]] = []
@@ -157,6 +160,7 @@ class Tx(Connection):
 
     def begin(self, now: int) -> None:
         """What holds for one transaction only starts anew."""
+        self.parameters = None
         self.now, self.chain, self.next_mid, self.next_rid, self.claimed = now, None, 0, 0, {}
         self.lost, self._execute, self._executemany = None, self.raw.execute, self.raw.executemany
         self.identities.begin(self.raw.pragma("data_version"))

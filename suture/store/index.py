@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
-from suture.standards.fhir.index import Rows, plan
+from suture.standards.fhir.definitions import Own, own_of
+from suture.standards.fhir.index import Rows
+from suture.standards.fhir.index_atoms import plan_of
 from suture.standards.fhir.index_compartment import patients
 from suture.standards.fhir.index_dates import sorting_date
 from suture.standards.fhir.index_time import DAY
@@ -82,6 +84,11 @@ class Batch:
         for table, row in after:
             added[table].append(row)
         return Place(NO_PATIENT if new is None else _patient(self._tx, rid, new), sd)
+
+    def extend(self, rid: int, part: Rows, sd: int) -> None:
+        """Rows that a resource has besides those that are there already; `sd`: its sorting date."""
+        for table, row in _rows(self._tx, rid, part, sd):
+            self._added[table].append(row)
 
     def flush(self) -> None:
         self._written.clear()
@@ -158,10 +165,15 @@ def bounded(value: str) -> str:
 # --- parameter numbers
 
 
-@cache
 def atom_names(resource_type: str) -> tuple[str, ...]:
     """What the atoms of a type are called in the store."""
-    return tuple(f"{resource_type}.{atom.name}" for atom in plan(resource_type).atoms)
+    return names_of(resource_type, own_of(resource_type))
+
+
+@lru_cache(maxsize=1024)
+def names_of(resource_type: str, site: Own) -> tuple[str, ...]:
+    """The same with these own parameters of a site."""
+    return tuple(f"{resource_type}.{atom.name}" for atom in plan_of(resource_type, site).atoms)
 
 
 class _Pids:
@@ -169,11 +181,13 @@ class _Pids:
 
     def __init__(self, tx: Tx, type: str) -> None:
         self._tx = tx
-        self._names = atom_names(type)
-        known = tx.shared.pids.get(type)
+        site = own_of(type)
+        self._names = names_of(type, site)
+        key = type + site.mark
+        known = tx.shared.pids.get(key)
         if known is None:
             known = [names.number(tx, name) for name in self._names]
-            tx.remember(tx.shared.pids, type, known, TYPES)
+            tx.remember(tx.shared.pids, key, known, TYPES)
         self.numbers = known
 
     def __getitem__(self, atom: int) -> int:

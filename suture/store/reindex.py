@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from suture.standards.fhir import json
 from suture.standards.fhir.index import RULES, extract
-from suture.store import restrictions
+from suture.store import parameters, restrictions
 from suture.store.connection import Connection, Tx
 from suture.store.index import SQL, Batch
 from suture.store.resources import DELETE
@@ -32,6 +32,7 @@ def keep(write_now: WriteNow, connection: Connection, serving: bool) -> int:
 
     A command that does not serve follows the address the database has. What was begun and broken off begins anew.
     """
+    parameters.adopt(connection)
     row = connection.one("SELECT value FROM fact WHERE name = ?", (FACT,))
     rules, _, base = str(row[0]).partition(" ") if row else ("", "", "")
     if rules == str(RULES) and not serving:
@@ -68,6 +69,7 @@ def _filled(tx: Tx, after: int) -> tuple[int, int]:
     rows = tx.all(
         f"SELECT rid, zd, body FROM res WHERE rid > ? AND op <> {DELETE} ORDER BY rid LIMIT ?", (after, PER_TRANSACTION)
     )
+    parameters.adopt(tx)
     batch = Batch(tx)
     for rid, zd, body in rows:
         place = batch.add(rid, extract(json.read(tx.bodies.unpack(zd, body)), tx.shared.base))

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from suture.errors import Conflict, PreconditionFailed
 from suture.standards.fhir import json
+from suture.standards.fhir.definitions import own_of
 from suture.standards.fhir.index import Rows, extract
-from suture.store import index, names, restrictions
+from suture.store import index, names, parameters, restrictions
 from suture.store.connection import Connection, Tx
 from suture.store.identities import MOST, Identities, Key, Named
 from suture.store.ids import id_of as id_of
@@ -143,7 +144,8 @@ def put(
         else tx.one("SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?", (key_of(id), rt))
     )
     _check(type, old, if_version, only_new)
-    rows = rows or rows_of(tx, body)
+    parameters.adopt(tx)
+    rows = _right(rows, type) or rows_of(tx, body)
     alone = batch or index.Batch(tx)
     if old is None:
         row = _insert(tx, rt, type, id, body, rows, method, alone)
@@ -175,8 +177,7 @@ def _insert(
         "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
         (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed),
     )
-    if type == restrictions.TYPE:
-        restrictions.keep(tx, rid, place.pat, stored)
+    _heed(tx, type, rid, place.pat, stored)
     return Row(rid, type, id, 1, tx.now, method, stored, CREATED)
 
 
@@ -201,15 +202,27 @@ def _replace(
     _keep_old(tx, rid, rt, old)
     stored = splice(body, id, ver + 1, tx.now)
     new_zd, new_packed = tx.bodies.pack("resource", stored)
-    place = batch.add(rid, rows, known.rows or rows_of(tx, before))
+    place = batch.add(rid, rows, _right(known.rows, type) or rows_of(tx, before))
     tx.identities.written(rid, rows)
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
     )
-    if type == restrictions.TYPE:
-        restrictions.keep(tx, rid, place.pat, stored)
+    _heed(tx, type, rid, place.pat, stored)
     return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED)
+
+
+def _heed(tx: Tx, type: str, rid: int, patient: int, stored: bytes) -> None:
+    """Types whose content decides how others are shown or found."""
+    if type == restrictions.TYPE:
+        restrictions.keep(tx, rid, patient, stored)
+    elif type == parameters.TYPE:
+        parameters.keep(tx, rid, stored)
+
+
+def _right(rows: Rows | None, type: str) -> Rows | None:
+    """Rows that were made beforehand, unless the site's own search parameters have changed since."""
+    return rows if rows is not None and rows.mark == own_of(type).mark else None
 
 
 def rows_of(tx: Tx, body: bytes) -> Rows | None:
@@ -234,9 +247,12 @@ def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row 
         return Row(rid, type, id, ver, upd, "DELETE", b"", UNCHANGED)
     _keep_old(tx, rid, rt, old)
     tx.identities.forget(rid)
+    parameters.adopt(tx)
     index.write(tx, rid, None, rows_of(tx, tx.bodies.unpack(*old[4:])))
     if type == restrictions.TYPE:
         restrictions.drop(tx, rid)
+    elif type == parameters.TYPE:
+        parameters.drop(tx, rid)
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, zd = NULL, body = NULL, pat = NULL, sd = NULL WHERE rid = ?",
         (ver + 1, tx.now, DELETE, rid),

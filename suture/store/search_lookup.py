@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from suture.standards.fhir import index
-from suture.standards.fhir.index_atoms import OTHER, plan
+from suture.standards.fhir.definitions import Own, own_of
+from suture.standards.fhir.index_atoms import OTHER, Plan, plan_of
 from suture.standards.fhir.search_compare import in_unit
 from suture.standards.fhir.search_query import Number, Token
 from suture.store import codes, names
 from suture.store.connection import Connection
 from suture.store.ids import key_of
-from suture.store.index import PAIR, URL_SYSTEM, atom_names, unit_key
+from suture.store.index import PAIR, URL_SYSTEM, names_of, unit_key
 
 AFTER_PAIR = chr(ord(PAIR) + 1)
 
@@ -21,26 +22,28 @@ def parameters(
     connection: Connection, types: Iterable[str], code: str, rows: str, mark: str = "", target: str = ""
 ) -> tuple[int, ...]:
     """Numbers of the atoms of a parameter that can have rows in a list of `Rows`; `target`: that can lead to the type."""
-    found = (names.find(connection, name) for name in _names(tuple(types), code, rows, mark, target))
+    found = (
+        names.find(connection, name + mark) for type in types for name in _names(type, own_of(type), code, rows, target)
+    )
     return tuple(n for n in dict.fromkeys(found) if n)
 
 
-@lru_cache(4096)
-def _names(types: tuple[str, ...], code: str, rows: str, mark: str, target: str) -> tuple[str, ...]:
+@lru_cache(16384)
+def _names(type: str, site: Own, code: str, rows: str, target: str) -> tuple[str, ...]:
+    made = plan_of(type, site)
     return tuple(
-        atom_names(type)[number] + mark
-        for type in types
-        for number in index.atoms(type, code)
-        if rows in index.lists(type)[number] and (not target or _leads(type, number, target))
+        names_of(type, site)[number]
+        for number in made.parameters.get(code, ())
+        if rows in index.lists_of(type, made.atoms[number]) and (not target or _leads(made, number, target))
     )
 
 
-def _leads(type: str, number: int, target: str) -> bool:
+def _leads(made: Plan, number: int, target: str) -> bool:
     """References that are shared out by target type: does this share get references to `target`?"""
-    atom = plan(type).atoms[number]
+    atom = made.atoms[number]
     if not atom.part:
         return True
-    shares = {a.part for a in plan(type).atoms if (a.path, a.kind) == (atom.path, atom.kind)}
+    shares = {a.part for a in made.atoms if (a.path, a.kind) == (atom.path, atom.kind)}
     return atom.part == (target if target in shares else OTHER)
 
 

@@ -32,6 +32,8 @@ from suture.services.interactions.plan import Plan
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
 from suture.settings import Settings
+from suture.standards.fhir import definitions
+from suture.store import parameters
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.identities import Identities
@@ -54,7 +56,8 @@ class Interactions:
 
     def capabilities(self) -> bytes:
         """The CapabilityStatement; for anyone, so without an audit row."""
-        return capabilities.statement(self._chart.fhir_url, self._started)
+        parameters.adopt(self._chart.database.read)
+        return capabilities.statement(self._chart.fhir_url, self._started, definitions.own().mark)
 
     @property
     def chart(self) -> Chart:

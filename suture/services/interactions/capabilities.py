@@ -38,8 +38,8 @@ SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
 @lru_cache(maxsize=4)
-def statement(base: str, started: int) -> bytes:
-    """The statement as bytes; `started`: when this server's abilities began."""
+def statement(base: str, started: int, own: str = "") -> bytes:
+    """The statement as bytes; `started`: when this server's abilities began; `own`: which search parameters of its own it has."""
     return json.write(
         {
             "resourceType": "CapabilityStatement",

@@ -15,6 +15,7 @@ from suture.errors import InvalidSearch, PreconditionFailed
 from suture.services.interactions.chart import Chart
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.store import parameters
 from suture.store import search as store_search
 from suture.store.connection import Connection, Tx
 from suture.store.identities import Identities, Key, Named
@@ -35,6 +36,7 @@ class Criteria:
         self.identifier: tuple[str, str] | None = _identifier(caller, type, pairs, connection)
         if self.identifier:
             return
+        parameters.adopt(connection)
         query = search.parse(type, pairs, base_url=chart.fhir_url)
         if not query.conditions or query.includes or query.sort:
             raise InvalidSearch(

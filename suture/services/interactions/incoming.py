@@ -12,7 +12,7 @@ from typing import Any
 
 from suture.errors import Invalid, NotAllowed, NotFound
 from suture.services.audit.event import TYPE as MADE
-from suture.standards.fhir import index, json, validate
+from suture.standards.fhir import index, json, search_own, validate
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 Read = Callable[[bytes], dict[str, Any]]  # JSON within the limits of the settings
@@ -66,6 +66,8 @@ def accept(
 def prepared(resource: dict[str, Any], raw: bytes, base: str) -> Incoming:
     """The same for a resource whose type and id are already known to be right; `base` is this server's, with a slash."""
     validate.require(resource)
+    if resource["resourceType"] == "SearchParameter":
+        search_own.read(resource)  # refused now, not when it is to be searched by
     return Incoming(resource["resourceType"], resource, raw, index.extract(resource, base), base)
 
 

@@ -22,9 +22,10 @@ from suture.services.interactions.incoming import require_id, require_type
 from suture.services.interactions.notice import notice
 from suture.standards.fhir import search as language
 from suture.standards.fhir.search import Cursor, SearchQuery
+from suture.standards.fhir.search_parse import NotBuilt
 from suture.standards.fhir.search_within import EVERY, parse_within, require_member
+from suture.store import parameters, whose
 from suture.store import search as store_search
-from suture.store import whose
 from suture.store.connection import Connection
 
 Pairs = Sequence[tuple[str, str]]
@@ -71,6 +72,12 @@ def within(entry: Entry) -> Asked | None:
     return Asked(entry.path[2], entry.pairs, owner=entry.type, id=entry.id)
 
 
+def told(error: NotBuilt, connection: Connection) -> InvalidSearch:
+    """The same with how far the index of the parameter is."""
+    far = next((s.percent for s in parameters.standings(connection) if s.url == error.url), 0)
+    return InvalidSearch(f"{error.text} ({far} %)", where=error.where, mend=error.mend)
+
+
 async def search(chart: Chart, caller: Caller, asked: Asked) -> Answer:
     """One page of a search over a type, over several, or inside a compartment."""
     asked.require()
@@ -88,7 +95,8 @@ async def search(chart: Chart, caller: Caller, asked: Asked) -> Answer:
 def page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, budget: float = 1.0) -> Answer:
     """The part of a search below its audit frame; raises TooCostly past `budget` seconds."""
     away = withheld.of(connection, caller)
-    pairs, query = _query(chart, caller, asked, away)
+    parameters.adopt(connection)
+    pairs, query = _query(chart, caller, asked, away, connection)
     shown = subset.cutter(query.summary, query.elements)
 
     allowed = guard.judge(connection, caller, "search-type", away)
@@ -104,7 +112,9 @@ def page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, bud
     return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, notice(query)), 200, patients)
 
 
-def _query(chart: Chart, caller: Caller, asked: Asked, away: Withheld | None) -> tuple[Pairs, SearchQuery]:
+def _query(
+    chart: Chart, caller: Caller, asked: Asked, away: Withheld | None, connection: Connection
+) -> tuple[Pairs, SearchQuery]:
     """The query of the parameters, or of those a cursor keeps, narrowed to the caller."""
     cursor, pairs, lenient = None, asked.pairs, asked.lenient
     given = [value for name, value in pairs if name == PARAMETER]
@@ -115,7 +125,10 @@ def _query(chart: Chart, caller: Caller, asked: Asked, away: Withheld | None) ->
         keys, row = place.position
         pairs, cursor = place.pairs, Cursor(tuple(keys), row)
         lenient = True  # what was left out on the first page is left out on the next
-    query = policy.narrow(caller, asked.query(pairs, lenient, chart.fhir_url), away)
+    try:
+        query = policy.narrow(caller, asked.query(pairs, lenient, chart.fhir_url), away)
+    except NotBuilt as error:
+        raise told(error, connection) from None
     if MADE in query.types:
         raise InvalidSearch("AuditEvents are searched by themselves", where="_type", mend=f"GET {MADE}?…")
     settings = chart.settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -70,6 +70,19 @@ class SearchParameter:
     url: str
     targets: tuple[str, ...] = ()
     components: tuple[tuple[str, str], ...] = field(default=())  # url of the parameter, expression
+    own: bool = False  # of the site, not of R4
+    built: bool = True  # False: rows written from now on have it, those from before are being indexed
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The search parameters a site has besides R4's: resource type -> code -> parameter. `mark` names this very set."""
+
+    mark: str = ""
+    parameters: Mapping[str, Mapping[str, SearchParameter]] = field(default_factory=dict, compare=False)
+
+
+NO_OWN = Own()
 
 
 class Rows:
@@ -199,9 +212,36 @@ def _search_parameter(
     return SearchParameter(code, kind, expression, url, tuple(targets), tuple((c[0], c[1]) for c in components))
 
 
-def search_parameters(resource_type: str) -> dict[str, SearchParameter]:
-    """All of a resource type by code, those of Resource and DomainResource too; empty for an unknown type."""
+def r4_search_parameters(resource_type: str) -> dict[str, SearchParameter]:
+    """R4's of a resource type by code, those of Resource and DomainResource too; empty for an unknown type."""
     return _search_parameters(resource_type) or {}
+
+
+_own: Own = NO_OWN
+
+
+def adopt(own: Own) -> None:
+    """From now on these are the site's own search parameters: of one database, for a process serves one."""
+    global _own
+    _own = own
+
+
+def own() -> Own:
+    """The site's own search parameters."""
+    return _own
+
+
+def own_of(resource_type: str) -> Own:
+    """The same as far as this type goes: the empty set for most types, so that what is made of it stays."""
+    found = _own
+    return found if resource_type in found.parameters else NO_OWN
+
+
+def search_parameters(resource_type: str, site: Own | None = None) -> dict[str, SearchParameter]:
+    """R4's and the site's own of a resource type, by code."""
+    added = (_own if site is None else site).parameters.get(resource_type)
+    standard = r4_search_parameters(resource_type)
+    return {**standard, **added} if added else standard
 
 
 def search_parameter(resource_type: str, code: str) -> SearchParameter | None:

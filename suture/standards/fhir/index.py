@@ -6,15 +6,16 @@ https://hl7.org/fhir/R4/searchparameter-registry.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from suture.errors import InvalidResource
-from suture.standards.fhir.definitions import RESOURCE_TYPES
-from suture.standards.fhir.index_atoms import Atom, Plan, leaf_types, plan
+from suture.standards.fhir.definitions import RESOURCE_TYPES, Own, own_of
+from suture.standards.fhir.index_atoms import Atom, Plan, leaf_types, plan, plan_of
 from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
 from suture.standards.fhir.index_taken import TAKEN
 
+MOST_EXTRACTORS = 1000
 RULES = 1  # raised when the same resources give other rows: databases then make their index anew
 
 
@@ -36,11 +37,20 @@ class Rows(NamedTuple):
     quantities: list[tuple[int, str, str, str, float, float]]  # system, code, unit, low, high
     token_pairs: list[tuple[int, str, str, str, str]]  # of composites
     token_quantities: list[tuple[int, str, str, str, str, str, float, float]]
+    mark: str = ""  # of the site's own parameters they were made with, when the type has some
 
 
-@cache
-def _extractor(resource_type: str) -> Extractor:
-    return compiled(resource_type, plan(resource_type).atoms)
+_extractors: dict[tuple[str, str], Extractor] = {}  # (type, mark of the site's own parameters)
+
+
+def _extractor(resource_type: str, site: Own) -> Extractor:
+    found = _extractors.get((resource_type, site.mark))
+    if found is None:
+        if len(_extractors) > MOST_EXTRACTORS:
+            _extractors.clear()
+        found = compiled(resource_type, plan_of(resource_type, site).atoms)
+        _extractors[resource_type, site.mark] = found
+    return found
 
 
 def extract(resource: dict[str, Any], base: str = "") -> Rows:
@@ -48,8 +58,9 @@ def extract(resource: dict[str, Any], base: str = "") -> Rows:
     kind = resource.get("resourceType", "")
     if not isinstance(kind, str) or kind not in RESOURCE_TYPES:
         raise InvalidResource("no resource type that could be indexed", where="resourceType")
+    site = own_of(kind)
     try:
-        return Rows(kind, *_extractor(kind)(resource, base))  # type: ignore[arg-type]
+        return Rows(kind, *_extractor(kind, site)(resource, base), site.mark)  # type: ignore[arg-type, call-arg]
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
         raise InvalidResource(
             "a value that search looks at has a wrong form", where=kind, mend="Validate the resource to see which."
@@ -61,10 +72,15 @@ def atoms(resource_type: str, code: str) -> tuple[int, ...]:
     return plan(resource_type).parameters.get(code, ())
 
 
-@cache
 def lists(resource_type: str) -> tuple[frozenset[str], ...]:
     """For each atom, the lists of Rows in which it can have rows."""
-    return tuple(frozenset(_lists(resource_type, atom)) for atom in plan(resource_type).atoms)
+    return tuple(lists_of(resource_type, atom) for atom in plan(resource_type).atoms)
+
+
+@lru_cache(maxsize=16384)
+def lists_of(resource_type: str, atom: Atom) -> frozenset[str]:
+    """The lists of Rows in which this atom can have rows."""
+    return frozenset(_lists(resource_type, atom))
 
 
 def _lists(resource_type: str, atom: Atom) -> Iterator[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
 from suture.standards.fhir.definitions import (
+    Own,
     SearchParameter,
     TypeDefinition,
+    own_of,
+    r4_search_parameters,
     search_parameters,
     type_definition,
 )
@@ -64,14 +67,20 @@ class Plan:
     parameters: dict[str, tuple[int, ...]]
 
 
-@cache
 def plan(resource_type: str) -> Plan:
     """The plan of a resource type, made from its search parameters."""
+    return plan_of(resource_type, own_of(resource_type))
+
+
+@lru_cache(maxsize=1024)
+def plan_of(resource_type: str, site: Own) -> Plan:
+    """With these own parameters of a site, whose atoms stand behind R4's: the numbers of R4's are always the same."""
     shares = _shares(resource_type)
     numbers: dict[Atom, int] = {}
     parameters: dict[str, tuple[int, ...]] = {}
-    for parameter in search_parameters(resource_type).values():
-        atoms = _atoms(resource_type, parameter, shares)
+    for parameter in search_parameters(resource_type, site).values():
+        made = _own_atoms if parameter.own else _atoms
+        atoms = made(resource_type, parameter, shares)
         parameters[parameter.code] = tuple(numbers.setdefault(a, len(numbers)) for a in dict.fromkeys(atoms))
     return Plan(resource_type, tuple(numbers), parameters)
 
@@ -83,7 +92,7 @@ def _indexed(parameter: SearchParameter) -> bool:
 def _shares(resource_type: str) -> dict[str, list[str]]:
     """Path -> the target types, or systems, that some parameter asks for alone."""
     found: dict[str, list[str]] = {}
-    for parameter in search_parameters(resource_type).values():
+    for parameter in r4_search_parameters(resource_type).values():
         if _indexed(parameter) and parameter.type in ("reference", "token"):
             for path in paths(parameter.expression, resource_type):
                 bare, part = _part(path)
@@ -119,6 +128,17 @@ def _atoms(resource_type: str, parameter: SearchParameter, shares: dict[str, lis
             yield Atom(bare, parameter.type)
 
 
+def _own_atoms(resource_type: str, parameter: SearchParameter, shares: dict[str, list[str]]) -> Iterator[Atom]:
+    """Of a site's own parameter: where R4 shares values out, all shares; a type that references lead to is its target."""
+    for path in paths(parameter.expression, resource_type):
+        bare = replace(path, resolves="")
+        if parameter.type == "string":
+            yield from _string_atoms(resource_type, bare)
+        else:
+            parts = [*dict.fromkeys(shares[str(bare)]), OTHER] if str(bare) in shares else [""]
+            yield from (Atom(bare, parameter.type, part) for part in parts)
+
+
 def _string_atoms(resource_type: str, path: Path) -> Iterator[Atom]:
     """A name or an address is searched through all of its parts."""
     parts = dict.fromkeys(p for kind in leaf_types(resource_type, path) for p in PARTS.get(kind, ()))
@@ -130,7 +150,7 @@ def _string_atoms(resource_type: str, path: Path) -> Iterator[Atom]:
 
 def component_kinds(resource_type: str, parameter: SearchParameter) -> tuple[str, ...]:
     """The kinds of a composite's components."""
-    by_url = {p.url: p.type for p in search_parameters(resource_type).values()}
+    by_url = {p.url: p.type for p in r4_search_parameters(resource_type).values()}
     return tuple(by_url[url] for url, _ in parameter.components)
 
 
@@ -155,7 +175,10 @@ def step_keys(definition: TypeDefinition, step: Step, casts: tuple[str, ...]) ->
         element, kind = definition.keys[step.name]
         yield step.name, kind, element.many
         return
-    element = definition.elements[step.name]
+    named = definition.elements.get(step.name)
+    if named is None or definition.kind == "primitive":
+        return  # of a choice, some types only may have it
+    element = named
     for kind in element.types:
         if not casts or kind in casts:
             key = step.name + kind[0].upper() + kind[1:] if element.choice else step.name

@@ -95,6 +95,8 @@ def _with(path: Path, segment: str, text: str) -> Path:
         return replace(path, resolves=shape["resolve"])
     if shape["extension"] is not None:
         return replace(path, steps=(*path.steps, Step("extension", ("url", shape["extension"]))))
+    if not path.steps or path.steps[-1].where is not None:
+        raise InvalidSyntax(f"a search parameter can't be indexed by '{text}'")
     last = replace(path.steps[-1], where=(shape["field"], shape["value"]))
     return replace(path, steps=(*path.steps[:-1], last))
 

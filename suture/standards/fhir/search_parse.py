@@ -87,6 +87,15 @@ class _Unknown(InvalidSearch):
         self.parameter = parameter
 
 
+class NotBuilt(_Unknown):
+    """A search parameter of the site's own whose index is not complete yet."""
+
+    def __init__(self, parameter: SearchParameter) -> None:
+        mend = "Ask again in a while, or leave it out."
+        super().__init__(parameter.code, "this search parameter is new, its index is still being built", mend)
+        self.url = parameter.url
+
+
 def shown(key: str) -> str:
     """A parameter's name as far as it may stand in an error."""
     return key if len(key) <= 100 and key.isprintable() else "a parameter"
@@ -127,6 +136,8 @@ def _parameter(type: str, name: str) -> SearchParameter:
     if found is None:
         near = _nearest(name, searchable(type))
         raise _Unknown(name, f"{type or 'a search over all types'} has no such search parameter", near)
+    if not found.built:
+        raise NotBuilt(found)
     if name in NOT_SEARCHED or not searchable(type).get(name):
         raise _Unknown(name, "this search parameter is not supported", "docs/search.md lists what is.")
     return found

@@ -113,7 +113,7 @@ def _included(type: str, text: str, where: str, iterate: bool) -> Include:
 
 def _require_reference(source: str, parameter: str, where: str) -> None:
     found = search_parameter(source, parameter)
-    if found is None or found.type != "reference":
+    if found is None or found.type != "reference" or not found.built:
         known = ", ".join(sorted(code for code, kind in searchable(source).items() if kind == "reference"))
         raise InvalidSearch(f"{source} has no such reference parameter", where=where, mend=f"It has: {known}.")
     if not followed(source, parameter):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from suture.errors import InvalidSearch
 from suture.standards.fhir import index
 from suture.standards.fhir.definitions import (
+    Own,
     SearchParameter,
     code_parents,
+    own_of,
     search_parameters,
     value_set,
 )
-from suture.standards.fhir.index_atoms import leaf_types
+from suture.standards.fhir.index_atoms import leaf_types, plan_of
 from suture.standards.fhir.index_paths import paths
 from suture.standards.fhir.search_query import Match, Token, Uri
 
@@ -27,28 +29,37 @@ CROSSED = ("DocumentReference", "relationship")  # R4 names the parameters of it
 NOT_SEARCHED = frozenset({"_text", "_content", "_filter", "_query", "_list", "_type"})
 
 
-@cache
 def searchable(type: str) -> dict[str, str]:
     """Code -> kind of the parameters that can be searched by; an empty type: those every resource has."""
-    parameters = search_parameters(type or "Resource")
+    return _searchable(type, own_of(type))
+
+
+@lru_cache(maxsize=1024)
+def _searchable(type: str, site: Own) -> dict[str, str]:
+    parameters = search_parameters(type or "Resource", site)
     return {
         code: p.type
         for code, p in parameters.items()
-        if p.type != "special" and p.expression and code not in NOT_SEARCHED and _comparable(type or "Resource", p)
+        if p.type != "special" and p.expression and code not in NOT_SEARCHED and p.built and _comparable(type, site, p)
     }
 
 
-def _comparable(type: str, parameter: SearchParameter) -> bool:
+def _comparable(type: str, site: Own, parameter: SearchParameter) -> bool:
     """Can any of its values be compared? Those of `Bundle?composition` are whole resources."""
     if parameter.type == "composite" or parameter.code in ("_id", "_lastUpdated"):
         return True
-    return any(index.lists(type)[number] for number in index.atoms(type, parameter.code))
+    made = plan_of(type or "Resource", site)
+    numbers = made.parameters.get(parameter.code, ())
+    return any(index.lists_of(type or "Resource", made.atoms[number]) for number in numbers)
 
 
-@cache
 def followed(type: str, code: str) -> bool:
     """Does the parameter hold References, which chains can follow, or only canonical URLs?"""
-    parameter = search_parameters(type)[code]
+    return _followed(type, search_parameters(type)[code])
+
+
+@lru_cache(maxsize=8192)
+def _followed(type: str, parameter: SearchParameter) -> bool:
     return parameter.type == "reference" and any(
         "Reference" in leaf_types(type, path) for path in paths(parameter.expression, type)
     )

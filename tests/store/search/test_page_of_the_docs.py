@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from suture.errors import InvalidSearch
-from suture.standards.fhir import search
+from suture.standards.fhir import json, search, search_own, validate
 from suture.store import search as store_search
 from tests.store.search.worlds import World
 
 PAGE = Path(__file__).parents[3] / "docs" / "search.md"
-BLOCKS = re.findall(r"```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+BLOCKS = [text for language, text in FENCED if not language]
 
 
 def read(line: str) -> search.SearchQuery:
@@ -35,6 +36,14 @@ def test_refusals_say_what_the_page_says(line: str) -> None:
     with pytest.raises(InvalidSearch) as caught:
         read(wrong)
     assert said in str(caught.value)
+
+
+def test_the_search_parameter_can_be_put_to_work() -> None:
+    (example,) = [json.read(text.encode()) for language, text in FENCED if language == "json"]
+    validate.require(example)
+    found = search_own.read(example)
+    assert found is not None
+    assert found.code == "race"
 
 
 def test_the_python_examples() -> None:

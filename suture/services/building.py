@@ -1,0 +1,47 @@
+"""Keeps the indexes of a site's own search parameters going: one piece after the other, as long as there is anything to do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from functools import partial
+
+from suture.errors import SutureError
+from suture.store import parameters_build
+from suture.store.database import Database
+
+log = logging.getLogger("suture.search")
+LOOK = 1.0  # seconds between looks for new parameters
+BREATH = 0.005  # seconds between two pieces: those who wait to write come first
+PAUSE = 3_000_000  # microseconds that writers of a shared database may be behind
+
+
+class Builder:
+    """Runs beside the traffic; what a stop breaks off is done at the next start."""
+
+    def __init__(self, database: Database, *, shared: bool = False) -> None:
+        self._database = database
+        self._step = partial(parameters_build.step, pause=PAUSE if shared else 0)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            worked = await self._worked()
+            await asyncio.sleep(BREATH if worked else LOOK)
+
+    async def _worked(self) -> bool:
+        try:
+            return parameters_build.waiting(self._database.read) and await self._database.write(self._step)
+        except SutureError as error:  # a full disk, a lock: tried again
+            log.warning("the index of a search parameter waits: %s", error.code)
+            return False
