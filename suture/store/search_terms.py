@@ -14,6 +14,7 @@ from suture.standards.fhir.search_query import (
     Match,
     Missing,
     Moment,
+    Nearby,
     Number,
     Parts,
     Target,
@@ -283,6 +284,15 @@ def far_types(types: Sequence[str], code: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named)) or ALL_TYPES
 
 
+def _near(scope: Scope, c: Match) -> Term:
+    """A box that holds the circle is looked up, the distance is measured for what lies in it."""
+    points, spans = scope.pids(c.parameter, "quantities"), scope.pids(c.parameter, "quantities", SPAN)
+    units = list(lookup.plain_number(scope.connection))
+    boxes = [values.box(points, spans, units, v) for v in c.values if isinstance(v, Nearby)]
+    term = either([part for box in boxes for part in box])
+    return term if term is NEVER else _checked(scope, c, term)
+
+
 def _composite(scope: Scope, c: Match) -> Term:
     wanted = [v for v in c.values if isinstance(v, Parts)]
     pairs, measured = scope.pids(c.parameter, "token_pairs"), scope.pids(c.parameter, "token_quantities")
@@ -337,4 +347,5 @@ _KINDS: dict[str, Callable[[Scope, Match], Term]] = {
     "uri": _uri,
     "reference": _reference,
     "composite": _composite,
+    "special": _near,
 }

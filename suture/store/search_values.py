@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import asin, cos, degrees, radians, sin
 
 from suture.standards.fhir.index_values import fold
-from suture.standards.fhir.search_compare import near, widening
-from suture.standards.fhir.search_query import Moment, Number, Text
+from suture.standards.fhir.search_compare import GLOBE, near, widening
+from suture.standards.fhir.search_query import Moment, Nearby, Number, Text
 from suture.store.connection import Connection
 from suture.store.index import LONG
 from suture.store.search_sql import At, Sql, Term, all_of, any_of, either, one_of
 
+ROUNDING = 1e-6  # degrees
 MOST_LONG = 2000  # long dates looked at to find how far back a scan must begin
 
 
@@ -150,6 +152,20 @@ def _number(pids: Sequence[int], units: Sequence[int], condition: Sql) -> Term:
         return Sql(f"EXISTS (SELECT 1 FROM Q INDEXED BY Q_rid WHERE {inner.text})", inner.values)
 
     return Term(probe, Sql(f"SELECT rid FROM Q WHERE {where.text}", where.values))
+
+
+def box(points: Sequence[int], spans: Sequence[int], units: Sequence[int], n: Nearby) -> list[Term]:
+    """Places in a box around one: of Q's columns lo is the latitude and hi the longitude; where they are equal, lo is both."""
+    high = degrees(n.metres / GLOBE) + ROUNDING
+    pole = abs(n.latitude) + high >= 90
+    wide = 180.0 if pole else degrees(asin(min(1.0, sin(radians(high)) / cos(radians(n.latitude))))) + ROUNDING
+    latitude = Sql("lo >= ? AND lo <= ?", (n.latitude - high, n.latitude + high))
+    ways = [n.longitude + turn for turn in (-360, 0, 360)] if wide < 180 else [n.longitude]
+    longitude = any_of(Sql("hi >= ? AND hi <= ?", (way - wide, way + wide)) for way in ways)
+    if wide >= 180:
+        longitude = Sql("1 = 1")
+    kinds = [(points, latitude), (spans, all_of([latitude, longitude]))]
+    return [_number(pids, units, condition) for pids, condition in kinds if pids and units]
 
 
 # --- strings

@@ -86,7 +86,7 @@ def plan_of(resource_type: str, site: Own) -> Plan:
 
 
 def _indexed(parameter: SearchParameter) -> bool:
-    return bool(parameter.expression) and parameter.type != "special" and parameter.code not in ("_id", "_lastUpdated")
+    return bool(parameter.expression) and parameter.code not in ("_id", "_lastUpdated")
 
 
 def _shares(resource_type: str) -> dict[str, list[str]]:

@@ -83,6 +83,7 @@ dates((##, {v}, {w}))
     ("number", "unsignedInt"): NUMBER,
     ("number", "decimal"): NUMBER,
     ("number", "Range"): MEASURED.replace("quantity_row", "number_range_row"),
+    ("special", "Location.position"): MEASURED.replace("quantity_row", "place_row"),
     ("quantity", "Quantity"): MEASURED,
     ("quantity", "Age"): MEASURED,
     ("quantity", "Duration"): MEASURED,

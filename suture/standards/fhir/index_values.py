@@ -103,6 +103,11 @@ def sampled_row(sampled: dict[str, Any]) -> tuple[str, str, str, float, float] |
     return origin.get("system", ""), origin.get("code", ""), origin.get("unit", ""), min(readings), max(readings)
 
 
+def place_row(position: dict[str, Any]) -> tuple[str, str, str, float, float]:
+    """A place on the earth: latitude and longitude where others have their low and high end."""
+    return "", "", "", float(position.get("latitude", 0)), float(position.get("longitude", 0))
+
+
 # --- references: (type, id, '') here, (type or '', '', url) elsewhere; an empty url says that there is something
 
 

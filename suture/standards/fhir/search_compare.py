@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
 from suture.standards import ucum
 from suture.standards.fhir.index_time import DAY
 from suture.standards.fhir.index_values import fold
-from suture.standards.fhir.search_query import Moment, Number, Target, Text, Token, TypedIdentifier, Uri
+from suture.standards.fhir.search_query import Moment, Nearby, Number, Target, Text, Token, TypedIdentifier, Uri
 
+GLOBE = 6_371_008.8  # metres, its mean radius
 UCUM = "http://unitsofmeasure.org"
 Found = dict[
     str, list[tuple[Any, ...]]
@@ -40,6 +42,18 @@ MOMENTS: dict[str, Callable[[Moment, int, int], bool]] = {
     "eb": lambda m, low, high: high <= m.low,
     "ap": lambda m, low, high: low < m.high + widening(m) and high > m.low - widening(m),
 }
+
+
+def distance(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Metres between two places (latitude, longitude in degrees) on a globe."""
+    a, b = radians(one[0]), radians(other[0])
+    across = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin(radians(other[1] - one[1]) / 2) ** 2
+    return 2 * GLOBE * asin(min(1.0, sqrt(across)))
+
+
+def place(value: Nearby, found: Found) -> bool:
+    here = value.latitude, value.longitude
+    return any(distance(here, (low, high)) <= value.metres for *_, low, high in found.get("quantities", ()))
 
 
 def near(number: Number) -> tuple[float, float]:

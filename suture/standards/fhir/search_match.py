@@ -140,6 +140,7 @@ _COMPARE: dict[tuple[str, str], Callable[[Any, Found], bool]] = {
     ("string", "contains"): compare.contains,
     ("token", ""): compare.token,
     ("token", "of-type"): compare.typed_identifier,
+    ("special", ""): compare.place,
     ("uri", ""): compare.uri,
     ("uri", "above"): compare.uri_above,
     ("uri", "below"): compare.uri_below,

@@ -44,6 +44,7 @@ class _Reading:
 
     lenient: bool
     base_url: str
+    types: tuple[str, ...] = ()  # of a search over several types: parameters that all of them have may be used
     unknown: list[str] = field(default_factory=list)
 
 
@@ -58,7 +59,9 @@ def parse(
         raise InvalidSearch("there is no such resource type", where="type", mend=_nearest("", RESOURCE_TYPES))
     if len(pairs) > MOST_PAIRS:
         raise InvalidSearch(f"more than {MOST_PAIRS} parameters", mend="Search in several requests.")
-    reading = _Reading(lenient, base_url.rstrip("/"))
+    named = [text.split(",") for key, text in pairs if key == "_type" and not resource_type]
+    types = tuple(name for names in named[-1:] for name in names if name in RESOURCE_TYPES)
+    reading = _Reading(lenient, base_url.rstrip("/"), types)
     query = SearchQuery(resource_type)
     for key, text in pairs:
         query = _with(query, key, text, reading)
@@ -112,7 +115,7 @@ def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) ->
     if dot:
         return _chain(type, head, rest, text, reading, depth)
     name, colon, modifier = key.partition(":")
-    parameter = _parameter(type, name)
+    parameter = _parameter(type, name, reading.types)
     if colon and not modifier:
         raise InvalidSearch("a modifier is missing after the colon", where=shown(key))
     if modifier == "missing":
@@ -131,14 +134,26 @@ def _list(text: str) -> Listed:
     return Listed(found)
 
 
-def _parameter(type: str, name: str) -> SearchParameter:
+def _parameter(type: str, name: str, types: tuple[str, ...] = ()) -> SearchParameter:
+    """The parameter of a type; of several types one that all of them have, of the same kind."""
+    if name in NOT_SEARCHED:
+        raise _Unknown(name, NOT_SEARCHED[name], "docs/search.md lists what is supported.")
+    if type or not types or name in search_parameters("Resource"):
+        return _of_one(type, name)
+    found = [_of_one(each, name) for each in types]
+    if len({p.type for p in found}) > 1 or found[0].type == "composite":
+        raise _Unknown(name, "not a parameter of the same kind for all these types", "Search each type by itself.")
+    return replace(found[0], targets=tuple(dict.fromkeys(t for p in found for t in p.targets)))
+
+
+def _of_one(type: str, name: str) -> SearchParameter:
     found = search_parameters(type or "Resource").get(name)
     if found is None:
         near = _nearest(name, searchable(type))
         raise _Unknown(name, f"{type or 'a search over all types'} has no such search parameter", near)
     if not found.built:
         raise NotBuilt(found)
-    if name in NOT_SEARCHED or not searchable(type).get(name):
+    if not searchable(type).get(name):
         raise _Unknown(name, "this search parameter is not supported", "docs/search.md lists what is.")
     return found
 
@@ -200,6 +215,7 @@ _READERS: dict[str, Reader] = {
     "number": read.number,
     "quantity": read.quantity,
     "uri": read.uri,
+    "special": read.nearby,
 }
 
 
@@ -208,10 +224,11 @@ _READERS: dict[str, Reader] = {
 
 def _chain(type: str, head: str, rest: str, text: str, reading: _Reading, depth: int) -> Chain:
     name, _, wanted = head.partition(":")
-    parameter = _parameter(type, name)
+    parameter = _parameter(type, name, reading.types)
     if parameter.type != "reference":
         raise InvalidSearch(f"{name} is no reference, nothing can follow it", where=shown(f"{head}.{rest}"))
-    _require_followed(type, name, f"{head}.{rest}")
+    for near in (type,) if type else reading.types:
+        _require_followed(near, name, f"{head}.{rest}")
     types = _far_types(parameter, wanted, f"{head}.{rest}")
     branches, unknown = [], None
     for far in types:

@@ -76,13 +76,23 @@ class Uri:
 
 
 @dataclass(frozen=True, slots=True)
+class Nearby:
+    """A place on the earth in degrees, and how far around it in metres."""
+
+    text: str
+    latitude: float
+    longitude: float
+    metres: float
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """The components of a composite value."""
 
     parts: tuple[Value, ...]
 
 
-Value = Token | TypedIdentifier | Text | Moment | Number | Target | Uri | Parts
+Value = Token | TypedIdentifier | Text | Moment | Number | Target | Uri | Nearby | Parts
 
 
 # --- conditions
@@ -93,7 +103,7 @@ class Match:
     """The parameter has one of the values (with `not`, `not-in`: none of them)."""
 
     parameter: str
-    kind: str  # token | string | reference | date | number | quantity | uri | composite
+    kind: str  # token | string | reference | date | number | quantity | uri | special | composite
     values: tuple[Value, ...]
     modifier: str = ""
 

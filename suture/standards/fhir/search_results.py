@@ -74,8 +74,8 @@ def _sort_key(type: str, text: str) -> Sort:
     kind = searchable(type).get(name)
     if kind is None or (not type and name not in ("_id", "_lastUpdated")):
         raise InvalidSearch("it can't be sorted by that", where="_sort", mend="Name search parameters of the type.")
-    if kind == "composite":
-        raise InvalidSearch("it can't be sorted by a composite", where="_sort")
+    if kind in ("composite", "special"):
+        raise InvalidSearch(f"it can't be sorted by a {kind} parameter", where="_sort")
     return Sort(name, descending=text.startswith("-"))
 
 

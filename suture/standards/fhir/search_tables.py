@@ -26,7 +26,15 @@ MODIFIERS: dict[str, tuple[str, ...]] = {
 }  # besides :missing (all kinds) and :Type (references)
 
 CROSSED = ("DocumentReference", "relationship")  # R4 names the parameters of its two components the wrong way round
-NOT_SEARCHED = frozenset({"_text", "_content", "_filter", "_query", "_list", "_type"})
+NOT_SEARCHED = {
+    "_text": "full text is not kept here",
+    "_content": "full text is not kept here",
+    "_filter": "filter expressions are not read here",
+    "_query": "there are no named queries here",
+    "_contained": "contained resources are not searched by themselves",
+    "_containedType": "contained resources are not searched by themselves",
+    "_type": "_type is for searches over several types",
+}
 
 
 def searchable(type: str) -> dict[str, str]:
@@ -40,7 +48,7 @@ def _searchable(type: str, site: Own) -> dict[str, str]:
     return {
         code: p.type
         for code, p in parameters.items()
-        if p.type != "special" and p.expression and code not in NOT_SEARCHED and p.built and _comparable(type, site, p)
+        if p.expression and code not in NOT_SEARCHED and p.built and _comparable(type, site, p)
     }
 
 

@@ -14,6 +14,7 @@ from suture.standards.fhir.search_query import (
     Match,
     Missing,
     Moment,
+    Nearby,
     Number,
     Parts,
     SearchQuery,
@@ -106,6 +107,8 @@ def value_text(value: Value) -> str:
         return "|".join(escaped(p) for p in (value.system, value.code, value.value))
     if isinstance(value, Text | Uri):
         return escaped(value.text)
+    if isinstance(value, Nearby):
+        return value.text
     if isinstance(value, Moment):
         return _prefixed(value.prefix, value.text)
     if isinstance(value, Number):

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 
 from suture.errors import InvalidSearch
+from suture.standards import ucum
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_time import written_range
 from suture.standards.fhir.index_values import LONGEST_TEXT, fold
 from suture.standards.fhir.search_query import (
     Moment,
+    Nearby,
     Number,
     Parts,
     Target,
@@ -25,8 +27,13 @@ from suture.standards.fhir.search_query import (
 MOST_VALUES = 500
 MOST_RANGES = 50  # of values that are more than one exact key
 LONGEST_VALUE = 2048
+NEAR = 10  # kilometres, when no distance is given
+FARTHEST = 2.1e7  # metres: from anywhere to anywhere
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 
+_METRE = ucum.unit("m")
+assert _METRE is not None
+METRE = _METRE
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -133,6 +140,21 @@ def quantity(text: str, where: str) -> Number:
     system, unit = [*(plain(p) for p in parts[1:]), "", ""][:2]
     bounds = float(value), float(value - half), float(value + half)
     return Number(prefix, rest, *bounds, system=system or None, unit=unit or None)
+
+
+def nearby(text: str, where: str) -> Nearby:
+    """`latitude|longitude|distance|unit`; without a distance NEAR, without a unit kilometres."""
+    parts = [*pieces(text, "|"), "", ""]
+    if len(parts) not in (4, 5, 6) or any(part and not _NUMBER.fullmatch(part) for part in parts[:3]):
+        raise InvalidSearch("not a place", where=where, mend="Write latitude|longitude|distance|unit, 48.1|11.6|5|km.")
+    latitude, longitude = (float(part or "nan") for part in parts[:2])
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise InvalidSearch("no place on the earth", where=where, mend="Latitude -90 to 90, longitude -180 to 180.")
+    unit = ucum.unit(parts[3] or "km")
+    if unit is None or unit.dimension != METRE.dimension:
+        raise InvalidSearch("not a length", where=where, mend="Write a UCUM unit: km, m, [mi_i].")
+    metres = min(abs(float(parts[2] or NEAR)) * float(unit.factor / METRE.factor), FARTHEST)
+    return Nearby(text, latitude, longitude, metres)
 
 
 def _prefix(text: str) -> tuple[str, str]:

@@ -96,6 +96,10 @@ OTHERS: list[Resource] = [
     {"resourceType": "MolecularSequence", "id": "dna", "coordinateSystem": 0, "patient": ref("Patient/ann"), "referenceSeq": {"chromosome": concept("urn:chr", "1"), "referenceSeqId": concept("urn:seq", "s1"), "windowStart": 10, "windowEnd": 20}, "variant": [{"start": 3, "end": 5}, {"start": 7, "end": 9}]},
     {"resourceType": "Group", "id": "cohort", "type": "person", "actual": True, "characteristic": [{"code": concept("urn:c", "a"), "valueBoolean": True, "exclude": False}, {"code": concept("urn:c", "b"), "valueCodeableConcept": concept("urn:v", "x"), "exclude": False}], "member": [{"entity": ref("Patient/ann")}]},
     {"resourceType": "MedicationRequest", "id": "rx", "status": "active", "intent": "order", "subject": ref("Patient/ann"), "medicationReference": ref("#m"), "contained": [{"resourceType": "Medication", "id": "m"}], "authoredOn": "2020-02-29"},
+    {"resourceType": "Location", "id": "munich", "name": "Marienplatz", "position": {"latitude": 48.1374, "longitude": 11.5755}},
+    {"resourceType": "Location", "id": "fiji", "position": {"latitude": -16.8, "longitude": 179.99}, "partOf": ref("Location/munich")},
+    {"resourceType": "Location", "id": "pole", "position": {"latitude": 90.0, "longitude": 0}},
+    {"resourceType": "Location", "id": "equal", "position": {"latitude": 48.0, "longitude": 48.0}},
     {"resourceType": "Invoice", "id": "bill", "status": "issued", "totalGross": {"value": 12.5, "currency": "EUR"}, "subject": ref("Patient/bob")},
 ]  # fmt: skip
 

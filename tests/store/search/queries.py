@@ -37,7 +37,7 @@ class Maker:
         return found
 
     def sort(self, type: str) -> str:
-        names = [code for code, kind in searchable(type).items() if kind != "composite"]
+        names = [code for code, kind in searchable(type).items() if kind not in ("composite", "special")]
         return ",".join(
             self.random.choice(("", "-")) + self.random.choice(names) for _ in range(self.random.choice((1, 2)))
         )
@@ -110,6 +110,10 @@ class Maker:
         moment = datetime.fromtimestamp(bound // 1_000_000 + self.random.choice((0, 0, 0, 86_400, -86_400)), UTC)
         form = self.random.choice(("%Y", "%Y-%m", "%Y-%m-%d", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ"))
         return "", self.random.choice(PREFIXES) + moment.strftime(form)
+
+    def near(self, resource: Resource, code: str, name: str, row: tuple[Any, ...]) -> tuple[str, str]:
+        latitude = min(90, max(-90, row[-2] + self.random.choice((0, 0.01, -1))))
+        return "", f"{latitude:.4f}|{row[-1]:.4f}" + self.random.choice(("", "|5", "|150|km", "|100|m", "|0"))
 
     def number(self, resource: Resource, code: str, name: str, row: tuple[Any, ...]) -> tuple[str, str]:
         *units, low, high = row[1:]
@@ -192,6 +196,7 @@ _MAKERS: dict[str, Callable[..., tuple[str, str]]] = {
     "quantity": Maker.number,
     "reference": Maker.reference,
     "uri": Maker.uri,
+    "special": Maker.near,
 }
 
 
