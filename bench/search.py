@@ -1,4 +1,5 @@
-"""Searches by CPU: `python -m bench.search [RESOURCES [FOLDER]]` (20,000 resources unless told; FOLDER keeps the database).
+"""Searches by CPU: `python -m bench.search [RESOURCES [FOLDER]] [--text]` (20,000 resources unless told; FOLDER keeps the database;
+`--text` keeps full text too).
 
 The peers' figures are CPU per simple search as measured with the same kind of data on such a machine: Medplum 5.1 (Node,
 PostgreSQL, Redis) 3.3 ms, WSO2 FHIR server (Go, PostgreSQL) 2.9 ms; ours is without HTTP.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -131,20 +132,29 @@ QUERIES = (
 )
 
 
+WORDS = (
+    ("full text: a family name", "Patient", "_content=stone"),
+    ("full text: a code, newest first", "Observation", "_content=1007"),
+)
+
+
 def main() -> None:
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    given = [word for word in sys.argv[1:] if not word.startswith("--")]
+    text = "all" if "--text" in sys.argv else "off"
+    size = int(given[0]) if given else 20_000
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(temporary)
-        database = opened(folder)
+        folder = Path(given[1]) if len(given) > 1 else Path(temporary)
+        database = opened(folder, text)
         if not database.read.one("SELECT 1 FROM res LIMIT 1"):
             fill(database, size)
-        measure(database)
+        measure(database, QUERIES + (WORDS if text == "all" else ()))
         database.close()
 
 
-def opened(folder: Path) -> Database:
+def opened(folder: Path, text: str) -> Database:
     folder.mkdir(parents=True, exist_ok=True)
-    return Database.open(read_settings(folder, {"SUTURE_KEY_FILE": str(folder / "key")}))
+    settings = read_settings(folder, {"SUTURE_KEY_FILE": str(folder / "key"), "SUTURE_SEARCH_TEXT": text})
+    return Database.open(settings, serving=True)
 
 
 def fill(database: Database, size: int) -> None:
@@ -164,11 +174,11 @@ def fill(database: Database, size: int) -> None:
     print(f"database: {pages[0] / done:.0f} bytes each ({pages[0] / raw:.2f} of the raw JSON)\n" if pages else "")
 
 
-def measure(database: Database) -> None:
+def measure(database: Database, queries: Sequence[tuple[str, str, str]]) -> None:
     print(
         f"{'search (page of 50)':<40}{'us CPU':>9}{'/s':>9}{'Medplum/':>10}{'WSO2/':>8}{'rows':>6}{'count us':>11}{'matches':>9}"
     )
-    for label, type, text in QUERIES:
+    for label, type, text in queries:
         pairs = [(k, v) for k, _, v in (part.partition("=") for part in text.split("&"))]
         query = search.parse(type, pairs)
         rows = len(store_search.find(database.read, query).rows)

@@ -147,6 +147,12 @@ TABLE: tuple[Setting, ...] = (
         "search.quick", "duration", "50ms", "a query that runs longer begins anew in a thread, so that others go on"
     ),
     Setting(
+        "search.text",
+        "string",
+        "off",
+        "full text that is kept for _text and _content: off, narrative (only _text) or all",
+    ),
+    Setting(
         "search.budget", "duration", "10s", "a query that runs longer is ended with an outcome that says what to narrow"
     ),
     Setting(

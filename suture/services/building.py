@@ -1,4 +1,4 @@
-"""Keeps the indexes of a site's own search parameters going: one piece after the other, as long as there is anything to do."""
+"""Keeps the indexes of a site's own search parameters, and of full text, going: one piece after the other while there is anything to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from suture.errors import SutureError
-from suture.store import parameters_build
+from suture.store import fulltext, parameters_build
 from suture.store.database import Database
 
 log = logging.getLogger("suture.search")
@@ -41,7 +41,9 @@ class Builder:
 
     async def _worked(self) -> bool:
         try:
-            return parameters_build.waiting(self._database.read) and await self._database.write(self._step)
+            if parameters_build.waiting(self._database.read) and await self._database.write(self._step):
+                return True
+            return fulltext.waiting(self._database.read) and await self._database.write(fulltext.step)
         except SutureError as error:  # a full disk, a lock: tried again
-            log.warning("the index of a search parameter waits: %s", error.code)
+            log.warning("the index of a search waits: %s", error.code)
             return False

@@ -19,7 +19,7 @@ from suture import crypto
 from suture.clock import SYSTEM, Clock, new_id
 from suture.errors import Unavailable, Unstartable
 from suture.settings import Settings
-from suture.store import anchor, dictionaries, envelope, keys, migrations, reindex
+from suture.store import anchor, dictionaries, envelope, fulltext, keys, migrations, reindex
 from suture.store.checkpoints import Checkpoints
 from suture.store.commit import LOCK_SECONDS, GroupCommit, Stepper, forget
 from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw, translated, wait_for_locks
@@ -78,6 +78,7 @@ class Database:
         database = cls(settings, shared, notices)
         if serving:
             database._serving = serving_lock(path)
+        fulltext.keep(database.write_now, database.read, str(settings["search.text"]), serving)
         again = reindex.keep(database.write_now, database.read, serving)
         if again:
             notices.append(f"The search index was made anew: {again} resources")

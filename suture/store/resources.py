@@ -11,7 +11,7 @@ from suture.errors import Conflict, PreconditionFailed
 from suture.standards.fhir import json
 from suture.standards.fhir.definitions import own_of
 from suture.standards.fhir.index import Rows, extract
-from suture.store import index, names, parameters, restrictions
+from suture.store import fulltext, index, names, parameters, restrictions
 from suture.store.connection import Connection, Tx
 from suture.store.identities import MOST, Identities, Key, Named
 from suture.store.ids import id_of as id_of
@@ -213,7 +213,8 @@ def _replace(
 
 
 def _heed(tx: Tx, type: str, rid: int, patient: int, stored: bytes) -> None:
-    """Types whose content decides how others are shown or found."""
+    """Types whose content decides how others are shown or found; and the full text of all."""
+    fulltext.written(tx, rid, stored)
     if type == restrictions.TYPE:
         restrictions.keep(tx, rid, patient, stored)
     elif type == parameters.TYPE:
@@ -248,6 +249,7 @@ def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row 
     _keep_old(tx, rid, rt, old)
     tx.identities.forget(rid)
     parameters.adopt(tx)
+    fulltext.deleted(tx, rid)
     index.write(tx, rid, None, rows_of(tx, tx.bodies.unpack(*old[4:])))
     if type == restrictions.TYPE:
         restrictions.drop(tx, rid)

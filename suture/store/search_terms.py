@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
+from suture.errors import InvalidSearch
 from suture.standards.fhir import index
 from suture.standards.fhir.definitions import search_parameter
 from suture.standards.fhir.index_dates import one_date, primary_atoms
@@ -22,9 +23,11 @@ from suture.standards.fhir.search_query import (
     Token,
     TypedIdentifier,
     Uri,
+    Words,
 )
 from suture.standards.fhir.search_tables import component_parameters, vocabulary
-from suture.store import names
+from suture.standards.fhir.search_words import NARRATIVE
+from suture.store import fulltext, names
 from suture.store import search_lookup as lookup
 from suture.store import search_values as values
 from suture.store.connection import Connection
@@ -284,6 +287,33 @@ def far_types(types: Sequence[str], code: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named)) or ALL_TYPES
 
 
+def _full_text(scope: Scope, c: Match) -> Term:
+    """Rows of any type are found by their words, then those of the types that are searched are kept."""
+    _require_text(scope, c.parameter)
+    column = "narrative" if c.parameter == NARRATIVE else "content"
+    keeper, rts = fulltext.back(scope.connection), scope.rts()
+    return either([_worded(keeper.matching(column, v), rts) for v in c.values if isinstance(v, Words) and rts])
+
+
+def _worded(found: Sql, rts: Sequence[int]) -> Term:
+    of_type = one_of("worded.rt", rts)
+    text = f"SELECT worded.rid AS rid FROM ({found.text}) hit CROSS JOIN res worded ON worded.rid = hit.rid WHERE worded.op <> 3"
+    return Term(
+        lambda at: Sql(f"+{at.rid} IN ({found.text})", found.values),
+        Sql(f"{text} AND {of_type.text}", (*found.values, *of_type.values)),
+    )
+
+
+def _require_text(scope: Scope, code: str) -> None:
+    now = fulltext.standing(scope.connection)
+    if now.mode == fulltext.OFF or (now.mode != fulltext.ALL and code != NARRATIVE):
+        mend = "The setting search.text = all keeps it, narrative keeps _text alone."
+        raise InvalidSearch("this full text is not kept here", where=code, mend=mend)
+    if not now.built:
+        mend = "Ask again in a while."
+        raise InvalidSearch(f"the index of the full text is still being built ({now.percent} %)", where=code, mend=mend)
+
+
 def _near(scope: Scope, c: Match) -> Term:
     """A box that holds the circle is looked up, the distance is measured for what lies in it."""
     points, spans = scope.pids(c.parameter, "quantities"), scope.pids(c.parameter, "quantities", SPAN)
@@ -348,4 +378,5 @@ _KINDS: dict[str, Callable[[Scope, Match], Term]] = {
     "reference": _reference,
     "composite": _composite,
     "special": _near,
+    "words": _full_text,
 }

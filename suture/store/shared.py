@@ -18,6 +18,7 @@ class Shared:
     envelope: Envelope
     clock: Clock = SYSTEM
     base: str = ""  # what absolute references to this server begin with; index rows are made with it
+    text: str = "off"  # which full text is kept
     names: dict[str, int] = field(default_factory=dict)  # text -> number of table name
     texts: dict[int, str] = field(default_factory=dict)  # and back
     codes: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, code) -> tok.tid

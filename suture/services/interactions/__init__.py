@@ -33,7 +33,7 @@ from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
 from suture.settings import Settings
 from suture.standards.fhir import definitions
-from suture.store import parameters
+from suture.store import fulltext, parameters
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.identities import Identities
@@ -56,8 +56,13 @@ class Interactions:
 
     def capabilities(self) -> bytes:
         """The CapabilityStatement; for anyone, so without an audit row."""
-        parameters.adopt(self._chart.database.read)
-        return capabilities.statement(self._chart.fhir_url, self._started, definitions.own().mark)
+        connection = self._chart.database.reader()  # asked in a thread
+        try:
+            parameters.adopt(connection)
+            text = fulltext.codes(connection)
+        finally:
+            connection.close()
+        return capabilities.statement(self._chart.fhir_url, self._started, definitions.own().mark, text)
 
     @property
     def chart(self) -> Chart:

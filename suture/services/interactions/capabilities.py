@@ -16,7 +16,7 @@ from suture.services.interactions.trail import INTERACTIONS
 from suture.services.operations.operation import Operation
 from suture.services.operations.table import on_system, on_type
 from suture.standards.fhir import json, search
-from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
+from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter, search_parameters
 from suture.standards.fhir.search_tables import followed
 
 # What Interactions offers on each type and on the whole; the tests call every one of them.
@@ -38,8 +38,8 @@ SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
 @lru_cache(maxsize=4)
-def statement(base: str, started: int, own: str = "") -> bytes:
-    """The statement as bytes; `started`: when this server's abilities began; `own`: which search parameters of its own it has."""
+def statement(base: str, started: int, own: str = "", text: tuple[str, ...] = ()) -> bytes:
+    """The statement as bytes; `started`: when this server's abilities began; `own`: which search parameters of its own it has, `text`: of full text."""
     return json.write(
         {
             "resourceType": "CapabilityStatement",
@@ -51,19 +51,19 @@ def statement(base: str, started: int, own: str = "") -> bytes:
             "implementation": {"description": "Suture", "url": base},
             "fhirVersion": FHIR_VERSION,
             "format": list(FORMATS),
-            "rest": [_rest(base)],
+            "rest": [_rest(base, text)],
         }
     )
 
 
-def _rest(base: str) -> dict[str, Any]:
+def _rest(base: str, text: tuple[str, ...]) -> dict[str, Any]:
     sources = _sources()
     return {
         "mode": "server",
         "security": _security(base.removesuffix("/fhir")),
-        "resource": [_resource(name, sources) for name in sorted(RESOURCE_TYPES)],
+        "resource": [_resource(name, sources, text) for name in sorted(RESOURCE_TYPES)],
         "interaction": [{"code": code} for code in ON_SYSTEM],
-        "searchParam": _parameters("Resource"),
+        "searchParam": [*_listed("Resource", text), *_parameters("Resource")],
         **_operations(on_system()),
     }
 
@@ -96,7 +96,7 @@ def _made() -> dict[str, Any]:
     }
 
 
-def _resource(name: str, sources: dict[str, list[str]]) -> dict[str, Any]:
+def _resource(name: str, sources: dict[str, list[str]], text: tuple[str, ...]) -> dict[str, Any]:
     if name == MADE:
         return _made()
     found = {
@@ -110,12 +110,19 @@ def _resource(name: str, sources: dict[str, list[str]]) -> dict[str, Any]:
         "conditionalUpdate": True,
         "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical", "resolves", "local"],
-        "searchInclude": [f"{name}:{code}" for code in _followed(name)],
-        "searchRevInclude": sources.get(name, []),
-        "searchParam": _parameters(name),
+        "searchInclude": ["*", *(f"{name}:{code}" for code in _followed(name))],
+        "searchRevInclude": ["*", *sources.get(name, [])],
+        "searchParam": [*_listed(name, text), *_parameters(name)],
         **_operations(on_type(name)),
     }
     return {key: value for key, value in found.items() if value != []}
+
+
+def _listed(name: str, text: tuple[str, ...]) -> list[dict[str, str]]:
+    """What is searched by other means than the index: `_list`, and full text as far as it is kept."""
+    there = search_parameters(name)
+    found = [(code, "string") for code in text if code in there]
+    return [{"name": code, "type": kind} for code, kind in (*found, ("_list", "special"))]
 
 
 def _parameters(name: str) -> list[dict[str, str]]:

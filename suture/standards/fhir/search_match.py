@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from suture.errors import InvalidSearch
 from suture.standards.fhir import search_compare as compare
+from suture.standards.fhir import search_words
 from suture.standards.fhir.definitions import search_parameter
 from suture.standards.fhir.index import Rows, extract, plan, values
 from suture.standards.fhir.index_atoms import Atom
@@ -36,6 +37,7 @@ from suture.standards.fhir.search_query import (
     Text,
     Token,
     Value,
+    Words,
 )
 from suture.standards.fhir.search_tables import component_parameters, vocabulary
 
@@ -63,6 +65,11 @@ class Subject:
         for name, row in values(self.rows, code):
             gathered.setdefault(name, []).append(row[1:])
         return gathered
+
+    def words(self, code: str) -> list[str]:
+        """The full text: of the narrative (`_text`) or of everything (`_content`)."""
+        made = search_words.narrative if code == search_words.NARRATIVE else search_words.content
+        return made(self.resource)
 
     def other(self, resource: dict[str, Any]) -> Subject:
         return Subject(resource, self.world, self.base)
@@ -110,6 +117,8 @@ def _in_vocabulary(condition: Match, subject: Subject) -> bool:
 def _value(condition: Match, value: Value, subject: Subject) -> bool:
     if condition.parameter == "_id":
         return isinstance(value, Token) and not value.system and value.code == subject.resource.get("id")
+    if isinstance(value, Words):
+        return search_words.holds(value.tree, subject.words(condition.parameter))
     if isinstance(value, Parts):
         return _composite(condition, value, subject)
     if isinstance(value, Text) and condition.kind == "token":

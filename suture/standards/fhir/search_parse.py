@@ -30,6 +30,8 @@ from suture.standards.fhir.search_tables import (
     searchable,
     vocabulary,
 )
+from suture.standards.fhir.search_words import CONTENT, NARRATIVE
+from suture.standards.fhir.search_words import read as words
 
 MOST_PAIRS = 200
 DEEPEST = 4
@@ -109,6 +111,8 @@ def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) ->
         raise InvalidSearch(f"more than {DEEPEST} links in a chain", where=shown(key))
     if key == "_list":
         return _list(text)
+    if key in (NARRATIVE, CONTENT):
+        return _words(type, key, text)
     if key.startswith("_has:"):
         return _has(type, key, text, reading, depth)
     head, dot, rest = key.partition(".")
@@ -132,6 +136,14 @@ def _list(text: str) -> Listed:
     if len(found) < len(values):
         raise InvalidSearch("not a List of this server", where="_list", mend="Write the List's id.")
     return Listed(found)
+
+
+def _words(type: str, key: str, text: str) -> Match:
+    """`_text`, `_content`: whether full text is kept, the store knows."""
+    if type and key not in search_parameters(type):
+        raise _Unknown(key, f"{type} has no narrative", "Use _content.")
+    found = read.values(text, "words", key, lambda part: words(read.plain(part), key))
+    return Match(key, "words", found)
 
 
 def _parameter(type: str, name: str, types: tuple[str, ...] = ()) -> SearchParameter:

@@ -85,6 +85,17 @@ class Nearby:
     metres: float
 
 
+Tree = tuple[Any, ...]  # ("phrase" | "begins", word, …) · ("and" | "or", tree, …) · ("not", tree, tree)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A question to the full text."""
+
+    text: str
+    tree: Tree
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The components of a composite value."""
@@ -92,7 +103,7 @@ class Parts:
     parts: tuple[Value, ...]
 
 
-Value = Token | TypedIdentifier | Text | Moment | Number | Target | Uri | Nearby | Parts
+Value = Token | TypedIdentifier | Text | Moment | Number | Target | Uri | Nearby | Words | Parts
 
 
 # --- conditions
@@ -103,7 +114,7 @@ class Match:
     """The parameter has one of the values (with `not`, `not-in`: none of them)."""
 
     parameter: str
-    kind: str  # token | string | reference | date | number | quantity | uri | special | composite
+    kind: str  # token | string | reference | date | number | quantity | uri | special | words | composite
     values: tuple[Value, ...]
     modifier: str = ""
 

@@ -27,8 +27,6 @@ MODIFIERS: dict[str, tuple[str, ...]] = {
 
 CROSSED = ("DocumentReference", "relationship")  # R4 names the parameters of its two components the wrong way round
 NOT_SEARCHED = {
-    "_text": "full text is not kept here",
-    "_content": "full text is not kept here",
     "_filter": "filter expressions are not read here",
     "_query": "there are no named queries here",
     "_contained": "contained resources are not searched by themselves",

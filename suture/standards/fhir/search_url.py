@@ -24,6 +24,7 @@ from suture.standards.fhir.search_query import (
     TypedIdentifier,
     Uri,
     Value,
+    Words,
 )
 from suture.standards.fhir.search_values import escaped
 
@@ -109,6 +110,8 @@ def value_text(value: Value) -> str:
         return escaped(value.text)
     if isinstance(value, Nearby):
         return value.text
+    if isinstance(value, Words):
+        return value.text.replace("\\", "\\\\").replace(",", "\\,")
     if isinstance(value, Moment):
         return _prefixed(value.prefix, value.text)
     if isinstance(value, Number):

@@ -151,7 +151,6 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Patient", "gender:missing", "maybe", ":missing is true or false"),
         ("Patient", "_sort", "nothing", "can't be sorted"),
         ("Patient", "_count", "-1", "_count: not a whole number"),
-        ("Patient", "_text", "x", "full text is not kept here"),
         ("Bundle", "composition", "x", "not supported"),
         ("Location", "near", "1|2|3|kg", "not a length"),
         ("Location", "near", "91|2", "no place on the earth"),
