@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,6 +59,18 @@ class Fetch(Protocol):
         most: int = 0,  # bytes of the answer; 0: outbound.max_answer
         timeout: float = 0.0,  # noqa: ASYNC109 - seconds for all of it; 0: outbound.timeout
     ) -> Answer: ...
+
+
+class Expander(Protocol):
+    """Codes of value sets and of hierarchies, for searches with :in, :not-in, :above and :below; wired in by app.py."""
+
+    def expand(self, url: str) -> Collection[tuple[str, str]] | None:
+        """Every (system, code) of a value set (`url` or `url|version`); None when it is not known, or can't be listed."""
+        ...
+
+    def related(self, system: str, code: str, *, above: bool) -> Collection[str] | None:
+        """The code with all above (else below) it; None when the hierarchy or the code is not known."""
+        ...
 
 
 class Nowhere:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from suture.access.caller import Scope
 from suture.errors import InvalidSearch, InvalidSyntax
 from suture.standards.fhir import search
-from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.standards.fhir.definitions import RESOURCE_TYPES, r4_search_parameters
 from suture.standards.fhir.search import AllOf, Condition, Match, Missing
 
 _SCOPE = re.compile(r"(patient|user|system)/([A-Za-z]+|\*)\.(read|write|\*|c?r?u?d?s?)(?:\?(.*))?")
@@ -66,7 +66,7 @@ def conditions(type: str, query: str) -> tuple[Condition, ...]:
     if len(asked.conditions) != len(pairs):
         raise InvalidSearch("it shapes results, it says nothing about a row")
     for condition in asked.conditions:
-        _require_steady(condition)
+        _require_steady(type, condition)
     return asked.conditions
 
 
@@ -82,9 +82,13 @@ def _pairs(query: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _require_steady(condition: Condition) -> None:
+def _require_steady(type: str, condition: Condition) -> None:
     if not isinstance(condition, Match | Missing):
         raise InvalidSearch("chains and _has look at other rows")
+    if condition.kind in ("words", "special"):
+        raise InvalidSearch(f"{condition.parameter} is not exact")
+    if type != "*" and condition.parameter not in r4_search_parameters(type):
+        raise InvalidSearch("a search parameter of one's own may change or go")
     if condition.parameter in _UNSTEADY:
         raise InvalidSearch(f"{condition.parameter} changes with every write")
     if isinstance(condition, Match) and condition.modifier in ("text", "identifier", "above", "below"):

@@ -25,7 +25,7 @@ from suture.standards.fhir.search_query import (
     Uri,
     Words,
 )
-from suture.standards.fhir.search_tables import component_parameters, vocabulary
+from suture.standards.fhir.search_tables import component_parameters
 from suture.standards.fhir.search_words import NARRATIVE
 from suture.store import fulltext, names
 from suture.store import search_lookup as lookup
@@ -175,7 +175,9 @@ def _rows_of_i(where: Sql) -> Term:
 def _token(scope: Scope, c: Match) -> Term:
     if c.modifier == "text":
         return _checked(scope, c, ALWAYS)
-    wanted = vocabulary(c) or [v for v in c.values if isinstance(v, Token)]
+    if c.modifier in ("in", "not-in", "above", "below"):
+        return either([*_tokens(scope, c.parameter, list(c.members))])
+    wanted = [v for v in c.values if isinstance(v, Token)]
     typed = [_typed(scope, c.parameter, v) for v in c.values if isinstance(v, TypedIdentifier)]
     return either([*typed, *_tokens(scope, c.parameter, list(wanted))])
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from suture.access import smart
 from suture.access.caller import Scope
 from suture.errors import InvalidSyntax
+from suture.standards.fhir import definitions
 
 
 @pytest.mark.parametrize(
@@ -103,8 +104,10 @@ def test_granular_scopes_are_kept_as_they_are_written(word: str) -> None:
         ("user/Observation.rs?category=a&_sort=date", "it shapes results, it says nothing about a row"),
         ("user/Observation.rs?category=a&_include=*", "it shapes results, it says nothing about a row"),
         ("user/Observation.rs?category=a&_format=json", "it shapes results, it says nothing about a row"),
-        ("user/Observation.rs?_filter=code%20eq%20x", "this search parameter is not supported"),
-        ("user/Observation.rs?_text=x", "this search parameter is not supported"),
+        ("user/Observation.rs?_filter=code%20eq%20x", "filter expressions are not read here"),
+        ("user/Observation.rs?_text=x", "_text is not exact"),
+        ("user/Observation.rs?_list=x", "chains and _has look at other rows"),
+        ("user/Location.rs?near=1%7C2", "near is not exact"),
         ("user/*.rs?category=a", "a search over all types has no such search parameter"),
         ("user/Observation.rs?" + "&".join(["code=x"] * 11), "not PARAMETER=VALUE, joined by &"),
         ("user/Observation.rs?code=" + ",".join(map(str, range(60))), "more than 50 values"),
@@ -114,6 +117,17 @@ def test_a_query_that_cannot_be_kept_to_the_letter_is_refused(word: str, text: s
     with pytest.raises(InvalidSyntax) as caught:
         smart.parse(word)
     assert caught.value.text == f"this query can't be kept to the letter: {text}"
+
+
+def test_a_search_parameter_of_ones_own_bounds_no_scope() -> None:
+    """If it went away, `race:missing=true` would open the whole type."""
+    race = definitions.SearchParameter("race", "token", "Patient.gender", "urn:race", own=True)
+    definitions.adopt(definitions.Own("race", {"Patient": {"race": race}}))
+    try:
+        with pytest.raises(InvalidSyntax, match="may change or go"):
+            smart.parse("user/Patient.rs?race:missing=true")
+    finally:
+        definitions.adopt(definitions.NO_OWN)
 
 
 def test_an_empty_list_grants_nothing() -> None:

@@ -14,10 +14,12 @@ from suture.access.caller import Caller
 from suture.access.policy import Reach
 from suture.clock import Clock
 from suture.errors import NotFound, SutureError, Unavailable
+from suture.ports import Expander
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.ledger import Ledger
 from suture.settings import Settings
 from suture.standards.fhir import json
+from suture.standards.fhir.search_parse import R4_CODES
 from suture.store import audit, whose
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
@@ -36,6 +38,7 @@ class Chart:
     clock: Clock
     settings: Settings
     cursors: Cursors
+    expander: Expander = R4_CODES  # value sets and hierarchies of codes for searches; terminology puts its own here
     lane: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOW_AT_ONCE))
     waiting: int = 0  # for the lane
     heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -37,7 +37,7 @@ class Criteria:
         if self.identifier:
             return
         parameters.adopt(connection)
-        query = search.parse(type, pairs, base_url=chart.fhir_url)
+        query = search.parse(type, pairs, base_url=chart.fhir_url, expander=chart.expander)
         if not query.conditions or query.includes or query.sort:
             raise InvalidSearch(
                 "a condition needs search parameters and nothing else",

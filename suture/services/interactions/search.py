@@ -58,11 +58,14 @@ class Asked:
         if self.interaction == "search-type":
             require_type(self.type)
 
-    def query(self, pairs: Pairs, lenient: bool, base: str) -> SearchQuery:
+    def query(self, chart: Chart, pairs: Pairs, lenient: bool) -> SearchQuery:
+        base, expander = chart.fhir_url, chart.expander
         if not self.owner:
-            return language.parse(self.type, pairs, lenient=lenient, base_url=base)
+            return language.parse(self.type, pairs, lenient=lenient, base_url=base, expander=expander)
         away = frozenset({MADE})
-        return parse_within(self.owner, self.id, self.type, pairs, lenient=lenient, base_url=base, without=away)
+        return parse_within(
+            self.owner, self.id, self.type, pairs, lenient=lenient, base_url=base, expander=expander, without=away
+        )
 
 
 def within(entry: Entry) -> Asked | None:
@@ -126,7 +129,7 @@ def _query(
         pairs, cursor = place.pairs, Cursor(tuple(keys), row)
         lenient = True  # what was left out on the first page is left out on the next
     try:
-        query = policy.narrow(caller, asked.query(pairs, lenient, chart.fhir_url), away)
+        query = policy.narrow(caller, asked.query(chart, pairs, lenient), away)
     except NotBuilt as error:
         raise told(error, connection) from None
     if MADE in query.types:

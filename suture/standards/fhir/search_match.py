@@ -39,7 +39,7 @@ from suture.standards.fhir.search_query import (
     Value,
     Words,
 )
-from suture.standards.fhir.search_tables import component_parameters, vocabulary
+from suture.standards.fhir.search_tables import component_parameters
 
 
 class World(Protocol):
@@ -111,7 +111,7 @@ def _match(condition: Match, subject: Subject) -> bool:
 
 def _in_vocabulary(condition: Match, subject: Subject) -> bool:
     found = subject.found(condition.parameter)
-    return any(compare.token(token, found) for token in vocabulary(condition))
+    return any(compare.token(token, found) for token in condition.members)
 
 
 def _value(condition: Match, value: Value, subject: Subject) -> bool:

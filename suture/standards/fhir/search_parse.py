@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from suture.errors import InvalidSearch
+from suture.ports import Expander
 from suture.standards.fhir import search_results as results
 from suture.standards.fhir import search_values as read
 from suture.standards.fhir.definitions import RESOURCE_TYPES, SearchParameter, search_parameters
@@ -25,6 +26,7 @@ from suture.standards.fhir.search_query import (
 from suture.standards.fhir.search_tables import (
     MODIFIERS,
     NOT_SEARCHED,
+    R4Codes,
     component_parameters,
     followed,
     searchable,
@@ -37,6 +39,7 @@ MOST_PAIRS = 200
 DEEPEST = 4
 MOST_BRANCHES = 12
 
+R4_CODES = R4Codes()
 Reader = Callable[[str, str], Value]
 
 
@@ -46,14 +49,22 @@ class _Reading:
 
     lenient: bool
     base_url: str
+    expander: Expander
     types: tuple[str, ...] = ()  # of a search over several types: parameters that all of them have may be used
     unknown: list[str] = field(default_factory=list)
 
 
 def parse(
-    resource_type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False, base_url: str = ""
+    resource_type: str,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    lenient: bool = False,
+    base_url: str = "",
+    expander: Expander = R4_CODES,
 ) -> SearchQuery:
     """The query of `pairs` (decoded, in order). An empty type is a search over several types.
+
+    `expander` knows value sets and hierarchies of codes; unless one is given, R4's own.
 
     An unknown parameter raises InvalidSearch, or stands in `unknown` when handling is lenient; a wrong value always raises.
     """
@@ -63,7 +74,7 @@ def parse(
         raise InvalidSearch(f"more than {MOST_PAIRS} parameters", mend="Search in several requests.")
     named = [text.split(",") for key, text in pairs if key == "_type" and not resource_type]
     types = tuple(name for names in named[-1:] for name in names if name in RESOURCE_TYPES)
-    reading = _Reading(lenient, base_url.rstrip("/"), types)
+    reading = _Reading(lenient, base_url.rstrip("/"), expander, types)
     query = SearchQuery(resource_type)
     for key, text in pairs:
         query = _with(query, key, text, reading)
@@ -199,8 +210,8 @@ def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text:
     reader = _reader(type, parameter, modifier, wanted, reading)
     values = read.values(text, parameter.type, where, lambda part: reader(part, where))
     match = Match(parameter.code, parameter.type, values, modifier)
-    vocabulary(match, where)  # a value set that can't be enumerated is said now, not when rows are compared
-    return match
+    members = vocabulary(match, reading.expander, where)
+    return replace(match, members=members) if members else match
 
 
 def _reader(type: str, parameter: SearchParameter, modifier: str, wanted: str, reading: _Reading) -> Reader:

@@ -117,6 +117,7 @@ class Match:
     kind: str  # token | string | reference | date | number | quantity | uri | special | words | composite
     values: tuple[Value, ...]
     modifier: str = ""
+    members: frozenset[Token] = frozenset()  # the codes that :in, :not-in, :above, :below stand for
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 
 from suture.errors import InvalidSearch
+from suture.ports import Expander
 from suture.standards.fhir import index
 from suture.standards.fhir.definitions import (
     Own,
@@ -25,6 +26,7 @@ MODIFIERS: dict[str, tuple[str, ...]] = {
     "uri": ("above", "below"),
 }  # besides :missing (all kinds) and :Type (references)
 
+MOST_MEMBERS = 5_000  # codes of value sets and hierarchies in one parameter
 CROSSED = ("DocumentReference", "relationship")  # R4 names the parameters of its two components the wrong way round
 NOT_SEARCHED = {
     "_filter": "filter expressions are not read here",
@@ -79,38 +81,54 @@ def component_parameters(type: str, parameter: SearchParameter) -> tuple[SearchP
     return found[::-1] if (type, parameter.code) == CROSSED else found
 
 
-def vocabulary(match: Match, where: str = "") -> frozenset[Token]:
+class R4Codes:
+    """What R4's own value sets and code systems say: an Expander of ports.py."""
+
+    def expand(self, url: str) -> frozenset[tuple[str, str]] | None:
+        return value_set(url)
+
+    def related(self, system: str, code: str, *, above: bool) -> frozenset[str] | None:
+        parents = code_parents(system)
+        if parents is None or code not in parents:
+            return None
+        links = parents if above else _children(system)
+        found, open_ = {code}, [code]
+        while open_:
+            new = set(links.get(open_.pop(), ())) - found
+            found |= new
+            open_ += new
+        return frozenset(found)
+
+
+def vocabulary(match: Match, expander: Expander, where: str) -> frozenset[Token]:
     """The tokens that `:in`, `:not-in`, `:above` and `:below` stand for; empty for all other modifiers."""
     if match.kind != "token" or match.modifier not in ("in", "not-in", "above", "below"):
         return frozenset()
-    return frozenset(
-        token
-        for value in match.values
-        for token in (_members(value, where) if isinstance(value, Uri) else _family(value, match.modifier, where))
-    )
+    found: set[Token] = set()
+    for value in match.values:
+        found |= _members(value, expander, where) if isinstance(value, Uri) else _family(value, match, expander, where)
+        if len(found) > MOST_MEMBERS:
+            mend = "Name a smaller value set, or list the codes."
+            raise InvalidSearch(f"these are more than {MOST_MEMBERS} codes", where=where, mend=mend)
+    return frozenset(found)
 
 
-def _members(url: Uri, where: str) -> frozenset[Token]:
-    found = value_set(url.text)
+def _members(url: Uri, expander: Expander, where: str) -> set[Token]:
+    found = expander.expand(url.text)
     if found is None:
         raise InvalidSearch("this value set can't be enumerated here", where=where, mend="List the codes instead.")
-    return frozenset(Token(system, code) for system, code in found)
+    return {Token(system, code) for system, code in found}
 
 
-def _family(token: object, modifier: str, where: str) -> frozenset[Token]:
+def _family(token: object, match: Match, expander: Expander, where: str) -> set[Token]:
     """The code with all above or below it in its code system."""
     if not isinstance(token, Token) or not token.system or not token.code:
-        raise InvalidSearch(f":{modifier} needs system|code", where=where)
-    parents = code_parents(token.system)
-    if parents is None or token.code not in parents:
-        raise InvalidSearch("the hierarchy of this code system is not known here", where=where)
-    links = parents if modifier == "above" else _children(token.system)
-    found, open_ = {token.code}, [token.code]
-    while open_:
-        new = set(links.get(open_.pop(), ())) - found
-        found |= new
-        open_ += new
-    return frozenset(Token(token.system, code) for code in found)
+        raise InvalidSearch(f":{match.modifier} needs system|code", where=where)
+    found = expander.related(token.system, token.code, above=match.modifier == "above")
+    if found is None:
+        mend = "List the codes instead."
+        raise InvalidSearch("the hierarchy of this code system is not known here", where=where, mend=mend)
+    return {Token(token.system, code) for code in found}
 
 
 @cache

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from suture.errors import InvalidSearch, NotFound
+from suture.ports import Expander
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_compartment import OWNERS, member_types
-from suture.standards.fhir.search_parse import parse
+from suture.standards.fhir.search_parse import R4_CODES, parse
 from suture.standards.fhir.search_query import Branch, Compartment, Condition, Member, SearchQuery
 
 EVERY = "*"
@@ -22,11 +23,12 @@ def parse_within(
     *,
     lenient: bool = False,
     base_url: str = "",
+    expander: Expander = R4_CODES,
     without: frozenset[str] = frozenset(),
 ) -> SearchQuery:
     """The query over one type of the compartment, or over all of them (`*`) but those in `without`."""
     require_member(owner, type)
-    query = parse("" if type == EVERY else type, pairs, lenient=lenient, base_url=base_url)
+    query = parse("" if type == EVERY else type, pairs, lenient=lenient, base_url=base_url, expander=expander)
     if type == EVERY:
         types = _types(owner, query.types, without)
         query = replace(query, rules=tuple(Branch(kind, ()) for kind in types))
