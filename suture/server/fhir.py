@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from email.utils import formatdate, parsedate_to_datetime
 
+import suture.services.interactions.patch as patches
 from suture.errors import Issue, NotFound
 from suture.server import formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
@@ -127,6 +128,30 @@ async def update_where(request: Request) -> Response:
         request.caller, request.params["type"], pairs_of(request), body, _conditions(request)
     )
     return _written(request, done, kind)
+
+
+async def patch(request: Request) -> Response:
+    """PATCH Type/id: JSON Patch or FHIRPath Patch, as Content-Type says."""
+    kind, p = format_of(request), request.params
+    change = await _change(request)
+    done = await request.site.interactions.patch(request.caller, p["type"], p["id"], change, _conditions(request))
+    return _written(request, done, kind)
+
+
+async def patch_where(request: Request) -> Response:
+    """PATCH Type?…: the one that the search finds."""
+    kind, pairs = format_of(request), pairs_of(request)
+    change = await _change(request)
+    done = await request.site.interactions.patch_where(
+        request.caller, request.params["type"], pairs, change, _conditions(request)
+    )
+    return _written(request, done, kind)
+
+
+async def _change(request: Request) -> patches.Change:
+    if formats.patch(request.header(b"content-type")):
+        return patches.of_json(await request.body())
+    return patches.of_parameters(json.read(await sent(request)))
 
 
 async def delete(request: Request) -> Response:
@@ -261,10 +286,12 @@ ROUTES = [
     Route("POST", "/fhir/{type}/_search", search_form, scope="s"),
     Route("POST", "/fhir/{type}", create, scope="c; s too with If-None-Exist"),
     Route("PUT", "/fhir/{type}", update_where, scope="u and s"),
+    Route("PATCH", "/fhir/{type}", patch_where, scope="u, r and s"),
     Route("DELETE", "/fhir/{type}", delete_where, scope="d and s"),
     Route("GET", "/fhir/{type}/_history", history, scope="s"),
     Route("GET", "/fhir/{type}/{id}", read, scope="r"),
     Route("PUT", "/fhir/{type}/{id}", update, scope="u"),
+    Route("PATCH", "/fhir/{type}/{id}", patch, scope="u and r"),
     Route("DELETE", "/fhir/{type}/{id}", delete, scope="d"),
     Route("GET", "/fhir/{type}/{id}/_history", history, scope="r"),
     Route("GET", "/fhir/{type}/{id}/_history/{version}", vread, scope="r"),

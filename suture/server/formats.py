@@ -78,6 +78,17 @@ def sent(content_type: str) -> bytes:
     return _READ[name]
 
 
+def patch(content_type: str) -> bool:
+    """Whether the body is a JSON Patch; False: a resource; raises WrongType for XML Patch."""
+    name = content_type.split(";")[0].strip().lower()
+    if name == "application/xml-patch+xml":
+        raise WrongType("XML Patch is not read here", where="Content-Type", mend=_PATCHES)
+    return name == "application/json-patch+json"
+
+
+_PATCHES = "Send application/json-patch+json, or a FHIRPath Patch as application/fhir+json or application/fhir+xml."
+
+
 def check_form(content_type: str) -> None:
     """Raises WrongType unless the body is said to be a form."""
     if content_type.split(";")[0].strip().lower() != "application/x-www-form-urlencoded":

@@ -34,6 +34,7 @@ async def test_every_interaction_it_names_is_there(server: Running) -> None:
         "read": ("GET", "/fhir/Patient/p1"),
         "vread": ("GET", "/fhir/Patient/p1/_history/1"),
         "update": ("PUT", "/fhir/Patient/p1"),
+        "patch": ("PATCH", "/fhir/Patient/p1"),
         "create": ("POST", "/fhir/Patient"),
         "history-instance": ("GET", "/fhir/Patient/p1/_history"),
         "history-type": ("GET", "/fhir/Patient/_history"),
@@ -45,7 +46,13 @@ async def test_every_interaction_it_names_is_there(server: Running) -> None:
     named = {*capabilities.ON_TYPES, *capabilities.ON_SYSTEM}
     assert named == {*calls, "batch", "transaction"}  # the two have tests of their own
     for method, path in calls.values():
-        body = patient("p1") if method in ("PUT", "POST") else None
+        body = (
+            patient("p1")
+            if method in ("PUT", "POST")
+            else {"resourceType": "Parameters"}
+            if method == "PATCH"
+            else None
+        )
         assert (await server.http.request(method, path, json=body)).status_code < 300, path
 
 

@@ -179,7 +179,7 @@ async def test_metadata_is_open_and_says_only_what_is_there(server: Running) -> 
     assert answer.headers["access-control-allow-origin"] == "*"
     kinds = {r["type"]: r for r in statement["rest"][0]["resource"]}
     assert {i["code"] for i in kinds["Patient"]["interaction"]} == {
-        "read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"
+        "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"
     }  # fmt: skip
     assert {"name": "birthdate", "type": "date"}.items() <= next(
         p for p in kinds["Patient"]["searchParam"] if p["name"] == "birthdate"

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import suture.services.interactions.capabilities as capabilities
 import suture.services.interactions.history as history
+import suture.services.interactions.patch as patch
 import suture.services.interactions.plan as plan
 import suture.services.interactions.read as read
 import suture.services.interactions.search as search
@@ -28,6 +29,7 @@ from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.find import Criteria, one
 from suture.services.interactions.merging import Merge
+from suture.services.interactions.patch import Change
 from suture.services.interactions.plan import Plan
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
@@ -130,6 +132,21 @@ class Interactions:
         self, caller: Caller, type: str, pairs: Pairs, body: Body, conditions: Conditions = write.NO_CONDITIONS
     ) -> Outcome:
         return await write.update_where(self._chart, caller, type, pairs, body, conditions)
+
+    async def patch(
+        self, caller: Caller, type: str, id: str, change: Change, conditions: Conditions = write.NO_CONDITIONS
+    ) -> Outcome:
+        return await patch.patch(self._chart, caller, type, id, change, conditions)
+
+    async def patch_where(
+        self,
+        caller: Caller,
+        type: str,
+        pairs: Pairs,
+        change: Change,
+        conditions: Conditions = write.NO_CONDITIONS,
+    ) -> Outcome:
+        return await patch.patch_where(self._chart, caller, type, pairs, change, conditions)
 
     async def delete(self, caller: Caller, type: str, id: str, conditions: Conditions = write.NO_CONDITIONS) -> Outcome:
         return await write.delete(self._chart, caller, type, id, conditions)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import suture.services.interactions.bundle as bundle
 import suture.services.interactions.entries as entries
+import suture.services.interactions.patch as patch
 import suture.services.interactions.search as search
 import suture.services.interactions.write as write
 from suture.access.caller import Caller
@@ -18,11 +19,13 @@ from suture.services.interactions.entries import Entry
 from suture.services.interactions.look import look
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.search import Asked
+from suture.services.interactions.write import Body
+from suture.services.operations import call
 from suture.standards.fhir import json, outcome
 from suture.store.resources import Row
 
 AT_ONCE = 64  # entries in flight; they share group commits
-_GROUPS = (("DELETE",), ("POST",), ("PUT",), ("GET", "HEAD", ""))
+_GROUPS = (("DELETE",), ("POST",), ("PUT", "PATCH"), ("GET", "HEAD", ""))
 
 
 async def batch(
@@ -79,28 +82,49 @@ async def _run(
         status, row, body = await _one(chart, caller, entry, raw)
     except SutureError as error:
         return bundle.response(error.status, None, outcome=json.write(outcome.from_error(error)))
-    if entry.method not in ("GET", "HEAD"):
+    if entry.method not in ("GET", "HEAD") and not entry.operation:
         wanted = preferences.stated and preferences.returns == "representation"
         body = row.body if wanted and row is not None else b""
     return bundle.response(status, row, chart.fhir_url, body)
 
 
 async def _one(chart: Chart, caller: Caller, entry: Entry, raw: bytes | None) -> tuple[int, Row | None, bytes]:
+    if entry.operation:
+        return await _operation(chart, caller, entry)
     if entry.method in ("GET", "HEAD"):
         return await _look(chart, caller, entry)
     conditions = Conditions(entry.if_match, entry.if_none_match)
     resource = raw or entry.resource or {}
-    if entry.method == "POST":
-        result = await write.create(chart, caller, entry.type, resource, entry.if_none_exist)
-    elif entry.method == "PUT" and entry.id:
-        result = await write.update(chart, caller, entry.type, entry.id, resource, conditions)
-    elif entry.method == "PUT":
-        result = await write.update_where(chart, caller, entry.type, entry.pairs, resource, conditions)
-    elif entry.id:
-        result = await write.delete(chart, caller, entry.type, entry.id, conditions)
-    else:
-        result = await write.delete_where(chart, caller, entry.type, entry.pairs, conditions)
+    run = _BY_ID if entry.id else _BY_SEARCH
+    result = await run[entry.method](chart, caller, entry, resource, conditions)
     return result.status, result.row, b""
+
+
+async def _operation(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | None, bytes]:
+    body = (entry.resource or {}) if entry.method == "POST" else None
+    asked = call.Call(entry.operation, entry.type, entry.id, entry.pairs, body)
+    answer = await call.run(chart, caller, asked)
+    return answer.status, None, answer.body
+
+
+Run = Callable[[Chart, Caller, Entry, Body, Conditions], Awaitable[write.Outcome]]
+
+
+def _change(body: Body) -> patch.Change:
+    return patch.of_entry(json.read(body) if isinstance(body, bytes) else body)
+
+
+_BY_SEARCH: dict[str, Run] = {
+    "POST": lambda chart, who, e, body, _: write.create(chart, who, e.type, body, e.if_none_exist),
+    "PUT": lambda chart, who, e, body, when: write.update_where(chart, who, e.type, e.pairs, body, when),
+    "PATCH": lambda chart, who, e, body, when: patch.patch_where(chart, who, e.type, e.pairs, _change(body), when),
+    "DELETE": lambda chart, who, e, _, when: write.delete_where(chart, who, e.type, e.pairs, when),
+}
+_BY_ID: dict[str, Run] = {
+    "PUT": lambda chart, who, e, body, when: write.update(chart, who, e.type, e.id, body, when),
+    "PATCH": lambda chart, who, e, body, when: patch.patch(chart, who, e.type, e.id, _change(body), when),
+    "DELETE": lambda chart, who, e, _, when: write.delete(chart, who, e.type, e.id, when),
+}
 
 
 async def _look(chart: Chart, caller: Caller, entry: Entry) -> tuple[int, Row | None, bytes]:

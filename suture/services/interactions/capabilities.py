@@ -24,6 +24,7 @@ ON_TYPES = (
     "read",
     "vread",
     "update",
+    "patch",
     "delete",
     "history-instance",
     "history-type",
@@ -32,6 +33,7 @@ ON_TYPES = (
 )
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 FORMATS = ("json", "application/fhir+json", "xml", "application/fhir+xml")
+PATCH_FORMATS = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
 FHIR_VERSION = "4.0.1"
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
@@ -51,6 +53,7 @@ def statement(base: str, started: int, own: str = "", text: tuple[str, ...] = ()
             "implementation": {"description": "Suture", "url": base},
             "fhirVersion": FHIR_VERSION,
             "format": list(FORMATS),
+            "patchFormat": list(PATCH_FORMATS),
             "rest": [_rest(base, text)],
         }
     )

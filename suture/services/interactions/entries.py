@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
-from suture.errors import Invalid, Issue, NotAllowed, SutureError, TooLarge
+from suture.errors import Invalid, Issue, SutureError, TooLarge
 from suture.services.interactions.incoming import require_id, require_type
 
 METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
@@ -36,6 +36,12 @@ class Entry:
     if_none_exist: str = ""
     type: str = ""  # of the path, and its id
     id: str = ""
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation it calls, without its $; empty for every other request."""
+        last = self.path[-1] if self.path else ""
+        return last[1:] if last.startswith("$") else ""
 
     @property
     def where(self) -> str:
@@ -79,7 +85,10 @@ def read_one(index: int, entry: Any, base: str) -> Entry:
         raise Invalid("an entry needs a url", where=f"{where}.request.url")
     known = _known(method, url, base) if len(url) < SHORT else None
     path, pairs, type, id = known or _address(url, base, f"{where}.request.url")
-    resource, full_url = _resource(entry, method, where), _text(entry, "fullUrl", where)
+    resource, full_url = (
+        _resource(entry, method, where, bool(path) and path[-1].startswith("$")),
+        _text(entry, "fullUrl", where),
+    )
     read_entry = Entry(index, method, path, pairs, resource, full_url, type=type, id=id)
     if len(request) > 2:
         read_entry.if_match = _text(request, "ifMatch", where)
@@ -118,7 +127,7 @@ def _known(method: str, url: str, base: str) -> Address | None:
 
 def _address(url: str, base: str, where: str) -> Address:
     path, pairs = _url(url, base, where)
-    type, id = (("" if part[:1] == "_" else part) for part in (*path, "", "")[:2])
+    type, id = (("" if part[:1] in ("_", "$") else part) for part in (*path, "", "")[:2])
     return Address(path, pairs, type, id)
 
 
@@ -145,10 +154,10 @@ def _text(part: dict[str, Any], name: str, where: str) -> str:
     return value
 
 
-def _resource(entry: dict[str, Any], method: str, where: str) -> dict[str, Any] | None:
+def _resource(entry: dict[str, Any], method: str, where: str, called: bool) -> dict[str, Any] | None:
     resource = entry.get("resource")
-    if method in ("POST", "PUT"):
-        if not isinstance(resource, dict):
+    if method in ("POST", "PUT", "PATCH"):
+        if not isinstance(resource, dict) and not (resource is None and called):
             raise Invalid("this entry needs a resource", where=f"{where}.resource")
         return resource
     return None
@@ -156,14 +165,20 @@ def _resource(entry: dict[str, Any], method: str, where: str) -> dict[str, Any] 
 
 def _check(entry: Entry) -> None:
     """The shapes a request can have; raises for any other."""
-    if entry.method == "PATCH":
-        raise NotAllowed("PATCH is not offered", where="request.method", mend="Send the whole resource with PUT.")
     if entry.type:
         require_type(entry.type)
+    if entry.operation:
+        _check_operation(entry)
+        return
     if entry.method == "POST" and (len(entry.path) != 1 or not entry.type):
         raise Invalid("POST goes to a resource type", where="request.url", mend="Write the type alone.")
-    if entry.method in ("PUT", "DELETE"):
+    if entry.method in ("PUT", "PATCH", "DELETE"):
         _check_target(entry)
+
+
+def _check_operation(entry: Entry) -> None:
+    if entry.method not in ("GET", "POST") or len(entry.path) > 3:
+        raise Invalid("an operation is called by GET or POST", where="request.url", mend="Write Type/id/$operation.")
 
 
 def _check_target(entry: Entry) -> None:

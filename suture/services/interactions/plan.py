@@ -16,12 +16,13 @@ import suture.services.interactions.references as references
 from suture.access import policy
 from suture.access.caller import Caller
 from suture.clock import new_id
-from suture.errors import Invalid, PreconditionFailed
+from suture.errors import Invalid, NotAllowed, NotFound, PreconditionFailed
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.entries import Entry, Pairs, placed
 from suture.services.interactions.find import Criteria, named, same
 from suture.services.interactions.incoming import Incoming
 from suture.services.interactions.merging import Merge
+from suture.services.interactions.patch import Change, of_entry
 from suture.services.interactions.rules import version_of
 from suture.services.interactions.write import require_own
 from suture.standards.fhir import json
@@ -30,7 +31,7 @@ from suture.store.identities import Identities, Key, Named
 from suture.store.resources import Row
 
 _NEW = b"urn:uuid:"
-_INTERACTIONS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
+_INTERACTIONS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class Step:
     """One entry with what it will write. `found`: a POST whose condition found what is there already.
 
     `fresh`: its id was given just now, so it is sure to be created.
+
+    `change`: what a patch does.
 
     `same`: an update that was merged into exactly what is stored; nothing is written.
     `named`: what a condition found, to be merged with or replaced; `key`: how it is remembered.
@@ -52,6 +55,7 @@ class Step:
     same: Row | None = None
     named: Named | None = None
     key: Key | None = None
+    change: Change | None = None
 
 
 @dataclass(slots=True)
@@ -129,6 +133,8 @@ def make(
 
 def _target(chart: Chart, caller: Caller, entry: Entry, lookups: Lookups, given: dict[tuple[str, Pairs], str]) -> Step:
     """Who the entry is about: an id that is there, or a new one."""
+    if entry.operation:
+        raise NotAllowed("an operation can't be part of a transaction", where="request.url", mend="Send it in a batch.")
     if entry.method in ("GET", "HEAD"):
         return Step(entry)
     policy.require(caller, _INTERACTIONS[entry.method], entry.type)
@@ -141,12 +147,18 @@ def _target(chart: Chart, caller: Caller, entry: Entry, lookups: Lookups, given:
     found = known.row.id if known else None
     if entry.method == "DELETE":
         return Step(entry, found or "", version=version)
+    if entry.method == "PATCH":
+        return Step(entry, found or _nothing(entry), version=version)
     sent = (entry.resource or {}).get("id")
     if found and sent not in (None, found) and isinstance(sent, str):
         raise Invalid("the body's id is not the id of the one that was found", where="resource.id")
     at = found or _sent_id(sent)
     key = lookups.key(entry.type, entry.pairs)
     return Step(entry, at or new_id(chart.clock), version=version, fresh=not at, named=known, key=key)
+
+
+def _nothing(entry: Entry) -> str:
+    raise NotFound("the condition finds nothing to patch", where=entry.type, mend="Create it first.")
 
 
 def _sent_id(sent: object) -> str:
@@ -198,6 +210,9 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: Addresses) ->
     """Resolves what the resource refers to, then checks and indexes it."""
     entry = step.entry
     if entry.resource is None or step.found:
+        return
+    if entry.method == "PATCH":
+        step.change = of_entry(_resolved(entry.resource, addresses, lookups)[0])
         return
     if entry.resource.get("resourceType") != entry.type:
         raise Invalid(f"the resource is no {entry.type}", where="resource.resourceType")

@@ -10,6 +10,7 @@ from typing import Any
 import suture.services.interactions.bundle as bundle
 import suture.services.interactions.entries as entries
 import suture.services.interactions.guard as guard
+import suture.services.interactions.patch as patch
 import suture.services.interactions.plan as plan
 import suture.services.interactions.write as write
 from suture.access.caller import Caller
@@ -31,7 +32,7 @@ from suture.store.rids import reserve
 
 LARGE = 300  # entries; a transaction with more would hold the loop up
 # the order FHIR prescribes
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,14 @@ def _put(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done
     return Done(outcome.status, outcome.row, patients=outcome.patients)
 
 
+def _patch(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
+    if step.change is None:
+        raise Invalid("this entry needs a resource", where="resource")
+    batch.flush()  # what it reads may have been written just now
+    outcome = patch.patching(tx, caller, step.entry.type, step.id, step.change, step.version, batch)
+    return Done(200, outcome.row, patients=outcome.patients)
+
+
 def _keep_named(tx: Tx, step: Step, row: Row | None) -> None:
     """What a conditional update wrote is what its identifier names now."""
     if step.key is None or row is None or step.incoming is None:
@@ -186,6 +195,7 @@ _STEPS: dict[str, Callable[[Chart, Caller, Step, Tx, Batch], Done]] = {
     "DELETE": _delete,
     "POST": _post,
     "PUT": _put,
+    "PATCH": _patch,
     "GET": _get,
     "HEAD": _get,
 }

@@ -49,7 +49,7 @@ async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_ex
         criteria = Criteria.read(chart, caller, type, if_none_exist, chart.database.read) if if_none_exist else None
         incoming, id = await _accept(chart, body, type), new_id(chart.clock)
         require_own(caller, "create", incoming, id)
-        return await _write(chart, access, lambda tx: creating(tx, incoming, id, criteria))
+        return await committed(chart, access, lambda tx: creating(tx, incoming, id, criteria))
 
 
 def creating(
@@ -84,7 +84,9 @@ async def update(
         require_id(id)
         version = conditions.version
         incoming = await _accept(chart, body, type, id)
-        return await _write(chart, access, lambda tx: updating(tx, caller, incoming, id, version, conditions.only_new))
+        return await committed(
+            chart, access, lambda tx: updating(tx, caller, incoming, id, version, conditions.only_new)
+        )
 
 
 def updating(
@@ -145,7 +147,9 @@ async def update_where(
         version = conditions.version
         incoming = await _accept(chart, body, type)
         fresh = new_id(chart.clock)
-        return await _write(chart, access, lambda tx: _updating_where(tx, caller, incoming, criteria, fresh, version))
+        return await committed(
+            chart, access, lambda tx: _updating_where(tx, caller, incoming, criteria, fresh, version)
+        )
 
 
 def _updating_where(
@@ -167,7 +171,7 @@ async def delete(chart: Chart, caller: Caller, type: str, id: str, conditions: C
     async with chart.access(caller, "delete", type, id) as access:
         policy.require(caller, "delete", type)
         version = conditions.version
-        return await _write(chart, access, lambda tx: deleting(tx, caller, type, id, version))
+        return await committed(chart, access, lambda tx: deleting(tx, caller, type, id, version))
 
 
 def deleting(tx: Tx, caller: Caller, type: str, id: str, version: int | None = None) -> Outcome:
@@ -190,7 +194,7 @@ async def delete_where(
         policy.require(caller, "delete", type)
         criteria = Criteria(chart, caller, type, pairs, chart.database.read)
         version = conditions.version
-        return await _write(chart, access, lambda tx: deleting_where(tx, caller, criteria, version))
+        return await committed(chart, access, lambda tx: deleting_where(tx, caller, criteria, version))
 
 
 def deleting_where(tx: Tx, caller: Caller, criteria: Criteria, version: int | None = None) -> Outcome:
@@ -217,7 +221,7 @@ async def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming
     return await chart.aside(work) if isinstance(body, bytes) and len(body) > LARGE else work()
 
 
-async def _write(chart: Chart, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome:
+async def committed(chart: Chart, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome:
     """Runs the unit and its audit row in one commit."""
 
     def both(tx: Tx) -> Outcome:

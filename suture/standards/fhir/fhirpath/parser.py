@@ -135,7 +135,7 @@ class _Parser:
     def invocation(self, source: tree.Syntax | None) -> tree.Syntax:
         if source and self.token.kind == "special":
             raise self.unexpected("a name")
-        column, name = self.token.column, self.name()
+        column, name = self.token.column, self.name(behind_dot=source is not None)
         if not self.next_is("("):
             return tree.Member(column, self.depth(column, source), source, name)
         self.advance()
@@ -161,11 +161,12 @@ class _Parser:
             descending = DIRECTIONS[self.advance().text]
         return tree.Sorted(key.column, key.depth, key, descending)
 
-    def name(self) -> str:
+    def name(self, behind_dot: bool = False) -> str:
+        """A name; behind a dot an operator's word (`text.div`) can be nothing else."""
         token = self.token
         if token.kind == "delimited":
             return lexer.unescape(self.advance())
-        if token.kind != "identifier" or token.text in RESERVED:
+        if token.kind != "identifier" or (token.text in RESERVED and not behind_dot):
             raise self.unexpected("a name")
         return self.advance().text
 
