@@ -37,6 +37,7 @@ from suture.store.search_check import register
 from suture.store.search_joins import both
 from suture.store.search_sql import ALWAYS, FALSE, NEVER, At, Probe, Sql, Term, all_of, any_of, either, inverse, one_of
 
+MOST_KEYS = 16
 PLACES = {
     "tokens": "T",
     "urls": "T",
@@ -150,11 +151,21 @@ def postings(table: str, key: str, pids: Sequence[int], keys: Sequence[int]) -> 
     where = all_of([one_of("pid", pids), one_of(key, keys)])
 
     def probe(at: At) -> Sql:
+        if len(keys) * len(pids) > MOST_KEYS:  # a look for each key would be more than one for all
+            return _one_of_many(table, key, where, at)
         text = f"EXISTS (SELECT 1 FROM {table} WHERE {where.text} AND sd = {at.sd} AND rid = {at.rid})"
         return Sql(text, where.values)
 
     lists = tuple(Sql(f"pid = ? AND {key} = ?", (p, k)) for p in pids for k in keys)
     return Term(probe, Sql(f"SELECT rid FROM {table} WHERE {where.text}", where.values), table, lists)
+
+
+def _one_of_many(table: str, key: str, where: Sql, at: At) -> Sql:
+    """References are looked up by the resource; the rows of tokens are gathered once a statement."""
+    if table == "R":
+        far = where.text.replace(f"{key} IN", f"+{key} IN")
+        return Sql(f"EXISTS (SELECT 1 FROM R INDEXED BY R_rid WHERE rid = {at.rid} AND {far})", where.values)
+    return Sql(f"+{at.rid} IN (SELECT rid FROM {table} WHERE {where.text})", where.values)
 
 
 def _words(pids: Sequence[int], texts: Sequence[str], tids: Sequence[int] | None) -> Term:

@@ -23,6 +23,7 @@ from suture.store.index import LONGEST
 from suture.store.resources import Row, read_rids, version_of
 
 Pairs = Sequence[tuple[str, str]]
+BUDGET = 2.0  # seconds; a condition may be looked for while others wait to write
 
 
 class Criteria:
@@ -99,7 +100,7 @@ def one(connection: Connection, criteria: Criteria) -> Row | None:
 def _rows(connection: Connection, criteria: Criteria) -> list[Row]:
     if criteria.identifier is None:
         query = policy.narrow(criteria.caller, criteria.query, withheld.of(connection, criteria.caller))
-        return store_search.find(connection, query).rows
+        return store_search.find(connection, query, budget=BUDGET).rows
     found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
     return read_rids(connection, found) if found else []
 

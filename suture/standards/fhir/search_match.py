@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Protocol
+from unicodedata import normalize
 
 from suture.errors import InvalidSearch
 from suture.standards.fhir import search_compare as compare
@@ -77,11 +78,10 @@ class Subject:
 
 def matches(query: SearchQuery, resource: dict[str, Any], world: World | None = None, base: str = "") -> bool:
     """Does the resource belong to the query's results? Chains need the `world`; without one they raise InvalidSearch."""
+    type = resource.get("resourceType", "")
+    if (query.type and query.type != type) or (not query.type and query.types and type not in query.types):
+        return False
     subject = Subject(resource, world, base)
-    if query.type and query.type != subject.type:
-        return False
-    if not query.type and query.types and subject.type not in query.types:
-        return False
     rules = (
         True
         if query.rules is None
@@ -124,7 +124,7 @@ def _value(condition: Match, value: Value, subject: Subject) -> bool:
     if isinstance(value, Text) and condition.kind == "token":
         return any(fold(shown).startswith(fold(value.text)) for shown in _shown(condition.parameter, subject))
     if isinstance(value, Text) and condition.modifier == "exact":
-        return value.text in _texts(condition.parameter, subject)
+        return normalize("NFC", value.text) in _texts(condition.parameter, subject)
     return bool(_compare(condition.kind, condition.modifier)(value, _found(condition, subject)))
 
 
@@ -157,10 +157,10 @@ _COMPARE: dict[tuple[str, str], Callable[[Any, Found], bool]] = {
 
 
 def _texts(code: str, subject: Subject) -> set[str]:
-    """The strings of a parameter as they are written."""
+    """The strings of a parameter to the letter; an accent may be part of its letter or follow it."""
     p = plan(subject.type)
     ways = [p.atoms[number].path for number in p.parameters.get(code, ())]
-    return {str(text) for path in ways for text, _ in reached(subject.resource, subject.type, path)}
+    return {normalize("NFC", str(text)) for path in ways for text, _ in reached(subject.resource, subject.type, path)}
 
 
 def _shown(code: str, subject: Subject) -> Iterator[str]:

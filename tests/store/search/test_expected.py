@@ -15,6 +15,9 @@ EXPECTED = [
     ("Patient", "given=zoe", "ann"),
     ("Patient", "name:exact=Stone", "bob"),
     ("Patient", "name:exact=stone", ""),
+    ("Patient", "given:exact=Zoe\u0308", "ann"),  # the same letter in two characters
+    ("Patient", "given:exact=Zoe", ""),
+    ("Patient", "given=ZOE\u0308", "ann"),
     ("Patient", "name:contains=hill", "cyd"),
     ("Patient", "name=stone,ann", "ann bob cyd"),
     ("Patient", "name=stone&given=c", "cyd"),

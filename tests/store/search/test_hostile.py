@@ -96,3 +96,19 @@ def test_every_parameter_of_every_type_can_be_searched_and_sorted_by(people: Wor
             if kind not in ("composite", "special"):
                 pairs.append(("_sort", f"-{code}"))
             store_search.find(people.store.read, search.parse(type, pairs))
+
+
+def test_lists_of_hundreds_of_values(people: World) -> None:
+    """Long lists are looked up in another way than short ones; both find the same."""
+    codes = ",".join(f"http://loinc.org|{n}-{n % 10}" for n in range(400))
+    some = ",".join(f"Patient/p{n}" for n in range(400))
+    for few, many in (
+        ([("code", "29463-7"), ("patient", "ann,bob")], [("code", f"29463-7,{codes}"), ("patient", f"{some},ann,bob")]),
+        ([("code:not", "29463-7")], [("code:not", f"{codes},29463-7")]),
+        ([("subject:Patient.gender", "male")], [("subject:Patient.gender", f"male,{codes}")]),
+        ([("status", "final"), ("_sort", "code")], [("status", f"{codes},final"), ("_sort", "code")]),
+    ):
+        assert people.check("Observation", few) == people.check("Observation", many)
+    ids = ",".join(f"p{n}" for n in range(400))
+    found = people.check("Patient", [("_has:Observation:patient:code", f"{codes},8302-2"), ("_id", f"{ids},bob,ann")])
+    assert found == ["Patient/bob"]
