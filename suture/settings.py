@@ -45,7 +45,10 @@ class Setting:
 # `database` and `key_file` have published names without a section.
 TABLE: tuple[Setting, ...] = (
     Setting(
-        "database", "string", "", "where everything is kept: sqlite:PATH; default: data/suture.db in the project folder"
+        "database",
+        "string",
+        "",
+        "where everything is kept: sqlite:PATH, or postgresql://USER@HOST/DATABASE; default: data/suture.db in the project folder",
     ),
     Setting(
         "key_file",

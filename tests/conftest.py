@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests import stores
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -19,3 +22,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+# --- the kinds of databases: what is tested here is tested on each of them
+
+ON_EVERY_DATABASE = (
+    "store/test_accounts.py", "store/test_audit.py", "store/test_bulk.py", "store/test_dictionaries.py", "store/test_figures.py",
+    "store/test_grants.py", "store/test_index.py", "store/test_messages.py", "store/test_model.py", "store/test_queue.py",
+    "store/test_reindex.py", "store/test_resources.py", "store/test_retention.py", "store/test_whose.py",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The kind of database that tests/stores.py gives."""
+    name = getattr(request, "param", stores.SQLITE)
+    stores.use(name)
+    yield name
+    stores.use(stores.SQLITE)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    place = Path(metafunc.module.__file__).relative_to(HERE).as_posix()
+    if place.startswith(ON_EVERY_DATABASE):
+        names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in stores.BACKENDS]
+        metafunc.parametrize("backend", names, indirect=True)

@@ -26,6 +26,7 @@ SKIPPING = {  # docs/known-misses.md says so
     "tests/journeys/test_smart_app.py": "browser",
     "tests/journeys/test_smart_pages.py": "browser",
     "tests/npm.py": "npm",
+    "tests/postgres.py": "postgresql",
     "tests/public.py": "public suites",
     "tests/server/test_docs.py": "curl",
     "tests/server/test_docs_apps.py": "curl",

@@ -16,7 +16,7 @@ from suture.cli import doctor_hipaa, place
 from suture.errors import SutureError
 from suture.settings import Settings
 from suture.store import health
-from suture.store.database import path_of, serving_process
+from suture.store.file import path_of, serving_process
 from suture.store.health import Finding
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")

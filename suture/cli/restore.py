@@ -11,7 +11,7 @@ import typer
 from suture import settings as settings_of
 from suture.clock import instant
 from suture.store import backup
-from suture.store.database import path_of
+from suture.store.file import path_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 

@@ -6,7 +6,8 @@ import typer
 
 from suture.errors import Unstartable
 from suture.settings import Settings
-from suture.store.database import Database, path_of
+from suture.store.database import Database
+from suture.store.file import path_of
 
 
 def existing(settings: Settings) -> Database:

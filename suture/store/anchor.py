@@ -55,7 +55,7 @@ def known(connection: Connection) -> bool:
 
 def note(tx: Tx) -> None:
     """Says in the database that it has an anchor."""
-    tx.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (FACT, tx.now))
+    tx.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (FACT, str(tx.now)))
 
 
 def holds(connection: Connection, seen: Head | None) -> bool:

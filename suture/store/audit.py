@@ -17,6 +17,7 @@ from suture.store import names
 from suture.store.connection import Connection, Tx
 from suture.store.ids import key_of
 
+ALL = 1 << 62  # rows
 GENESIS = bytes(32)
 BETWEEN = "\x1f"  # of several patients
 BY_NUMBER = "#"  # begins the digest of an identifier that a message carried, where no Patient's id is known
@@ -146,7 +147,7 @@ def entry_of(connection: Connection, row: tuple[object, ...]) -> Entry:
 def entries(connection: Connection, after: int = 0, count: int = -1) -> Iterator[tuple[Entry, bytes]]:
     """Every row behind the number `after` with its hash, in order; at most `count`."""
     sql = f"SELECT {COLUMNS}, hash FROM audit WHERE n > ? ORDER BY n LIMIT ?"
-    for *row, hash in connection.execute(sql, (after, count)):
+    for *row, hash in connection.execute(sql, (after, count if count >= 0 else ALL)):
         yield entry_of(connection, tuple(row)), hash
 
 
@@ -196,7 +197,7 @@ SORTS = {
     "who": "(SELECT text FROM name WHERE nid = who)",
     "what": "(SELECT text FROM name WHERE nid = what)",
     "type": "(SELECT text FROM name WHERE nid = type)",
-    "patient": "patient",
+    "patient": "coalesce(patient, '')",
     "outcome": "outcome",
 }
 

@@ -25,7 +25,8 @@ from suture.settings import Settings
 from suture.store import audit, envelope, keys, migrations
 from suture.store.audit import AuditRow
 from suture.store.connection import Connection, open_raw, wait_for_locks
-from suture.store.database import Database, path_of, serving_lock
+from suture.store.database import Database
+from suture.store.file import path_of, serving_lock
 
 MAGIC = b"suture-backup/1\n"
 CHUNK = 1 << 20
@@ -68,7 +69,9 @@ def make(database: Database, file: Path) -> Backup:
         ) from error
     finally:
         beside.unlink(missing_ok=True)
-    database.write_now(lambda tx: tx.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (FACT, made.made)).fetchall())
+    database.write_now(
+        lambda tx: tx.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (FACT, str(made.made))).fetchall()
+    )
     return made
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import apsw
 import zstandard
 
-from suture.errors import Unavailable
+from suture import crypto
+from suture.errors import Unavailable, Unstartable
 from suture.store.shared import Shared
 
 RAW = -1  # kept as it came
@@ -15,27 +16,44 @@ PLAIN = 0  # zstd without a dictionary
 LEVEL = 3
 SMALLEST = 64  # shorter bodies are kept as they came
 LARGEST = 1 << 30
+SEALED = b"suture body"
+
+One = Callable[[str, tuple[Any, ...]], tuple[Any, ...] | None]
 
 
 class Bodies:
     """Packs and unpacks for one connection (zstd contexts belong to one thread)."""
 
-    def __init__(self, shared: Shared, raw: apsw.Connection) -> None:
+    def __init__(self, shared: Shared, one: One) -> None:
         self._shared = shared
-        self._raw = raw
+        self._one = one
+        self._key = shared.sealing
         self._packers: dict[int, zstandard.ZstdCompressor] = {}
         self._unpackers: dict[int, zstandard.ZstdDecompressor] = {}
 
     def pack(self, kind: str, body: bytes) -> tuple[int, bytes]:
         """(dictionary number, packed bytes); `kind` is resource, message or content."""
         if len(body) < SMALLEST:
-            return RAW, body
+            return RAW, self.sealed(body)
         self._shared.packed[kind] += 1
         number = self._shared.current.get(kind, PLAIN)
         packer = self._packers.get(number) or self._packer(number)
-        return number, packer.compress(body)
+        return number, self.sealed(packer.compress(body))
+
+    def sealed(self, packed: bytes) -> bytes:
+        """Where pages are not encrypted, each body is."""
+        return crypto.seal(self._key, packed, SEALED) if self._key else packed
+
+    def unsealed(self, kept: bytes) -> bytes:
+        if not self._key:
+            return kept
+        try:
+            return crypto.unseal(self._key, kept, SEALED)
+        except Unstartable as error:
+            raise Unavailable("a stored body is damaged", mend="Run: suture verify") from error
 
     def unpack(self, number: int, packed: bytes) -> bytes:
+        packed = self.unsealed(packed) if self._key else packed
         if number == RAW:
             return packed
         unpacker = self._unpackers.get(number) or self._unpacker(number)
@@ -59,8 +77,8 @@ class Bodies:
 
     def _dictionary(self, number: int) -> zstandard.ZstdCompressionDict:
         if number not in self._shared.dictionaries:
-            row = self._raw.execute("SELECT bytes FROM dictionary WHERE zd = ?", (number,)).fetchone()
+            row = self._one("SELECT bytes FROM dictionary WHERE zd = ?", (number,))
             if row is None:
                 raise Unavailable("the dictionary of a stored body is missing", mend="Run: suture verify")
-            self._shared.dictionaries[number] = row[0]
+            self._shared.dictionaries[number] = self.unsealed(row[0])
         return zstandard.ZstdCompressionDict(self._shared.dictionaries[number])

@@ -14,11 +14,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-import apsw
-
 from suture.clock import Clock
 from suture.errors import SutureError, Unavailable
-from suture.store.connection import Tx, translated, wait_for_locks
+from suture.store.connection import Busy, Tx
 from suture.store.identities import Identities
 
 T = TypeVar("T")
@@ -36,8 +34,9 @@ class Stepper:
         self._clock = clock
         self.last = last
 
-    def __call__(self) -> int:
-        self.last = max(self._clock.micros(), self.last + 1)
+    def __call__(self, seen: int = 0) -> int:
+        """`seen`: the newest time that stands in the database already, if another process may write there."""
+        self.last = max(self._clock.micros(), self.last + 1, seen + 1)
         return self.last
 
 
@@ -49,7 +48,7 @@ def run_unit(tx: Tx, unit: Callable[[Tx], T]) -> T:
         result = unit(tx)
         tx.execute("RELEASE unit")
     except BaseException:
-        if tx.raw.in_transaction:
+        if tx.open:
             tx.execute("ROLLBACK TO unit")
             tx.execute("RELEASE unit")
         forget(tx, committed, rolled_back)
@@ -73,7 +72,7 @@ class GroupCommit:
         self._stepper = stepper
         self._reopen = reopen
         self._on_commit = committed
-        self._where = str(tx.shared.path)
+        self._where = tx.shared.where
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._work_off, name="suture-commit", daemon=True)
         self._thread.start()
@@ -112,18 +111,24 @@ class GroupCommit:
         """Takes the write lock: at once when it is free, else the helper thread waits for it."""
         self._scheduled, self._busy = False, True
         try:
-            self._tx.raw.set_busy_timeout(0)
-            self._tx.raw.execute("BEGIN IMMEDIATE")
-        except apsw.BusyError:
+            self._tx.take()
+        except Busy:
             self._in_thread(loop, self._wait_for_lock, self._run)
-        except apsw.Error as error:
-            self._failed(loop, [], error)
+        except Exception as error:
+            if self._tx.gone:  # the session ended while nothing was written
+                self._in_thread(loop, self._begin_anew, self._run)
+            else:
+                self._failed(loop, [], error)
         else:
             self._run(loop, None, [])
 
+    def _begin_anew(self) -> None:
+        self._tx.close()
+        self._tx = self._reopen()
+        self._tx.take(LOCK_SECONDS)
+
     def _wait_for_lock(self) -> None:
-        wait_for_locks(self._tx.raw, LOCK_SECONDS)
-        self._tx.raw.execute("BEGIN IMMEDIATE")
+        self._tx.take(LOCK_SECONDS)
 
     def _run(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:
         if error is not None:
@@ -135,8 +140,8 @@ class GroupCommit:
         self._end(loop, self._run_units(loop))
 
     def _end(self, loop: asyncio.AbstractEventLoop, done: list[tuple[asyncio.Future[Any], Any]]) -> None:
-        if not self._tx.raw.in_transaction:  # SQLite gave the whole transaction up (disk full, I/O error)
-            self._failed(loop, done, self._tx.lost or apsw.Error())
+        if not self._tx.open:  # SQLite gave the whole transaction up (disk full, I/O error), or the server is gone
+            self._failed(loop, done, self._tx.lost or Unavailable("the database gave the transaction up"))
             return
         self._in_thread(loop, self._commit, self._finish, done)
 
@@ -146,11 +151,11 @@ class GroupCommit:
         if future.done():
             self._in_thread(loop, self._commit, self._finish)
             return
-        self._tx.begin(self._stepper())
+        self._tx.begin(self._stepper(self._tx.latest))
         try:
             result = unit(self._tx)
         except BaseException as error:
-            if not self._tx.raw.in_transaction:
+            if not self._tx.open:
                 self._failed(loop, [(future, None)], self._tx.lost or error)
                 return
             forget(self._tx)
@@ -161,7 +166,7 @@ class GroupCommit:
 
     def _run_units(self, loop: asyncio.AbstractEventLoop) -> list[tuple[asyncio.Future[Any], Any]]:
         tx, waiting = self._tx, self._waiting
-        tx.begin(self._stepper())
+        tx.begin(self._stepper(tx.latest))
         end = loop.time() + GROUP_SECONDS
         done: list[tuple[asyncio.Future[Any], Any]] = []
         while waiting and loop.time() < end:
@@ -171,17 +176,17 @@ class GroupCommit:
             try:
                 done.append((future, run_unit(tx, unit)))
             except BaseException as error:  # the unit's own affair, unless SQLite gave the transaction up
-                if not tx.raw.in_transaction:
+                if not tx.open:
                     done.append((future, None))
                     break
                 future.set_exception(_settable(error))
         return done
 
     def _commit(self) -> None:
-        self._tx.raw.execute("COMMIT")
+        self._tx.commit()
 
     def _roll_back(self) -> None:
-        self._tx.raw.execute("ROLLBACK")
+        self._tx.roll_back()
 
     def _in_thread(
         self,
@@ -220,13 +225,13 @@ class GroupCommit:
 
     def _failed(self, loop: asyncio.AbstractEventLoop, done: list[Any], error: BaseException) -> None:
         """Nothing of the group is on disk: every caller hears it, and nothing is written until a probe works."""
-        reason = translated(error, self._where) if isinstance(error, apsw.Error) else error
+        reason = self._tx.heard(error)
         forget(self._tx)
         self._let_go()
         for future, _ in done:
             if not future.done():
                 future.set_exception(_again(reason))
-        if isinstance(error, apsw.BusyError):
+        if isinstance(reason, Busy):
             self._refuse_waiting(reason)
             self._busy = False
             return
@@ -237,9 +242,9 @@ class GroupCommit:
     def _let_go(self) -> None:
         """Other processes need not wait for a transaction that is lost."""
         try:
-            if self._tx.raw.in_transaction:
-                self._tx.raw.execute("ROLLBACK")
-        except apsw.Error:
+            if self._tx.open:
+                self._tx.roll_back()
+        except Exception:
             return  # the connection is closed before the next try anyway
 
     def _refuse_waiting(self, reason: BaseException) -> None:
@@ -255,10 +260,10 @@ class GroupCommit:
         """A fresh connection must write and sync one row before anything else may."""
         self._tx.close()
         self._tx = self._reopen()
-        raw = self._tx.raw
-        raw.execute("BEGIN IMMEDIATE")
-        raw.execute("INSERT OR REPLACE INTO fact VALUES ('probe', ?)", (self._stepper(),))
-        raw.execute("COMMIT")
+        self._tx.take(LOCK_SECONDS)
+        self._tx.begin(self._stepper(self._tx.latest))
+        self._tx.execute("INSERT OR REPLACE INTO fact VALUES ('probe', ?)", (str(self._tx.now),))
+        self._tx.commit()
 
     def _probed(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:
         if error is not None:

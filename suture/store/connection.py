@@ -82,6 +82,10 @@ def wait_for_locks(raw: apsw.Connection, seconds: float) -> None:
     raw.set_busy_handler(again)
 
 
+class Busy(Unavailable):
+    """Another process holds the write lock; nothing is wrong with the database."""
+
+
 class Connection:
     """A reading connection with what all connections of a process share; sees only committed rows.
 
@@ -92,7 +96,7 @@ class Connection:
         self.raw = raw
         self.shared = shared
         self._execute: Callable[..., apsw.Cursor] = raw.execute
-        self.bodies = Bodies(shared, raw)
+        self.bodies = Bodies(shared, self.one)
 
     def execute(self, sql: str, parameters: Parameters = ()) -> apsw.Cursor:
         """Runs a statement; iterate over the result at once, an unread one keeps its snapshot."""
@@ -116,8 +120,37 @@ class Connection:
             raise self._heard(error) from error
         return rows
 
-    def _heard(self, error: apsw.Error) -> SutureError:
-        return translated(error, str(self.shared.path))
+    def _heard(self, error: Exception) -> SutureError:
+        return translated(error, self.shared.where)
+
+    def heard(self, error: BaseException) -> BaseException:
+        """An error of the database in the words of the error tree; any other as it is."""
+        return translated(error, self.shared.where) if isinstance(error, apsw.Error) else error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """The reads inside see one state."""
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.execute("COMMIT")
+
+    def pages(self) -> tuple[bool, str]:
+        """Whether every page is sound, and what to say: SQLite walks them all, and opening one checks its AEGIS tag."""
+        try:
+            said = [text for (text,) in self.raw.execute("PRAGMA integrity_check(20)")]
+            count = self.raw.pragma("page_count")
+        except apsw.Error as error:
+            return False, f"a page is damaged ({error})"
+        if said != ["ok"]:
+            lines = [line for text in said for line in text.splitlines() if not line.startswith("***")]
+            return False, f"a page is damaged: {'; '.join(lines[:5])}"
+        return True, f"{count} pages, each with its seal"
+
+    def looking(self) -> Tx:
+        """The same connection as a transaction that can't write: a code that would be new is an error."""
+        return Tx(self.raw, self.shared)
 
     def remember(self, cache: dict[K, V], key: K, value: V, most: int) -> None:
         """Keeps what a row says in a cache of the process; a transaction takes it out again when it is rolled back."""
@@ -145,7 +178,12 @@ class Tx(Connection):
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
         super().__init__(raw, shared)
         self._executemany: Callable[..., apsw.Cursor] = raw.executemany
+        self._empty()
+
+    def _empty(self) -> None:
+        """A connection before its first transaction."""
         self.now = 0
+        self.latest = 0  # the newest time another process has written at, as far as the database tells
         self.next_mid = 0  # the next free journal time, once this transaction has read the last
         self.next_rid = 0  # the next free row number of a resource, once this transaction has read it
         self.lost: SutureError | None = None  # why SQLite gave this transaction up
@@ -159,15 +197,45 @@ class Tx(Connection):
         self._rolled_back: list[Callable[[], object]] = []
 
     def begin(self, now: int) -> None:
-        """What holds for one transaction only starts anew."""
-        self.parameters = None
-        self.now, self.chain, self.next_mid, self.next_rid, self.claimed = now, None, 0, 0, {}
-        self.lost, self._execute, self._executemany = None, self.raw.execute, self.raw.executemany
-        self.identities.begin(self.raw.pragma("data_version"))
+        self._anew(now, self.raw.pragma("data_version"))
+        self._execute, self._executemany = self.raw.execute, self.raw.executemany
 
-    def _heard(self, error: apsw.Error) -> SutureError:
+    def _anew(self, now: int, foreign: int) -> None:
+        """What holds for one transaction only starts anew; `foreign`: how often others have written."""
+        self.parameters = self.lost = None
+        self.now, self.chain, self.next_mid, self.next_rid, self.claimed = now, None, 0, 0, {}
+        self.identities.begin(foreign)
+
+    @property
+    def gone(self) -> bool:
+        """Whether this connection can be used no more; a file stays where it is."""
+        return False
+
+    @property
+    def open(self) -> bool:
+        """Whether a transaction is under way; SQLite may have given it up."""
+        return bool(self.raw.in_transaction)
+
+    def take(self, seconds: float = 0.0) -> None:
+        """Begins a transaction with the write lock; raises Busy when another process keeps it for longer than `seconds`."""
+        try:
+            if seconds:
+                wait_for_locks(self.raw, seconds)
+            else:
+                self.raw.set_busy_timeout(0)
+            self.raw.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError as error:
+            raise translated(error, self.shared.where) from error
+
+    def commit(self) -> None:
+        self.raw.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        self.raw.execute("ROLLBACK")
+
+    def _heard(self, error: Exception) -> SutureError:
         """When SQLite has given the transaction up, no later statement may commit on its own, whoever caught the error."""
-        heard = translated(error, str(self.shared.path))
+        heard = translated(error, self.shared.where)
         if not self.raw.in_transaction:
             self.lost, self._execute = heard, _refusing(heard)
             self._executemany = self._execute
@@ -213,12 +281,12 @@ def _refusing(heard: SutureError) -> Callable[..., apsw.Cursor]:
     return refuse
 
 
-def translated(error: apsw.Error, where: str) -> SutureError:
+def translated(error: Exception, where: str) -> SutureError:
     """What SQLite says, in the words of the error tree."""
     if isinstance(error, apsw.ConstraintError):
         return Conflict("another writer was first, or the same row is there already")
     if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return Unavailable("another process keeps the database busy", where=where, after=2.0)
+        return Busy("another process keeps the database busy", where=where, after=2.0)
     if isinstance(error, apsw.FullError):
         return Unavailable(
             "the disk is full", where=where, mend="Free space on it; writing goes on by itself.", after=5

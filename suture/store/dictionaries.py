@@ -26,7 +26,9 @@ _SOURCES = {
 
 def load(connection: Connection) -> None:
     """At the start: which dictionary each kind packs with, and how many rows it was made from."""
-    for kind, number, rows in connection.execute("SELECT kind, max(zd), rows FROM dictionary GROUP BY kind"):
+    for kind, number, rows in connection.execute(
+        "SELECT kind, zd, rows FROM dictionary d WHERE zd = (SELECT max(zd) FROM dictionary WHERE kind = d.kind)"
+    ):
         connection.shared.current[kind] = number
         connection.shared.trained[kind] = rows
     for kind, (table, *_) in _SOURCES.items():
@@ -61,7 +63,10 @@ def train(samples: list[bytes]) -> bytes:
 
 def keep(tx: Tx, kind: str, trained: bytes, rows: int) -> None:
     """Puts a dictionary in use from the next body on; old rows stay with theirs."""
-    tx.execute("INSERT INTO dictionary (kind, made, rows, bytes) VALUES (?, ?, ?, ?)", (kind, tx.now, rows, trained))
+    tx.execute(
+        "INSERT INTO dictionary (kind, made, rows, bytes) VALUES (?, ?, ?, ?)",
+        (kind, tx.now, rows, tx.bodies.sealed(trained)),
+    )
     shared, number = tx.shared, tx.last_rowid
 
     def use() -> None:

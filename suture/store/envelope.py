@@ -35,9 +35,14 @@ def path_of(database: Path) -> Path:
     return database.with_name(database.name + ".envelope")
 
 
+def fresh(identity: str) -> Envelope:
+    """A new data key."""
+    return Envelope(identity, crypto.new_key())
+
+
 def create(database: Path, key: bytes, identity: str) -> Envelope:
     """A new data key, sealed and synced to disk before the database is made."""
-    envelope = Envelope(identity, crypto.new_key())
+    envelope = fresh(identity)
     write(path_of(database), sealed(envelope, key))
     return envelope
 

@@ -19,7 +19,8 @@ from suture.errors import SutureError
 from suture.settings import Settings
 from suture.store import copying, envelope, keys
 from suture.store.backup import last_backup
-from suture.store.database import Database, path_of
+from suture.store.database import Database
+from suture.store.file import path_of
 
 DAY = 86_400_000_000
 BACKUP_DAYS = 2

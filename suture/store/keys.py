@@ -32,6 +32,18 @@ def read(settings: Settings) -> bytes:
     return _fetched[command]
 
 
+def first(settings: Settings, notices: list[str]) -> bytes:
+    """The key for a new database; the key file is made if there is none, and the notices say so."""
+    key_file = settings.key_file
+    if command_of(settings) or key_file.exists():
+        return read(settings)
+    notices.append(
+        f"Created the key file {key_file} (mode 600). Without it nobody can read the database, a backup "
+        "included: keep a copy of it in a safe place, apart from the backups."
+    )
+    return crypto.create_key_file(key_file)
+
+
 def printed(command: str) -> bytes:
     """The key a command prints. No shell; what it prints is shown nowhere."""
     try:

@@ -41,11 +41,15 @@ def require_known(raw: apsw.Connection, where: str) -> None:
     newest = known()[-1].number
     found = max(applied(raw), default=0)
     if found > newest:
-        raise Unstartable(
-            f"the database has schema {found}, this Suture knows up to {newest}",
-            where=where,
-            mend="Start the newer Suture again, or restore a backup that was made before the upgrade.",
-        )
+        raise too_new(found, newest, where)
+
+
+def too_new(found: int, newest: int, where: str) -> Unstartable:
+    return Unstartable(
+        f"the database has schema {found}, this Suture knows up to {newest}",
+        where=where,
+        mend="Start the newer Suture again, or restore a backup that was made before the upgrade.",
+    )
 
 
 def migrate(raw: apsw.Connection, now: int, where: str, upto: int = 10**6) -> list[Migration]:

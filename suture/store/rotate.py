@@ -15,7 +15,9 @@ from suture.settings import Settings
 from suture.store import anchor, audit, backup, envelope, factors, keys, vault
 from suture.store.audit import AuditRow
 from suture.store.connection import open_raw
-from suture.store.database import Database, path_of, serving_lock
+from suture.store.database import Database
+from suture.store.file import path_of, serving_lock
+from suture.store.postgres import server
 
 PAGES = 2_000  # copied between two looks
 
@@ -25,18 +27,18 @@ def rewrap(settings: Settings) -> Path:
 
     The new key is on the disk before the envelope needs it; `database.py` finishes an exchange that was cut off.
     """
-    path, file = path_of(settings.database), settings.key_file
+    file = settings.key_file
     if keys.command_of(settings):
         raise Unstartable(
             "the key comes from a key command, which alone can make a new one",
             where="key_command",
             mend="Make it there, then run: suture rotate-key --next-command 'COMMAND THAT PRINTS THE NEW KEY'.",
         )
-    opened = envelope.read(path, keys.read(settings))
+    opened = envelope.opened(_envelope(settings), keys.read(settings), "envelope")
     new = crypto.unfinished(file)
     new.unlink(missing_ok=True)
     key = crypto.create_key_file(new)
-    envelope.write(envelope.path_of(path), envelope.sealed(opened, key))
+    _keep(settings, envelope.sealed(opened, key))
     return crypto.exchange_key_file(file)
 
 
@@ -45,9 +47,24 @@ def rewrap_by(settings: Settings, command: str) -> None:
 
     From the next start on `key_command` must be that command; the old key then opens nothing but old backups.
     """
-    path = path_of(settings.database)
-    opened = envelope.read(path, keys.read(settings))
-    envelope.write(envelope.path_of(path), envelope.sealed(opened, keys.printed(command)))
+    opened = envelope.opened(_envelope(settings), keys.read(settings), "envelope")
+    _keep(settings, envelope.sealed(opened, keys.printed(command)))
+
+
+def _envelope(settings: Settings) -> bytes:
+    """The envelope as it stands beside the file, or on the server."""
+    address = settings.database
+    return (
+        server.envelope_of(address) if server.is_address(address) else envelope.path_of(path_of(address)).read_bytes()
+    )
+
+
+def _keep(settings: Settings, sealed: bytes) -> None:
+    address = settings.database
+    if server.is_address(address):
+        server.keep_envelope(address, sealed)
+    else:
+        envelope.write(envelope.path_of(path_of(address)), sealed)
 
 
 def renew(settings: Settings) -> Path:

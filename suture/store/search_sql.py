@@ -14,7 +14,7 @@ class Sql(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
-TRUE, FALSE = Sql("1"), Sql("0")
+TRUE, FALSE = Sql("TRUE"), Sql("FALSE")
 
 
 def joined(parts: Iterable[Sql], word: str, empty: Sql) -> Sql:
@@ -72,7 +72,7 @@ class Term:
     high: int | None = None
 
 
-NEVER = Term(lambda at: FALSE, scan=Sql("SELECT 0 AS rid WHERE 0"))
+NEVER = Term(lambda at: FALSE, scan=Sql("SELECT 0 AS rid WHERE FALSE"))
 ALWAYS = Term(lambda at: TRUE)
 
 

@@ -14,9 +14,10 @@ from suture.store.envelope import Envelope
 class Shared:
     """Caches only ever hold rows that are never changed or deleted; a rolled-back unit takes its own out again."""
 
-    path: Path
+    path: Path  # the file; of a database on a server the folder of its key
     envelope: Envelope
     clock: Clock = SYSTEM
+    where: str = ""  # the place, for errors and people; no password
     base: str = ""  # what absolute references to this server begin with; index rows are made with it
     text: str = "off"  # which full text is kept
     names: dict[str, int] = field(default_factory=dict)  # text -> number of table name
@@ -28,4 +29,5 @@ class Shared:
     current: dict[str, int] = field(default_factory=dict)  # kind of body -> dictionary in use
     trained: dict[str, int] = field(default_factory=dict)  # kind of body -> rows there were at the last training
     packed: Counter[str] = field(default_factory=Counter)  # kind of body -> bodies there are, about
+    sealing: bytes = b""  # bodies are sealed with this key where pages are not encrypted
     labels: tuple[int, tuple[tuple[str, str], ...]] = (0, ())  # security labels in use, up to this tok.tid

@@ -8,10 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-import apsw
-
 from suture.clock import Clock
-from suture.errors import SutureError
 from suture.store import accounts, anchor, dictionaries, grants
 from suture.store.checkpoints import Checkpoints
 from suture.store.connection import Connection, Tx
@@ -27,7 +24,7 @@ class Upkeep:
     def __init__(
         self,
         shared: Shared,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         keeper: anchor.Keeper,
         anchor_seconds: float,
         reader: Callable[[], Connection],
@@ -65,14 +62,18 @@ class Upkeep:
                 self._thread.submit(self._run)
 
     def _due(self) -> bool:
-        return self.checkpoints.due() or self._anchor_due() or bool(dictionaries.due(self._shared))
+        return (
+            bool(self.checkpoints and self.checkpoints.due())
+            or self._anchor_due()
+            or bool(dictionaries.due(self._shared))
+        )
 
     def _anchor_due(self) -> bool:
         return self._clock.monotonic() - self._anchored >= self._anchor_seconds
 
     def _run(self) -> None:
         try:
-            if self.checkpoints.due():
+            if self.checkpoints and self.checkpoints.due():
                 self.checkpoints.run()
             if self._anchor_due():
                 self.anchor()
@@ -81,7 +82,7 @@ class Upkeep:
             if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:
                 self.sweep()
             self._told("")
-        except (SutureError, OSError, apsw.Error) as error:
+        except Exception as error:
             self._told(f"{type(error).__name__}: {error}")
         finally:
             self._busy.release()
@@ -136,4 +137,5 @@ class Upkeep:
             self._later.cancel()
         self._thread.shutdown(wait=True)
         self.anchor()
-        self.checkpoints.close()
+        if self.checkpoints:
+            self.checkpoints.close()

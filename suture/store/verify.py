@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import apsw
 import orjson
 
 from suture.clock import instant
@@ -61,16 +60,7 @@ def _guarded(what: str, look: Callable[[], Finding]) -> Finding:
 
 
 def _pages(reader: Connection) -> Finding:
-    """SQLite walks every page; opening a page checks its AEGIS tag."""
-    try:
-        said = [text for (text,) in reader.raw.execute("PRAGMA integrity_check(20)")]
-        pages = reader.raw.pragma("page_count")
-    except apsw.Error as error:
-        return Finding("pages", False, f"a page is damaged ({error})")
-    if said != ["ok"]:
-        lines = [line for text in said for line in text.splitlines() if not line.startswith("***")]
-        return Finding("pages", False, f"a page is damaged: {'; '.join(lines[:5])}")
-    return Finding("pages", True, f"{pages} pages, each with its seal")
+    return Finding("pages", *reader.pages())
 
 
 def _bodies(reader: Connection, progress: Progress) -> Finding:
@@ -100,18 +90,17 @@ def _bodies(reader: Connection, progress: Progress) -> Finding:
 
 def _index(reader: Connection, progress: Progress) -> Finding:
     """Each resource's index rows are extracted anew and looked for in the tables, all in one snapshot."""
-    look = Tx(reader.raw, reader.shared)  # it can't write: a code that would be new is a row that is lost
-    look.raw.execute("BEGIN")
-    try:
-        parameters.adopt(look)
-        building = parameters_build.waiting(look)
-        if building:  # rows of what is on its way are not counted, those of all others must be there
-            definitions.adopt(parameters.built(look))
-        bad, seen, expected = _lost_rows(look, progress)
-        kept = sum((look.one(f"SELECT count(*) FROM {table}") or (0,))[0] for table in index.SQL)
-    finally:
-        look.raw.execute("ROLLBACK")
-        parameters.adopt(reader)
+    with reader.snapshot():
+        look = reader.looking()
+        try:
+            parameters.adopt(look)
+            building = parameters_build.waiting(look)
+            if building:  # rows of what is on its way are not counted, those of all others must be there
+                definitions.adopt(parameters.built(look))
+            bad, seen, expected = _lost_rows(look, progress)
+            kept = sum((look.one(f"SELECT count(*) FROM {table}") or (0,))[0] for table in index.SQL)
+        finally:
+            parameters.adopt(reader)
     if bad:
         return Finding("index", False, f"{len(bad)} of {seen} resources lack index rows: {', '.join(bad[:10])}")
     if kept != expected and not building:

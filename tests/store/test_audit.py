@@ -92,7 +92,8 @@ def test_an_untouched_trail_has_no_break(trail: Database) -> None:
 )
 def test_tampering_is_named(trail: Database, tampering: str, n: int, kind: str) -> None:
     anchor = audit.head(trail.read)
-    trail.write_now(lambda tx: tx.execute(tampering).fetchall())
+    for statement in tampering.split(";"):
+        trail.write_now(lambda tx, sql=statement.strip(): tx.execute(sql).fetchall())  # type: ignore[misc]
     found = audit.verify(trail.read, anchor)
     assert found is not None
     assert (found.n, found.kind) == (n, kind)
@@ -135,7 +136,9 @@ def test_one_changed_byte_of_any_column_is_named(trail: Database, column: str, n
     assert found.n == n
 
 
-def test_what_cannot_even_be_read_is_named(trail: Database) -> None:
+def test_what_cannot_even_be_read_is_named(trail: Database, backend: str) -> None:
+    if backend != "sqlite":  # a server keeps no text that is none
+        return
     anchor = audit.head(trail.read)
     trail.write_now(lambda tx: tx.execute("UPDATE audit SET detail = CAST(x'ff' AS TEXT) WHERE n = 5").fetchall())
     found = audit.verify(trail.read, anchor)

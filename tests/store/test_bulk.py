@@ -73,7 +73,7 @@ async def test_a_server_beside_a_load_goes_on_writing(tmp_path: Path) -> None:
         await store.write(lambda tx: audit.append(tx, AuditRow("user:1", "read")))
         written += 1
         await asyncio.sleep(0.001)
-    assert child.returncode == 0
+    assert child.returncode == 0, await child.stderr.read() if child.stderr else ""
     assert written > 10
     assert audit.head(store.read).n == written
     assert store.read.one("SELECT count(*) FROM res") == (4000,)

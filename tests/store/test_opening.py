@@ -109,8 +109,8 @@ def test_what_is_wrong_is_refused_and_named(tmp_path: Path, spoil: Callable[[Pat
 
 
 def test_another_kind_of_database_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unstartable, match="SQLite only"):
-        Database.open(settings(tmp_path).with_values(database="postgresql://h/d"))
+    with pytest.raises(Unstartable, match="SQLite or PostgreSQL"):
+        Database.open(settings(tmp_path).with_values(database="mysql://h/d"))
 
 
 def test_one_process_serves_a_database_and_commands_may_join(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def fill(store: Database) -> None:
 
 def state(store: Database) -> dict[str, Any]:
     tables = {name: sorted(store.read.all(f"SELECT * FROM {name}")) for name in TABLES}
-    return tables | {"res": store.read.all("SELECT rid, pat, sd FROM res WHERE op <> 3")}
+    return tables | {"res": store.read.all("SELECT rid, pat, sd FROM res WHERE op <> 3 ORDER BY rid")}
 
 
 def set_fact(store: Database, value: str) -> None:

@@ -1,0 +1,260 @@
+"""Connections to a PostgreSQL server under the contract of store/connection.py: the same SQL, the same errors.
+
+Every statement is a question over the wire, so many rows go in one (arrays), and nothing is asked twice.
+https://www.postgresql.org/docs/current/protocol.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from suture.errors import SutureError, TooCostly, Unavailable
+from suture.store.bodies import Bodies
+from suture.store.connection import Busy, Connection, Parameters, Tx
+from suture.store.postgres import session
+from suture.store.postgres.budget import WATCH
+from suture.store.postgres.dialect import Dialect
+from suture.store.postgres.many import Many
+from suture.store.shared import Shared
+
+CANCEL_SECONDS = 5.0
+WRITES = ("INSERT", "UPDATE", "DELETE")
+LATE = "the query ran longer than it may"
+NARROW = "Narrow it: name a patient, a code or a date; leave out _total, :contains and _sort."
+
+
+class ServerConnection(Connection):
+    """A reading connection. A session that was lost is opened anew, once for each statement."""
+
+    def __init__(self, open: Callable[[], session.Raw], shared: Shared, dialect: Dialect) -> None:
+        self._open = open
+        self.raw: Any = open()
+        self.shared = shared
+        self._dialect = dialect
+        self._cursor = self.raw.cursor(binary=True)
+        self._end: float | None = None
+        self._known: Any = None  # of search_check
+        self.bodies = Bodies(shared, self.one)
+
+    def _ask(self, cursor: Any, sql: str, parameters: Parameters) -> Any:
+        if self._end is not None and self.shared.clock.monotonic() > self._end:
+            raise TooCostly(LATE, mend=NARROW)
+        return cursor.execute(self._dialect(sql), parameters or None)
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Any:
+        """Runs a statement; its rows are here when it returns."""
+        try:
+            return self._ask(self.raw.cursor(binary=True), sql, parameters)
+        except psycopg.Error as error:
+            return self._again(error, lambda: self._ask(self.raw.cursor(binary=True), sql, parameters))
+
+    def one(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None
+        try:
+            row = self._ask(self._cursor, sql, parameters).fetchone()
+        except psycopg.Error as error:
+            row = self._again(error, lambda: self._ask(self._cursor, sql, parameters).fetchone())
+        return row
+
+    def all(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]]
+        try:
+            rows = self._ask(self._cursor, sql, parameters).fetchall()
+        except psycopg.Error as error:
+            rows = self._again(error, lambda: self._ask(self._cursor, sql, parameters).fetchall())
+        return rows
+
+    def _again(self, error: psycopg.Error, ask: Callable[[], Any]) -> Any:
+        """Outside a transaction a read may be asked again when the session was lost before it."""
+        if not session.broken(self.raw) or not self._renewed():
+            raise self._heard(error) from error
+        try:
+            return ask()
+        except psycopg.Error as second:
+            raise self._heard(second) from second
+
+    def _renewed(self) -> bool:
+        try:
+            self.raw = self._open()
+        except SutureError:
+            return False
+        self._cursor, self._known = self.raw.cursor(binary=True), None
+        return True
+
+    def _heard(self, error: Exception) -> SutureError:
+        return session.translated(error, self.shared.where)
+
+    def heard(self, error: BaseException) -> BaseException:
+        if not isinstance(error, psycopg.Error):
+            return error
+        try:
+            return session.translated(error, self.shared.where)
+        except psycopg.Error:
+            return error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            if session.inside(self.raw):
+                self.execute("ROLLBACK")
+
+    @contextmanager
+    def budget(self, seconds: float) -> Iterator[None]:
+        before, self._end = self._end, self.shared.clock.monotonic() + seconds
+        raw = self.raw
+        guard = WATCH.guard(seconds, lambda: raw.cancel_safe(timeout=CANCEL_SECONDS))
+        try:
+            yield
+        finally:
+            self._end = before
+            if guard.done():
+                self._settle()
+
+    def _settle(self) -> None:
+        """A cancel that came when its query had ended must not hit the next one."""
+        if not session.inside(self.raw) and not session.broken(self.raw):
+            try:
+                self.raw.execute("SELECT 1")
+            except psycopg.Error:
+                return
+
+    def pages(self) -> tuple[bool, str]:
+        """The server reads its own pages; without checksums it can't tell a damaged one from a good one."""
+        row = self.one("SELECT current_setting('data_checksums'), pg_database_size(current_database()) / 8192")
+        checked, count = row or ("off", 0)
+        return (
+            True,
+            f"{count} pages, {'each with its checksum' if checked == 'on' else 'without checksums (initdb --data-checksums)'}",
+        )
+
+    def looking(self) -> Tx:
+        return _Looking(self)
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class ServerTx(ServerConnection, Tx):
+    """The writing connection inside a transaction, under the write lock of the database."""
+
+    def __init__(
+        self, open: Callable[[], session.Raw], shared: Shared, dialect: Dialect, many: Many, lock: tuple[int, int]
+    ) -> None:
+        ServerConnection.__init__(self, open, shared, dialect)
+        self._many = many
+        self._lock = f"{lock[0]}, {lock[1]}"
+        self._mine = -1  # the time of the last transaction of this connection
+        self._foreign = 0  # how often somebody else had written in between
+        self._changes = self._last = 0
+        self._empty()
+
+    def begin(self, now: int) -> None:
+        self._anew(now, self._foreign)
+
+    @property
+    def gone(self) -> bool:
+        return session.broken(self.raw)
+
+    @property
+    def open(self) -> bool:
+        return session.inside(self.raw)
+
+    def take(self, seconds: float = 0.0) -> None:
+        """The lock ends with the transaction, after what it wrote can be seen: commits come in the order of their times."""
+        if seconds:
+            self._wait(seconds)
+        else:
+            self._try()
+        if self.latest != self._mine:
+            self._foreign += 1
+
+    def _try(self) -> None:
+        sql = f"BEGIN; SELECT CASE WHEN pg_try_advisory_xact_lock({self._lock}) THEN (SELECT last_value FROM suture_time) END"
+        (row,) = self._last_of(sql)
+        if row is None:
+            self.roll_back()
+            raise Busy("another process keeps the database busy", where=self.shared.where, after=2.0)
+        self.latest = int(row)
+
+    def _wait(self, seconds: float) -> None:
+        limit = f"SET LOCAL lock_timeout = {int(seconds * 1000)}"
+        try:
+            self._last_of(f"BEGIN; {limit}; SELECT pg_advisory_xact_lock({self._lock}); SET LOCAL lock_timeout = 0")
+        except psycopg.errors.LockNotAvailable as error:
+            self.roll_back()
+            raise Busy("another process keeps the database busy", where=self.shared.where, after=2.0) from error
+        (row,) = self._last_of("SELECT last_value FROM suture_time")
+        self.latest = int(row)
+
+    def _last_of(self, sql: str) -> tuple[Any, ...]:
+        """The row of the last statement of several that go in one message."""
+        cursor = self.raw.cursor()
+        cursor.execute(sql, prepare=False)
+        while cursor.nextset():
+            pass
+        row: tuple[Any, ...] | None = cursor.fetchone() if cursor.description else None
+        return row or (None,)
+
+    def commit(self) -> None:
+        if self.raw.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+            self.roll_back()
+            raise Unavailable("the database gave the transaction up", where=self.shared.where)
+        self._last_of(f"SELECT setval('suture_time', {self.now}); COMMIT")
+        self._mine = self.now
+
+    def roll_back(self) -> None:
+        self.raw.execute("ROLLBACK")
+
+    def _again(self, error: psycopg.Error, ask: Callable[[], Any]) -> Any:
+        """Inside a transaction nothing is asked again; one that is lost takes no further statement."""
+        heard = self._heard(error)
+        if not self.open:
+            self.lost = heard
+        raise heard from error
+
+    def _ask(self, cursor: Any, sql: str, parameters: Parameters) -> Any:
+        if self.lost is not None:
+            raise Unavailable(self.lost.text, where=self.lost.where, mend=self.lost.mend)
+        done = cursor.execute(self._dialect(sql), parameters or None)
+        if sql[:6] in WRITES:  # a look between does not count
+            self._changes = done.rowcount
+        if sql[:6] == "INSERT" and done.description:
+            self._last = (done.fetchone() or (0,))[0]
+        return done
+
+    def many(self, sql: str, rows: Iterable[Parameters]) -> None:
+        wanted: Sequence[Any] = rows if isinstance(rows, list) else list(rows)
+        if not wanted:
+            return
+        try:
+            if not self._many.write(self._cursor, sql, wanted):
+                self._cursor.executemany(self._dialect(sql), wanted)
+        except psycopg.Error as error:
+            self._again(error, lambda: None)
+
+    @property
+    def changes(self) -> int:
+        return self._changes
+
+    @property
+    def last_rowid(self) -> int:
+        return int(self._last)
+
+
+class _Looking(ServerTx):
+    """A reading connection as a transaction: the server refuses what it would write."""
+
+    def __init__(self, reader: ServerConnection) -> None:
+        ServerTx.__init__(self, lambda: reader.raw, reader.shared, reader._dialect, Many({}), (0, 0))
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Any:
+        if sql[:6] in WRITES:
+            raise Unavailable("nothing is written while one looks")
+        return super().execute(sql, parameters)

