@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import zlib
 
-from suture.server.route import Request, Response
+import msgspec
+
+from suture.server import formats
+from suture.server.route import FHIR_JSON, FHIR_XML, JSON, XML, Request, Response
+from suture.standards.fhir import xml
 
 SMALLEST = 1400  # bytes; less fits into one packet anyway
 _CALLED = ("/fhir", "/auth/token", "/auth/revoke", "/auth/introspect")
@@ -26,7 +30,7 @@ def preflight(request: Request) -> Response | None:
     if b"access-control-request-method" not in request.headers or not _allowed(request):
         return None
     headers = [
-        (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, DELETE"),
+        (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
         (
             b"access-control-allow-headers",
             request.headers.get(b"access-control-request-headers", b"authorization")[:500],
@@ -55,6 +59,18 @@ def _allowed(request: Request) -> bool:
     listed = [origin.strip() for origin in request.site.settings["http.cors_origins"].split(",")]
     origin = request.header(b"origin")
     return "*" in listed or origin in listed or origin in request.site.authority.origins
+
+
+def indent(request: Request, response: Response) -> None:
+    """One element a line for whoever reads it with the eye; numbers keep their digits."""
+    if not request.path.startswith("/fhir") or response.stream is not None or not response.body:
+        return
+    if not formats.pretty(request.query_string, request.header(b"accept")):
+        return
+    if response.type in (FHIR_JSON, JSON):
+        response.body = msgspec.json.format(response.body, indent=2)
+    elif response.type in (FHIR_XML, XML):
+        response.body = xml.indented(response.body)
 
 
 def compress(request: Request, response: Response) -> None:

@@ -23,6 +23,34 @@ _READ = {name: FHIR_XML if "xml" in name else FHIR_JSON for name in _NAMES if "/
 _MEND = "Ask for application/fhir+json or application/fhir+xml."
 
 
+SPOKEN = ("", "4.0", "4.0.1")  # values of fhirVersion; no other version of FHIR is translated
+_VERSIONS = {"0.5": "DSTU1", "1.0": "DSTU2", "3.0": "STU3", "4.3": "R4B", "5.0": "R5", "6.0": "R6"}
+
+
+def _version(text: str) -> str:
+    """The fhirVersion parameter of a media type (https://hl7.org/fhir/R4/http.html#version-parameter)."""
+    found = (p.strip() for p in text.lower().split(";")[1:])
+    return next((p[12:].strip('" ') for p in found if p.startswith("fhirversion=")), "")
+
+
+def _require_version(text: str, refusal: type[NotAcceptable] | type[WrongType], where: str) -> None:
+    """Raises for a version of FHIR that is not spoken here, and says so."""
+    for part in text[:2000].split(","):
+        version = _version(part)
+        if version not in SPOKEN:
+            name = _VERSIONS.get(version, "this version")
+            raise refusal(
+                f"only R4 is spoken here: there is no translation to or from {name}",
+                where=where,
+                mend="Ask and send with fhirVersion=4.0, or leave it out.",
+            )
+
+
+def pretty(query: bytes, accept: str) -> bool:
+    """Whether the answer is to be indented: `_pretty=true`, or `pretty=true` behind a media type."""
+    return b"_pretty=true" in query or "pretty=true" in accept.replace(" ", "")
+
+
 def wanted(accept: str, format_name: str = "") -> bytes:
     """The content type of the answer; raises NotAcceptable when only other formats will do."""
     return _named(format_name) if format_name else _accepted(accept)
@@ -30,6 +58,7 @@ def wanted(accept: str, format_name: str = "") -> bytes:
 
 @lru_cache(maxsize=256)
 def _named(name: str) -> bytes:
+    _require_version(name, NotAcceptable, "_format")
     found = _NAMES.get(name.split(";")[0].strip().lower())
     if found is None:
         raise NotAcceptable("_format names a format that is not written here", where="_format", mend=_MEND)
@@ -40,11 +69,14 @@ def _named(name: str) -> bytes:
 def _accepted(accept: str) -> bytes:
     if not accept:
         return FHIR_JSON
-    for name, _ in sorted(_ranges(accept), key=lambda r: -r[1]):
+    ranges = sorted(_ranges(accept), key=lambda r: -r[1])
+    for name, _ in ranges:
         if name in _ANY:
             return FHIR_JSON
         if name in _NAMES:
             return _NAMES[name]
+    if not ranges:
+        _require_version(accept, NotAcceptable, "Accept")
     raise NotAcceptable("Accept names no format that is written here", where="Accept", mend=_MEND)
 
 
@@ -54,7 +86,7 @@ def _ranges(accept: str) -> list[tuple[str, float]]:
     for part in accept[:2000].split(","):
         name, *parameters = (p.strip().lower() for p in part.split(";"))
         weight = next((_weight(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
-        if weight > 0:
+        if weight > 0 and _version(part) in SPOKEN:
             found.append((name, weight))
     return found
 
@@ -69,6 +101,7 @@ def _weight(text: str) -> float:
 def sent(content_type: str) -> bytes:
     """FHIR_JSON or FHIR_XML, as the body is said to be; raises WrongType for anything else."""
     name = content_type.split(";")[0].strip().lower()
+    _require_version(content_type, WrongType, "Content-Type")
     if name not in _READ:
         raise WrongType(
             "this content type is not read here" if name else "the body has no Content-Type",

@@ -12,7 +12,7 @@ from typing import Any
 
 from suture.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from suture.server import answers
-from suture.server.extras import allow_origin, compress, preflight
+from suture.server.extras import allow_origin, compress, indent, preflight
 from suture.server.identify import identify
 from suture.server.log import Log
 from suture.server.protocol import CERTIFICATE
@@ -53,6 +53,7 @@ class Shell:
         request = self._request(scope, receive)
         route, response = await self._answer(request, scope)
         allow_origin(request, response)
+        indent(request, response)
         compress(request, response)
         await _send(request, response, send)
         took = self._site.clock.monotonic() - started

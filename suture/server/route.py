@@ -6,6 +6,7 @@ ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,11 +88,12 @@ class Request:
         return form(self.query_string)
 
     async def body(self, most: int = 0) -> bytes:
-        """The whole body, at most `most` bytes (default: http.max_body); raises TooLarge, TooSlow."""
+        """The whole body, unpacked, at most `most` bytes (default: http.max_body); raises TooLarge, TooSlow, WrongType."""
         if self._body is None:
+            limit = most or self.most or self.site.settings["http.max_body"]
             try:
                 async with asyncio.timeout(self.site.settings["http.read_timeout"]):
-                    self._body = await self._read(most or self.most or self.site.settings["http.max_body"])
+                    self._body = _unpacked(await self._read(limit), self.header(b"content-encoding"), limit)
             except TimeoutError:
                 raise TooSlow("the body did not arrive in time", mend="Send it faster or in parts.") from None
         return self._body
@@ -157,6 +159,27 @@ class Route:
     fields: Mapping[str, str] = field(default_factory=dict)  # fields of the body, with what they say
     answer: Any = None  # the shape (a TypedDict) of a JSON answer
     quiet: bool = False  # a page asks by itself; that does not keep a session awake
+
+
+def _unpacked(raw: bytes, encoding: str, limit: int) -> bytes:
+    """A body as it was before it was compressed (RFC 9110, 8.4); never more than `limit` bytes are made."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return raw
+    if name not in ("gzip", "x-gzip"):
+        raise WrongType("this compression is not read here", where="Content-Encoding", mend="Send gzip, or plain.")
+    unpacker = zlib.decompressobj(31)
+    try:
+        found = unpacker.decompress(raw, limit + 1)
+    except zlib.error:
+        raise Invalid(
+            "the body is not gzip", where="Content-Encoding", mend="Compress it, or leave the header out."
+        ) from None
+    if len(found) > limit:
+        raise TooLarge(f"the body is larger than {limit} bytes when unpacked", mend="Raise http.max_body or send less.")
+    if not unpacker.eof or unpacker.unused_data:
+        raise Invalid("the compressed body is cut off, or more follows it", where="Content-Encoding")
+    return found
 
 
 def form(raw: bytes) -> list[tuple[str, str]]:

@@ -258,6 +258,38 @@ def write(resource: dict[str, Any]) -> bytes:
     return ('<?xml version="1.0" encoding="UTF-8"?>\n' + _written(resource, f' xmlns="{FHIR}"')).encode()
 
 
+_TAG = re.compile(rb"<[^>]+>")
+
+
+def indented(raw: bytes) -> bytes:
+    """What `write` wrote, one element a line; narratives stay as they are."""
+    lines, depth, at = [], 0, 0
+    while (tag := _TAG.match(raw, at)) or (at < len(raw) and raw[at : at + 1].isspace()):
+        if tag is None:
+            at += 1
+            continue
+        end = _narrative_end(raw, at) if tag[0].startswith(b"<div") else tag.end()
+        part = raw[at:end]
+        depth -= part.startswith(b"</")
+        lines.append(b"  " * max(depth, 0) + part)
+        depth += not part.startswith((b"</", b"<?", b"<div")) and not part.endswith(b"/>")
+        at = end
+    return b"\n".join(lines) + b"\n"
+
+
+_DIV = re.compile(rb"<(/?)div(?=[\s/>])[^>]*?(/?)>")
+
+
+def _narrative_end(raw: bytes, at: int) -> int:
+    """Behind the end tag that closes the div which begins here."""
+    depth = 0
+    for tag in _DIV.finditer(raw, at):
+        depth += -1 if tag[1] else 0 if tag[2] else 1
+        if depth == 0:
+            return tag.end()
+    return len(raw)
+
+
 def _written(resource: Any, space: str = "") -> str:
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
     definition = type_definition(kind) if isinstance(kind, str) and kind in RESOURCE_TYPES else None
