@@ -13,6 +13,7 @@ from suture.standards.fhir.index import Rows, extract, values
 from suture.standards.fhir.search_match import Subject, holds
 from suture.standards.fhir.search_query import Judged, Match, Missing
 from suture.store.connection import Connection
+from suture.store.index import bounded
 
 KEPT = 20_000  # conditions and sort keys that are remembered for each connection; more than one search can have
 
@@ -84,4 +85,6 @@ def _key(rows: Rows, parameter: str, greatest: bool) -> str | None:
 
 
 def _text(name: str, row: tuple[Any, ...]) -> str:
-    return f"{row[1]}/{row[2]}" if name == "references" else str(row[-1])
+    if name == "references":
+        return f"{row[1]}/{row[2]}"
+    return bounded(str(row[-1])) if name in ("identifiers", "words", "typed") else str(row[-1])

@@ -21,6 +21,7 @@ from suture.store.search_terms import Scope
 INDEXED = ("here.sd", "here.upd")  # columns by which the rows of a type are in order
 MOST_MERGED = 40  # dated lists that are merged; more are gathered and sorted
 NEAR = 4  # how many times longer a dated list may be and still lead, and of how many pieces
+LOOKED_UP = 300  # rows whose sort keys are read in their bodies
 FEW = 500  # rows whose bodies may be looked into
 SHORT, LONG = 5_000, 30_000  # a longer list is not gathered and sorted if there is a list, or a type, in order
 
@@ -54,8 +55,18 @@ def plan(connection: Connection, query: SearchQuery, *, whole: bool = False) -> 
     keys = sort_keys(scope, query.sort or _default_sort(query.type))
     empty = NEVER in found or not scope.rts()
     driver, short = (None, None) if empty else _leading(connection, found, keys, whole)
+    keys = _widened(connection, driver, keys)
     others = tuple(_gathered_once(t) if t is short else t for t in found if t is not driver)
     return Plan(scope, driver, others, keys, empty, _few(connection, driver, found))
+
+
+def _widened(connection: Connection, driver: Term | None, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """Of few rows sort keys are looked up one by one, of many they are gathered once."""
+    if not any(k.wide for k in keys):
+        return keys
+    if driver is not None and driver.scan is not None and length(connection, driver.scan, LOOKED_UP) < LOOKED_UP:
+        return keys
+    return tuple(k.wide or k for k in keys)
 
 
 def _types(query: SearchQuery) -> tuple[str, ...]:
@@ -225,11 +236,34 @@ def _sorted(p: Plan, source: Sql, tests: list[Sql], cursor: Cursor | None, count
         return _by_columns(p, source, every, cursor, count)
     columns = [f"here.k{n}" for n in range(len(p.keys))]
     selected = ", ".join(f"{k.sql.text} AS k{n}" for n, k in enumerate(p.keys))
-    inner = f"SELECT here.rid AS rid, {selected} FROM {source.text} WHERE {every.text}"
-    after = _after(p.keys, columns, "here.rid", cursor)
-    text = f"SELECT * FROM ({inner}) here WHERE {after.text} ORDER BY {_order(p.keys, columns)} LIMIT ?"
     keyed = tuple(v for k in p.keys for v in k.sql.values)
-    return Sql(text, (*keyed, *source.values, *every.values, *after.values, count))
+    inner = Sql(
+        f"SELECT here.rid AS rid, {selected} FROM {source.text} WHERE {every.text}",
+        (*keyed, *source.values, *every.values),
+    )
+    if any(k.list for k in p.keys):
+        inner = _with_lists(p.keys, inner)
+    after = _after(p.keys, columns, "here.rid", cursor)
+    text = f"SELECT * FROM ({inner.text}) here WHERE {after.text} ORDER BY {_order(p.keys, columns)} LIMIT ?"
+    return Sql(text, (*inner.values, *after.values, count))
+
+
+def _with_lists(keys: Sequence[Key], rows: Sql) -> Sql:
+    """Lists of keys are laid beside the rows and grouped with them; no row is looked up in a list."""
+    numbered = [f"k{n}" for n in range(len(keys))]
+    parts = [Sql(f"SELECT rid, {', '.join(numbered)}, 1 AS mark FROM ({rows.text}) wanted", rows.values)]
+    for number, key in enumerate(keys):
+        if key.list is not None:
+            columns = ", ".join("k" if n == number else "NULL" for n in range(len(keys)))
+            parts.append(Sql(f"SELECT rid, {columns}, 0 FROM ({key.list.text}) list{number}", key.list.values))
+    picked = [f"{'max' if k.descending or not k.list else 'min'}(k{n})" for n, k in enumerate(keys)]
+    shown = ", ".join(
+        f"ifnull({pick}, ?) AS k{n}" if k.list else f"{pick} AS k{n}"
+        for n, (pick, k) in enumerate(zip(picked, keys, strict=True))
+    )
+    nones = tuple(k.none for k in keys if k.list)
+    text = f"SELECT rid, {shown} FROM ({' UNION ALL '.join(part.text for part in parts)}) laid GROUP BY rid HAVING max(mark) = 1"
+    return Sql(text, (*nones, *(v for part in parts for v in part.values)))
 
 
 def _by_columns(p: Plan, source: Sql, every: Sql, cursor: Cursor | None, count: int) -> Sql:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from suture.standards.fhir import index
 from suture.standards.fhir.index_dates import UNDATED
 from suture.standards.fhir.index_time import LATEST
 from suture.standards.fhir.search_query import Sort
@@ -16,6 +17,9 @@ from suture.store.search_terms import Scope, is_sorting
 
 LEAST_NUMBER, MOST_NUMBER, OPEN = -1.7e308, 1.7e308, -1.6e308
 LAST_TEXT = "\U0010ffff"  # behind every folded text
+_CODES = "SELECT T.rid AS rid, tok.code AS k FROM T CROSS JOIN tok ON tok.tid = T.tid WHERE tok.code <> ''"
+_VALUES = "SELECT rid, val AS k FROM I WHERE val <> ''"
+PARTS = {"tokens": _CODES, "urls": _CODES, "words": _VALUES, "identifiers": _VALUES}
 COLUMNS = {"_lastUpdated": "here.upd", "_id": "here.fid", "_date": "here.sd"}
 PLACES: dict[str, tuple[str, str, str, tuple[int | float | str, int | float | str]]] = {
     "date": ("D", "lo", "dates", (LATEST + 1, UNDATED)),
@@ -33,6 +37,9 @@ class Key:
     descending: bool
     column: bool = False  # a plain column of res
     date: bool = False  # the date that stands in the postings
+    list: Sql | None = None  # (rid, k) of all resources that have a value, in place of `sql`
+    none: int | float | str = ""  # with a list: the key of those that have none
+    wide: Key | None = None  # the same for many rows: gathered once, rather than looked up row by row
 
     @property
     def way(self) -> str:
@@ -55,7 +62,29 @@ def _key(scope: Scope, s: Sort, first: bool) -> Key:
         return Key(_indexed(scope, s, kind), s.descending)
     number = register_key(scope.connection, s.parameter)
     key = f"ifnull(suture_key(?, here.rid, ?), '{'' if s.descending else LAST_TEXT}')"
-    return Key(Sql(key, (number, int(s.descending))), s.descending)
+    return Key(Sql(key, (number, int(s.descending))), s.descending, wide=_gathered(scope, s))
+
+
+def _gathered(scope: Scope, s: Sort) -> Key | None:
+    """Codes, identifiers and URLs of all resources at once; None for what has references among its values."""
+    type = scope.types[0]
+    lists = {name for number in index.atoms(type, s.parameter) for name in index.lists(type)[number]}
+    if not lists <= {"tokens", "urls", "words", "identifiers", "typed"}:
+        return None
+    parts = [_part(scope.pids(s.parameter, name), PARTS[name]) for name in sorted(lists & PARTS.keys())]
+    found = [part for part in parts if part.text]
+    none = "" if s.descending else LAST_TEXT
+    if not found:
+        return Key(Sql("?", (none,)), s.descending)
+    whole = Sql(" UNION ALL ".join(p.text for p in found), tuple(v for p in found for v in p.values))
+    return Key(Sql("NULL"), s.descending, list=whole, none=none)
+
+
+def _part(pids: Sequence[int], select: str) -> Sql:
+    if not pids:
+        return Sql("")
+    pid = one_of("pid", pids)
+    return Sql(f"{select} AND {pid.text}", pid.values)
 
 
 def _indexed(scope: Scope, s: Sort, kind: str) -> Sql:

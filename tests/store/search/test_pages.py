@@ -297,3 +297,20 @@ def test_random_writes_leave_the_index_right(fresh: World) -> None:
         "SELECT (SELECT count(*) FROM T) + (SELECT count(*) FROM R) + (SELECT count(*) FROM D)"
     ) == (rows,)
     store.close()
+
+
+@pytest.mark.parametrize("looked_up", [0, 10_000])
+def test_sort_keys_are_the_same_whether_gathered_or_looked_up(
+    people: World, monkeypatch: pytest.MonkeyPatch, looked_up: int
+) -> None:
+    monkeypatch.setattr("suture.store.search_plan.LOOKED_UP", looked_up)
+    for pairs in (
+        [("_sort", "code,-date"), ("status", "final,amended")],
+        [("_sort", "-status,value-quantity,_id"), ("patient", "ann,bob,cyd")],
+        [("_sort", "value-concept,-code"), ("category", "vital-signs")],
+    ):
+        again = people.check("Observation", pairs, 2)
+        monkeypatch.setattr("suture.store.search_plan.LOOKED_UP", 10_000 - looked_up)
+        assert people.check("Observation", pairs, 3) == again
+    found = people.check("Patient", [("_sort", "-identifier"), ("_id", "ann,bob,cyd,nobody")], 1)
+    assert found[2:] in (["Patient/nobody", "Patient/cyd"], ["Patient/cyd", "Patient/nobody"])
