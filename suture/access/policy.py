@@ -21,6 +21,7 @@ from suture.standards.fhir.search_query import (
     Compartment,
     Condition,
     Has,
+    Kin,
     Listed,
     NoneOf,
     SearchQuery,
@@ -214,6 +215,8 @@ def _require_named(caller: Caller, condition: Condition) -> None:
     elif isinstance(condition, Has):
         require(caller, "search-type", condition.type)
         inner = condition.conditions
+    elif isinstance(condition, Kin):
+        inner = condition.ways.conditions
     elif isinstance(condition, Listed):
         require(caller, "search-type", "List")
     elif isinstance(condition, AnyOf | AllOf | NoneOf):

@@ -11,11 +11,13 @@ from suture.ports import Expander
 from suture.standards.fhir import search_results as results
 from suture.standards.fhir import search_values as read
 from suture.standards.fhir.definitions import RESOURCE_TYPES, SearchParameter, search_parameters
+from suture.standards.fhir.search_kin import kin
 from suture.standards.fhir.search_query import (
     Branch,
     Chain,
     Condition,
     Has,
+    Kin,
     Listed,
     Match,
     Missing,
@@ -196,7 +198,7 @@ def _missing(parameter: SearchParameter, key: str, text: str) -> Missing:
     return Missing(parameter.code, parameter.type, text == "true")
 
 
-def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text: str, reading: _Reading) -> Match:
+def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text: str, reading: _Reading) -> Match | Kin:
     where = shown(key)
     wanted = modifier if modifier in RESOURCE_TYPES and parameter.type == "reference" else ""
     if wanted and parameter.targets and wanted not in parameter.targets:
@@ -210,6 +212,8 @@ def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text:
     reader = _reader(type, parameter, modifier, wanted, reading)
     values = read.values(text, parameter.type, where, lambda part: reader(part, where))
     match = Match(parameter.code, parameter.type, values, modifier)
+    if parameter.type == "reference" and modifier in ("above", "below"):
+        return kin(parameter, match, where)
     members = vocabulary(match, reading.expander, where)
     return replace(match, members=members) if members else match
 

@@ -186,6 +186,14 @@ class AnyOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Kin:
+    """A reference up or down a hierarchy: as it was written, and the ways in which it may hold."""
+
+    written: Match
+    ways: AnyOf
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """All of the conditions hold; without conditions: everything passes."""
 
@@ -206,7 +214,7 @@ class Judged:
     decides: Callable[[dict[str, Any]], bool]
 
 
-Condition = Match | Missing | Chain | Has | Compartment | Member | Listed | AnyOf | AllOf | NoneOf | Judged
+Condition = Match | Missing | Chain | Has | Compartment | Member | Listed | Kin | AnyOf | AllOf | NoneOf | Judged
 NOTHING = AnyOf(())
 ALL_TYPES = tuple(sorted(RESOURCE_TYPES))
 
@@ -292,6 +300,9 @@ def _inside(condition: Condition, rule: Rule) -> Condition:
         return replace(condition, branches=branches)
     if isinstance(condition, Has):
         return replace(condition, conditions=_with(condition.conditions, condition.type, rule))
+    if isinstance(condition, Kin):
+        ways = tuple(_inside(c, rule) for c in condition.ways.conditions)
+        return replace(condition, ways=AnyOf(ways))
     if isinstance(condition, Listed):
         return replace(condition, conditions=_with(condition.conditions, "List", rule))
     if isinstance(condition, AnyOf | AllOf | NoneOf):

@@ -22,7 +22,7 @@ from suture.standards.fhir.search_query import Match, Token, Uri
 MODIFIERS: dict[str, tuple[str, ...]] = {
     "token": ("not", "in", "not-in", "above", "below", "of-type", "text"),
     "string": ("exact", "contains"),
-    "reference": ("identifier",),
+    "reference": ("identifier", "above", "below"),
     "uri": ("above", "below"),
 }  # besides :missing (all kinds) and :Type (references)
 

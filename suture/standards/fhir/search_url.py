@@ -10,6 +10,7 @@ from suture.standards.fhir.search_query import (
     Chain,
     Condition,
     Has,
+    Kin,
     Listed,
     Match,
     Missing,
@@ -85,6 +86,8 @@ def _written(condition: Condition) -> tuple[str, str]:
         return f"{condition.parameter}:missing", "true" if condition.missing else "false"
     if isinstance(condition, Chain):
         return _chain(condition)
+    if isinstance(condition, Kin):
+        return _written(condition.written)
     if isinstance(condition, Listed):
         return "_list", ",".join(condition.lists)
     if isinstance(condition, Has):

@@ -156,6 +156,8 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Location", "near", "91|2", "no place on the earth"),
         ("Location", "near", "x", "not a place"),
         ("Location", "_sort", "near", "sorted by a special"),
+        ("Encounter", "subject:below", "x", "what subject leads to has no hierarchy"),
+        ("Encounter", "location:below", "http://x/1", "a resource of this server is needed"),
         ("Patient", "_filter", "x", "filter expressions are not read"),
         ("Patient", "_contained", "true", "contained resources are not searched"),
         ("Patient", "_include", "QuestionnaireResponse:questionnaire", "includes can't follow it"),

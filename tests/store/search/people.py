@@ -74,7 +74,7 @@ OTHERS: list[Resource] = [
     {
         "resourceType": "Encounter", "id": "stay", "status": "finished", "class": {"system": "urn:class", "code": "IMP"}, "subject": ref("Patient/ann"),
         "period": {"start": "2019-01-01T10:00:00Z", "end": "2019-06-01T10:00:00Z"}, "serviceProvider": ref("Organization/mercy"),
-        "length": {"value": 5, "unit": "d", "system": UCUM, "code": "d"},
+        "location": [{"location": ref("Location/reef")}], "length": {"value": 5, "unit": "d", "system": UCUM, "code": "d"},
     },
     {
         "resourceType": "Encounter", "id": "visit", "status": "in-progress", "class": {"system": "urn:class", "code": "AMB"}, "subject": ref("Patient/bob"),
@@ -98,6 +98,7 @@ OTHERS: list[Resource] = [
     {"resourceType": "MedicationRequest", "id": "rx", "status": "active", "intent": "order", "subject": ref("Patient/ann"), "medicationReference": ref("#m"), "contained": [{"resourceType": "Medication", "id": "m"}], "authoredOn": "2020-02-29"},
     {"resourceType": "Location", "id": "munich", "name": "Marienplatz", "position": {"latitude": 48.1374, "longitude": 11.5755}},
     {"resourceType": "Location", "id": "fiji", "position": {"latitude": -16.8, "longitude": 179.99}, "partOf": ref("Location/munich")},
+    {"resourceType": "Location", "id": "reef", "partOf": ref("Location/fiji")},
     {"resourceType": "Location", "id": "pole", "position": {"latitude": 90.0, "longitude": 0}},
     {"resourceType": "Location", "id": "equal", "position": {"latitude": 48.0, "longitude": 48.0}},
     {"resourceType": "Invoice", "id": "bill", "status": "issued", "totalGross": {"value": 12.5, "currency": "EUR"}, "subject": ref("Patient/bob")},
