@@ -10,7 +10,7 @@ from email.utils import formatdate, parsedate_to_datetime
 
 import suture.services.interactions.patch as patches
 from suture.errors import Issue, NotFound
-from suture.server import formats
+from suture.server import binary, formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
 from suture.services.interactions import Answer, Conditions, Outcome, Preferences
 from suture.services.operations import call
@@ -30,10 +30,13 @@ async def metadata(request: Request) -> Response:
 
 
 async def read(request: Request) -> Response:
-    kind, pairs = format_of(request), pairs_of(request)
+    native = request.params["type"] == binary.TYPE and binary.native(request)
+    kind, pairs = b"" if native else format_of(request), pairs_of(request)
     if request.params["id"].startswith("$"):
         raise call.unknown(request.params["type"])
     row = await request.site.interactions.read(request.caller, request.params["type"], request.params["id"], pairs)
+    if native:
+        return _unchanged(request, row) or binary.shown(request, row, _stamp(row))
     return _conditional(request, row, kind)
 
 
@@ -104,7 +107,7 @@ async def history(request: Request) -> Response:
 
 async def create(request: Request) -> Response:
     kind = format_of(request)
-    body = await sent(request)
+    body = (request.params["type"] == binary.TYPE and await binary.sent(request)) or await sent(request)
     done = await request.site.interactions.create(
         request.caller, request.params["type"], body, if_none_exist=request.header(b"if-none-exist")
     )
@@ -113,7 +116,8 @@ async def create(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     kind = format_of(request)
-    body = await sent(request)
+    raw = await binary.sent(request, request.params["id"]) if request.params["type"] == binary.TYPE else None
+    body = raw or await sent(request)
     done = await request.site.interactions.update(
         request.caller, request.params["type"], request.params["id"], body, _conditions(request)
     )
@@ -225,7 +229,12 @@ def answered(answer: Answer, kind: bytes) -> Response:
 
 
 def _conditional(request: Request, row: Row, kind: bytes) -> Response:
-    """200 with the body, or 304 when the caller has this version (RFC 9110, 13.1.2 and 13.1.3)."""
+    """200 with the body, or 304 when the caller has this version."""
+    return _unchanged(request, row) or _shown(row.body, kind, 200, _stamp(row))
+
+
+def _unchanged(request: Request, row: Row) -> Response | None:
+    """304 when the caller has this version (RFC 9110, 13.1.2 and 13.1.3)."""
     headers = _stamp(row)
     known = request.header(b"if-none-match")
     if known:
@@ -233,7 +242,7 @@ def _conditional(request: Request, row: Row, kind: bytes) -> Response:
             return Response(304, headers=headers)
     elif b"if-modified-since" in request.headers and row.updated // 1_000_000 <= _moment(request):
         return Response(304, headers=headers)
-    return _shown(row.body, kind, 200, headers)
+    return None
 
 
 def _names(known: str, version: int) -> bool:

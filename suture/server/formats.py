@@ -69,18 +69,18 @@ def _named(name: str) -> bytes:
 def _accepted(accept: str) -> bytes:
     if not accept:
         return FHIR_JSON
-    ranges = sorted(_ranges(accept), key=lambda r: -r[1])
-    for name, _ in ranges:
+    found = sorted(ranges(accept), key=lambda r: -r[1])
+    for name, _ in found:
         if name in _ANY:
             return FHIR_JSON
         if name in _NAMES:
             return _NAMES[name]
-    if not ranges:
+    if not found:
         _require_version(accept, NotAcceptable, "Accept")
     raise NotAcceptable("Accept names no format that is written here", where="Accept", mend=_MEND)
 
 
-def _ranges(accept: str) -> list[tuple[str, float]]:
+def ranges(accept: str) -> list[tuple[str, float]]:
     """The media ranges with their weights; weight 0 means never."""
     found = []
     for part in accept[:2000].split(","):
@@ -89,6 +89,21 @@ def _ranges(accept: str) -> list[tuple[str, float]]:
         if weight > 0 and _version(part) in SPOKEN:
             found.append((name, weight))
     return found
+
+
+FHIR_NAMES = frozenset(_NAMES)
+
+
+def accepts(accept: str, kind: str) -> bool:
+    """Whether a media type fits what is accepted; an absent Accept takes everything."""
+    name = kind.split(";")[0].strip().lower()
+    family = name.partition("/")[0] + "/*"
+    return not accept.strip() or any(wanted in (name, family, "*/*") for wanted, _ in ranges(accept))
+
+
+def is_fhir(content_type: str) -> bool:
+    """Whether a body is said to be a resource."""
+    return content_type.split(";")[0].strip().lower() in _READ
 
 
 def _weight(text: str) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import suture.services.interactions.binary as binary
 import suture.services.interactions.capabilities as capabilities
 import suture.services.interactions.history as history
 import suture.services.interactions.patch as patch
@@ -101,6 +102,8 @@ class Interactions:
     async def read(self, caller: Caller, type: str, id: str, pairs: Pairs = ()) -> Row:
         if type == MADE:
             return await trail.read(self._chart, caller, id, pairs)
+        if type == binary.TYPE:
+            return await binary.read(self._chart, caller, id, pairs)
         return await read.read(self._chart, caller, type, id, pairs)
 
     async def vread(self, caller: Caller, type: str, id: str, version: str, pairs: Pairs = ()) -> Row:

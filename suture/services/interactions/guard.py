@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import suture.services.interactions.attached as attached
 from suture.access import policy, withheld
 from suture.access.caller import Caller
 from suture.access.policy import Reach
@@ -46,9 +47,17 @@ def judge(
         body = row.body or resources.last_body(connection, row)
         if found is Reach.PART and not _reached(connection, caller, interaction, row, body):
             return False
-        return away is None or not body or away.lets(row, body)
+        if away is None or not body:
+            return True
+        return away.lets(row, body) and (row.type != attached.TYPE or _named(connection, row, judged))
 
     return judged
+
+
+def _named(connection: Connection, row: Row, judged: Callable[[Row], bool]) -> bool:
+    """Whether one of the documents that a Binary belongs to may be seen, when it belongs to any."""
+    owners = attached.owners(connection, row)
+    return not owners or any(judged(owner) for owner in owners)
 
 
 def _reached(connection: Connection, caller: Caller, interaction: str, row: Row, body: bytes) -> bool:

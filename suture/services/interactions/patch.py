@@ -6,12 +6,11 @@ a criterion tells what is there.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import suture.services.interactions.binary as binary
 import suture.services.interactions.guard as guard
 import suture.services.interactions.write as write
 from suture.access import policy
@@ -51,10 +50,7 @@ def of_entry(resource: dict[str, Any]) -> Change:
         return of_parameters(resource)
     if resource.get("contentType") != JSON_PATCH:
         raise Invalid("not a patch", where="resource.contentType", mend=f"Write {JSON_PATCH}.")
-    try:
-        return of_json(base64.b64decode(resource.get("data", ""), validate=True))
-    except (binascii.Error, TypeError, ValueError):
-        raise Invalid("not base64", where="resource.data") from None
+    return of_json(binary.carried(resource))
 
 
 def _applied(

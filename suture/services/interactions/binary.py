@@ -1,0 +1,90 @@
+"""Binaries as what they are: bytes of a media type, seen by whoever may see the document they belong to.
+
+https://hl7.org/fhir/R4/binary.html
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import suture.services.interactions.attached as attached
+import suture.services.interactions.guard as guard
+import suture.services.interactions.read as read_one
+from suture.access import policy, withheld
+from suture.access.caller import Caller
+from suture.access.policy import Reach
+from suture.errors import Invalid
+from suture.services.interactions.attached import TYPE as TYPE
+from suture.services.interactions.chart import Chart
+from suture.standards.fhir import json
+from suture.store import resources, whose
+from suture.store.connection import Connection
+from suture.store.resources import Row
+
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a Binary, their media type, and what its access depends on."""
+
+    raw: bytes
+    type: str
+    context: str = ""
+
+
+async def read(chart: Chart, caller: Caller, id: str, pairs: Pairs = ()) -> Row:
+    """The current version; whoever reaches no Binaries by scope compartment may see those of documents it may read."""
+    async with chart.access(caller, "read", TYPE, id) as access:
+        connection = chart.database.read
+        row = _current(connection, caller, id, pairs)
+        access.touched(connection, row)
+        access.concerns(whose.of_rows(connection, attached.owners(connection, row)))
+        return row
+
+
+def _current(connection: Connection, caller: Caller, id: str, pairs: Pairs) -> Row:
+    whole = policy.reach(caller, "read", TYPE) is Reach.EVERYTHING
+    if whole or not any("r" in scope.letters and scope.type in ("*", TYPE) for scope in caller.scopes):
+        return read_one.current(connection, caller, TYPE, id, pairs)
+    row = resources.read(connection, TYPE, id)
+    judged = guard.judge(connection, caller, "read")
+    if row is None or row.deleted or not any(judged(owner) for owner in attached.owners(connection, row)):
+        raise guard.unknown(TYPE)
+    away = withheld.of(connection, caller)
+    if away is not None and not away.lets(row, row.body):
+        raise guard.unknown(TYPE)
+    return row
+
+
+def content(row: Row) -> Content:
+    """What is inside."""
+    resource = json.reread(row.body)
+    raw = base64.b64decode(resource.get("data", "").translate(_SPACES))
+    context = resource.get("securityContext", {}).get("reference", "")
+    return Content(raw, resource["contentType"], context)
+
+
+_SPACES = {ord(letter): None for letter in " \t\r\n"}
+
+
+def resource(content: Content, id: str = "") -> dict[str, Any]:
+    """The Binary that holds bytes as they were sent."""
+    made: dict[str, Any] = {"resourceType": TYPE, **({"id": id} if id else {}), "contentType": content.type}
+    if content.context:
+        made["securityContext"] = {"reference": content.context}
+    if content.raw:
+        made["data"] = base64.b64encode(content.raw).decode()
+    return made
+
+
+def carried(resource: dict[str, Any]) -> bytes:
+    """The bytes a Binary carries, for who reads them as something else; raises Invalid."""
+    try:
+        return base64.b64decode(resource.get("data", ""), validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise Invalid("not base64", where="resource.data") from None
