@@ -8,7 +8,8 @@ from suture.errors import TooCostly
 from suture.standards.fhir import index
 from suture.standards.fhir.definitions import search_parameters
 from suture.standards.fhir.search_query import ALL_TYPES, Include, SearchQuery
-from suture.store import names
+from suture.standards.fhir.search_tables import followed
+from suture.store import names, search_canonicals
 from suture.store import search_lookup as lookup
 from suture.store.connection import Connection
 from suture.store.resources import Row, read_rids
@@ -39,13 +40,18 @@ def _round(
 ) -> list[Row]:
     fresh: dict[int, None] = {}
     for include in includes:
-        for rid in _led_to(connection, include, origin, most + len(known) + 1):
+        follow = _led_to if _by_reference(include) else search_canonicals.led_to
+        for rid in follow(connection, include, origin, most + len(known) + 1):
             if rid not in known:
                 fresh[rid] = None
     if len(fresh) > most:
         raise TooCostly(f"more than {most} resources would be included", mend="Ask for smaller pages with _count.")
     known.update(fresh)
     return read_rids(connection, list(fresh))
+
+
+def _by_reference(include: Include) -> bool:
+    return ANY in (include.source, include.parameter) or followed(include.source, include.parameter)
 
 
 def _led_to(connection: Connection, include: Include, origin: Sequence[Row], most: int) -> Iterator[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from suture.errors import TooCostly
 from suture.standards.fhir import index
 from suture.standards.fhir.definitions import Own, own_of
 from suture.standards.fhir.index_atoms import OTHER, Plan, plan_of
@@ -15,6 +16,7 @@ from suture.store.connection import Connection
 from suture.store.ids import key_of
 from suture.store.index import PAIR, URL_SYSTEM, names_of, unit_key
 
+MOST_URLS = 10_000  # that one :below may stand for
 AFTER_PAIR = chr(ord(PAIR) + 1)
 
 
@@ -63,11 +65,14 @@ def urls(connection: Connection, wanted: Iterable[str]) -> tuple[int, ...]:
     return tuple(tid for url in wanted for tid in codes.find(connection, URL_SYSTEM, url))
 
 
-def urls_below(connection: Connection, start: str) -> tuple[int, ...]:
+def urls_below(connection: Connection, start: str, where: str) -> tuple[int, ...]:
     """Numbers of URLs that begin so."""
     rows = connection.all(
-        "SELECT tid FROM tok WHERE sys = ? AND code >= ? AND code < ?", (URL_SYSTEM, start, start + "\U0010ffff")
+        "SELECT tid FROM tok WHERE sys = ? AND code >= ? AND code < ? LIMIT ?",
+        (URL_SYSTEM, start, start + "\U0010ffff", MOST_URLS + 1),
     )
+    if len(rows) > MOST_URLS:
+        raise TooCostly(f"more than {MOST_URLS} URLs begin like that", where=where, mend="Write more of the URL.")
     return tuple(tid for (tid,) in rows)
 
 

@@ -267,7 +267,7 @@ def _measured(points: Sequence[int], spans: Sequence[int], asked: dict[Number, l
 def _uri(scope: Scope, c: Match) -> Term:
     uris = [v.text for v in c.values if isinstance(v, Uri)]
     if c.modifier == "below":
-        tids = [t for u in uris for t in lookup.urls_below(scope.connection, below(u))]
+        tids = [t for u in uris for t in lookup.urls_below(scope.connection, below(u), c.parameter)]
     else:
         tids = []
     wanted = {h for u in uris for h in above(u)} if c.modifier == "above" else uris

@@ -9,7 +9,7 @@ from dataclasses import replace
 from suture.errors import InvalidSearch
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter, type_definition
 from suture.standards.fhir.search_query import Include, SearchQuery, Sort
-from suture.standards.fhir.search_tables import followed, searchable
+from suture.standards.fhir.search_tables import searchable
 
 MOST_SORTS = 5
 MOST_INCLUDES = 50
@@ -116,8 +116,8 @@ def _require_reference(source: str, parameter: str, where: str) -> None:
     if found is None or found.type != "reference" or not found.built:
         known = ", ".join(sorted(code for code, kind in searchable(source).items() if kind == "reference"))
         raise InvalidSearch(f"{source} has no such reference parameter", where=where, mend=f"It has: {known}.")
-    if not followed(source, parameter):
-        raise InvalidSearch(f"{parameter} is a canonical URL, includes can't follow it", where=where)
+    if parameter not in searchable(source):
+        raise InvalidSearch(f"{parameter} can't be followed", where=where, mend="It holds whole resources.")
 
 
 _READERS: dict[str, Callable[[SearchQuery, str], SearchQuery]] = {

@@ -160,7 +160,7 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Encounter", "location:below", "http://x/1", "a resource of this server is needed"),
         ("Patient", "_filter", "x", "filter expressions are not read"),
         ("Patient", "_contained", "true", "contained resources are not searched"),
-        ("Patient", "_include", "QuestionnaireResponse:questionnaire", "includes can't follow it"),
+        ("Bundle", "_include", "Bundle:message", "can't be followed"),
         ("Patient", "_include", "Patient:name", "has no such reference parameter"),
         ("Patient", "name", "x" * 3000, "too long"),
         ("Patient", "name", ",".join("abc" for _ in range(600)), "more than 50 values"),

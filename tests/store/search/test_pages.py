@@ -314,3 +314,35 @@ def test_sort_keys_are_the_same_whether_gathered_or_looked_up(
         assert people.check("Observation", pairs, 3) == again
     found = people.check("Patient", [("_sort", "-identifier"), ("_id", "ann,bob,cyd,nobody")], 1)
     assert found[2:] in (["Patient/nobody", "Patient/cyd"], ["Patient/cyd", "Patient/nobody"])
+
+
+def test_includes_through_canonicals_heed_the_version(tmp_path: Path) -> None:
+    def form(id: str, version: str) -> dict[str, Any]:
+        return {
+            "resourceType": "Questionnaire",
+            "id": id,
+            "status": "active",
+            "url": "http://x/form",
+            "version": version,
+        }
+
+    def answer(id: str, canonical: str) -> dict[str, Any]:
+        return {"resourceType": "QuestionnaireResponse", "id": id, "status": "completed", "questionnaire": canonical}
+
+    store = database(tmp_path)
+    answers = [answer("any", "http://x/form"), answer("second", "http://x/form|2"), answer("other", "http://x/other")]
+    world = World(store, [form("one", "1"), form("two", "2"), *answers])
+
+    def led_to(type: str, id: str, key: str, text: str) -> set[str]:
+        query = search.parse(type, [("_id", id), (key, text)])
+        rows = store_search.find(world.store.read, query).rows
+        return {row.id for row in store_search.included(world.store.read, query, rows)}
+
+    forward = ("_include", "QuestionnaireResponse:questionnaire")
+    back = ("_revinclude", "QuestionnaireResponse:questionnaire")
+    assert led_to("QuestionnaireResponse", "any", *forward) == {"one", "two"}
+    assert led_to("QuestionnaireResponse", "second", *forward) == {"two"}
+    assert led_to("QuestionnaireResponse", "other", *forward) == set()
+    assert led_to("Questionnaire", "one", *back) == {"any"}
+    assert led_to("Questionnaire", "two", *back) == {"any", "second"}
+    store.close()
