@@ -29,11 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 ON_EVERY_DATABASE = (
     "store/test_accounts.py", "store/test_audit.py", "store/test_bulk.py", "store/test_dictionaries.py", "store/test_figures.py",
     "store/test_grants.py", "store/test_index.py", "store/test_messages.py", "store/test_model.py", "store/test_queue.py",
-    "store/test_reindex.py", "store/test_resources.py", "store/test_retention.py", "store/test_whose.py",
+    "store/test_reindex.py", "store/test_resources.py", "store/test_retention.py", "store/test_whose.py", "store/search",
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """The kind of database that tests/stores.py gives."""
     name = getattr(request, "param", stores.SQLITE)
@@ -46,4 +46,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     place = Path(metafunc.module.__file__).relative_to(HERE).as_posix()
     if place.startswith(ON_EVERY_DATABASE):
         names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in stores.BACKENDS]
-        metafunc.parametrize("backend", names, indirect=True)
+        metafunc.parametrize("backend", names, indirect=True, scope="session")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import apsw
 
 from suture.errors import Conflict, SutureError, TooCostly, Unavailable, Unstartable
+from suture.standards.fhir import json
 from suture.store.bodies import Bodies
 from suture.store.identities import Identities, Key, Named
 from suture.store.shared import Shared
@@ -29,6 +30,7 @@ OPERATIONS = 20_000  # of SQLite's machine between two looks at the clock: about
 K = TypeVar("K")
 V = TypeVar("V")
 Parameters = Sequence[Any] | dict[str, Any]
+Look = Callable[[int, dict[str, Any] | None, int], Any]  # (what is asked, a resource, whether descending)
 
 
 def open_raw(path: Path, key: bytes, *, create: bool = False, cache_bytes: int = 16 << 20) -> apsw.Connection:
@@ -135,6 +137,22 @@ class Connection:
             yield
         finally:
             self.execute("COMMIT")
+
+    def look_into_bodies(self, holds: Look, key: Look) -> None:
+        """SQL may ask `suture_holds(number, rid)` and `suture_key(number, rid, descending)` from now on."""
+
+        def body(rid: int) -> dict[str, Any] | None:
+            row = self.one("SELECT zd, body FROM res WHERE rid = ? AND op <> 3", (rid,))
+            return None if row is None else json.read(self.bodies.unpack(*row))
+
+        def suture_holds(*given: Any) -> Any:
+            return holds(given[0], body(given[1]), 0)
+
+        def suture_key(*given: Any) -> Any:
+            return key(given[0], body(given[1]), given[2])
+
+        self.raw.create_scalar_function("suture_holds", suture_holds, 2)
+        self.raw.create_scalar_function("suture_key", suture_key, 3)
 
     def pages(self) -> tuple[bool, str]:
         """Whether every page is sound, and what to say: SQLite walks them all, and opening one checks its AEGIS tag."""

@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import apsw
-
-from suture.standards.fhir import json
 from suture.standards.fhir.index import Rows, extract, values
 from suture.standards.fhir.search_match import Subject, holds
 from suture.standards.fhir.search_query import Judged, Match, Missing
@@ -34,7 +31,7 @@ class _Known:
         return self.last
 
 
-_known: WeakKeyDictionary[apsw.Connection, _Known] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
 
 
 def register(connection: Connection, condition: Match | Missing | Judged) -> int:
@@ -48,9 +45,9 @@ def register_key(connection: Connection, parameter: str) -> int:
 
 
 def _of(connection: Connection) -> _Known:
-    known = _known.get(connection.raw)
+    known = _known.get(connection)
     if known is None:
-        known = _known[connection.raw] = _Known()
+        known = _known[connection] = _Known()
         _install(connection, known)
     return known
 
@@ -58,24 +55,19 @@ def _of(connection: Connection) -> _Known:
 def _install(connection: Connection, known: _Known) -> None:
     base = connection.shared.base
 
-    def body(rid: int) -> dict[str, Any] | None:
-        row = connection.one("SELECT zd, body FROM res WHERE rid = ? AND op <> 3", (rid,))
-        return None if row is None else json.read(connection.bodies.unpack(*row))
-
-    def suture_holds(*given: Any) -> bool:
-        condition, found = known.things[given[0]], body(given[1])
+    def suture_holds(number: int, found: dict[str, Any] | None, _: int = 0) -> bool:
+        condition = known.things[number]
         if found is None or isinstance(condition, str):
             return False
         return (
             condition.decides(found) if isinstance(condition, Judged) else holds(condition, Subject(found, base=base))
         )
 
-    def suture_key(*given: Any) -> str | None:
-        parameter, found = known.things[given[0]], body(given[1])
-        return None if found is None else _key(extract(found, base), str(parameter), bool(given[2]))
+    def suture_key(number: int, found: dict[str, Any] | None, descending: int = 0) -> str | None:
+        parameter = known.things[number]
+        return None if found is None else _key(extract(found, base), str(parameter), bool(descending))
 
-    connection.raw.create_scalar_function("suture_holds", suture_holds, 2)
-    connection.raw.create_scalar_function("suture_key", suture_key, 3)
+    connection.look_into_bodies(suture_holds, suture_key)
 
 
 def _key(rows: Rows, parameter: str, greatest: bool) -> str | None:

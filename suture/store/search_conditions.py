@@ -241,7 +241,7 @@ def _judged(scope: Scope, c: Judged) -> Term:
         asked = f"{at.row}.pat = {SEVERAL_PATIENTS} OR {at.row}.pat IN (SELECT pat FROM restriction)"
         if devices:
             asked += f" OR EXISTS (SELECT 1 FROM R WHERE rid = {at.rid} AND pid = {devices} AND tgt IN (SELECT pat FROM restriction))"
-        return Sql(f"CASE WHEN {asked} THEN suture_holds(?, {at.rid}) ELSE 1 END", (number,))
+        return Sql(f"CASE WHEN {asked} THEN suture_holds(?, {at.rid}) ELSE TRUE END", (number,))
 
     return Term(probe, row=True)
 

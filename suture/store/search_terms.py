@@ -75,7 +75,7 @@ def _checked(scope: Scope, condition: Match, term: Term) -> Term:
 
     def probe(at: At) -> Sql:
         inner = term.probe(at)
-        return Sql(f"CASE WHEN {inner.text} THEN suture_holds(?, {at.rid}) ELSE 0 END", (*inner.values, number))
+        return Sql(f"CASE WHEN {inner.text} THEN suture_holds(?, {at.rid}) ELSE FALSE END", (*inner.values, number))
 
     scan = None
     if term.scan is not None:

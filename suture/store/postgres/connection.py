@@ -13,9 +13,11 @@ from typing import Any
 import psycopg
 
 from suture.errors import SutureError, TooCostly, Unavailable
+from suture.standards.fhir import json
 from suture.store.bodies import Bodies
-from suture.store.connection import Busy, Connection, Parameters, Tx
-from suture.store.postgres import session
+from suture.store.connection import Busy, Connection, Look, Parameters, Tx
+from suture.store.postgres import answers, session
+from suture.store.postgres.answers import Looks
 from suture.store.postgres.budget import WATCH
 from suture.store.postgres.dialect import Dialect
 from suture.store.postgres.many import Many
@@ -37,7 +39,8 @@ class ServerConnection(Connection):
         self._dialect = dialect
         self._cursor = self.raw.cursor(binary=True)
         self._end: float | None = None
-        self._known: Any = None  # of search_check
+        self._looks: Looks | None = None
+        self._ready = False  # whether the session has the tables for answers
         self.bodies = Bodies(shared, self.one)
 
     def _ask(self, cursor: Any, sql: str, parameters: Parameters) -> Any:
@@ -62,11 +65,37 @@ class ServerConnection(Connection):
 
     def all(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]]
+        if self._looks and answers.asks(sql):
+            return self._answered(sql, parameters)
         try:
             rows = self._ask(self._cursor, sql, parameters).fetchall()
         except psycopg.Error as error:
             rows = self._again(error, lambda: self._ask(self._cursor, sql, parameters).fetchall())
         return rows
+
+    def look_into_bodies(self, holds: Look, key: Look) -> None:
+        self._looks = Looks(holds, key)
+
+    def _answered(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """A query that asks about bodies, which stay closed to the server."""
+        looks = self._looks
+        assert looks
+        try:
+            if not self._ready or isinstance(self, ServerTx):  # a unit that is undone takes them away
+                answers.ready(self.raw)
+                self._ready = True
+            return answers.answered(
+                self.raw, lambda: self._ask(self._cursor, sql, parameters).fetchall(), self._opened_bodies, looks
+            )
+        except psycopg.Error as error:
+            raise self._heard(error) from error
+
+    def _opened_bodies(self, rids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        marks = ",".join(map(str, rids))
+        rows = self.raw.execute(
+            f"SELECT rid, zd, body FROM res WHERE rid IN ({marks}) AND op <> 3", binary=True, prepare=False
+        )
+        return {rid: json.read(self.bodies.unpack(zd, body)) for rid, zd, body in rows}
 
     def _again(self, error: psycopg.Error, ask: Callable[[], Any]) -> Any:
         """Outside a transaction a read may be asked again when the session was lost before it."""
@@ -82,7 +111,7 @@ class ServerConnection(Connection):
             self.raw = self._open()
         except SutureError:
             return False
-        self._cursor, self._known = self.raw.cursor(binary=True), None
+        self._cursor, self._ready = self.raw.cursor(binary=True), False
         return True
 
     def _heard(self, error: Exception) -> SutureError:
@@ -98,6 +127,9 @@ class ServerConnection(Connection):
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
+        if self._looks and not self._ready:
+            answers.ready(self.raw)
+            self._ready = True
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             yield

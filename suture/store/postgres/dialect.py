@@ -18,8 +18,7 @@ _PIECE = re.compile(
     re.S,
 )
 RENAMED = {
-    "blob": "bytea", "ifnull": "coalesce", "instr": "strpos", "like": "ILIKE", "user": '"user"', "suture_holds": "pg_temp.suture_holds",
-    "suture_key": "pg_temp.suture_key",
+    "blob": "bytea", "ifnull": "coalesce", "instr": "strpos", "like": "ILIKE", "user": '"user"', "some": '"some"',
 }  # fmt: skip
 SCALAR = {"max": "scalar_max", "min": "scalar_min"}  # with two values or more
 _BEFORE_UNARY = {"(", ",", "=", "<", ">", "<=", ">=", "<>", "and", "or", "not", "where", "by", "on", "in", "then", "else", "select", "when"}  # fmt: skip
@@ -121,7 +120,7 @@ class _Reader:
         self._out: list[str] = []
         self._marks = first
         self._aliases = 0
-        self._open: list[tuple[bool, int]] = []  # of each open bracket: whether it is a table of its own
+        self._open: list[str] = []  # what stands before each open bracket
         self._before = ""  # the last piece that is no blank
         self._greatest = 0
 
@@ -194,12 +193,15 @@ class _Reader:
         return count
 
     def _opened(self, at: int) -> int:
-        self._open.append((self._before in ("from", "join"), 0))
+        self._open.append(self._before)
         return self._plain(at)
 
     def _closed(self, at: int) -> int:
-        table, _ = self._open.pop() if self._open else (False, 0)
+        before = self._open.pop() if self._open else ""
+        table = before in ("from", "join")
         self._plain(at)
+        if before == "suture_key":  # a function gives no order of its own
+            self._out.append(' COLLATE "C"')
         after = self._next(at + 1)
         follows = self._pieces[after] if after < len(self._pieces) else Piece("", "")
         if table and (follows.kind != "word" or follows.low in _NO_ALIAS):
@@ -234,6 +236,22 @@ class _Reader:
         self._out.append("IS DISTINCT FROM" if negated else "IS NOT DISTINCT FROM")
         return after + 1 if negated else at + 1
 
+    def _in(self, at: int) -> int:
+        """A list with nothing in it."""
+        return self._of_nothing(at, at, "= ANY('{}')")
+
+    def _not(self, at: int) -> int:
+        after = self._next(at + 1)
+        return self._of_nothing(at, after, "<> ALL('{}')") if self._low(after) == "in" else self._plain(at)
+
+    def _of_nothing(self, at: int, word: int, said: str) -> int:
+        opens = self._next(word + 1)
+        closes = self._next(opens + 1)
+        if (self._low(opens), self._low(closes)) != ("(", ")"):
+            return self._plain(at)
+        self._out.append(said)
+        return closes + 1
+
     def _collate(self, at: int) -> int:
         named = self._next(at + 1)
         return named + 1 if self._low(named) == "nocase" else self._plain(at)
@@ -247,6 +265,8 @@ _STEPS: dict[str, _Step] = {
     "indexed": _Reader._indexed,
     "cross": _Reader._cross,
     "is": _Reader._is,
+    "in": _Reader._in,
+    "not": _Reader._not,
     "collate": _Reader._collate,
 }
 _KIND_STEPS: dict[str, _Step] = {"mark": _Reader._mark, "word": _Reader._word}

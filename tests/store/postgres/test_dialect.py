@@ -38,6 +38,8 @@ DIALECT = Dialect(KNOWN)
         ("SELECT 1 FROM user WHERE login = ?", 'SELECT 1 FROM "user" WHERE lower(login) = lower($1)'),
         ("UPDATE user SET login = ? WHERE uid = ?", 'UPDATE "user" SET login = $1 WHERE uid = $2'),
         ("SELECT a IS ? AND b IS NOT ? AND c IS NOT NULL", "SELECT a IS NOT DISTINCT FROM $1 AND b IS DISTINCT FROM $2 AND c IS NOT NULL"),
+        ("SELECT 1 WHERE a IN () OR b NOT IN () OR c IN (?)", "SELECT 1 WHERE a = ANY('{}') OR b <> ALL('{}') OR c IN ($1)"),
+        ("SELECT 1 ORDER BY suture_key(?, rid, ?)", 'SELECT 1 ORDER BY suture_key($1, rid, $2) COLLATE "C"'),
         ("SELECT CAST(x'00' AS BLOB)", r"SELECT CAST('\x00'::bytea AS bytea)"),
         ("SELECT name FROM user ORDER BY login COLLATE NOCASE", 'SELECT name FROM "user" ORDER BY login'),
     ],

@@ -12,7 +12,7 @@ from tests.stores import database
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def people(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[World]:
     store = database(tmp_path_factory.mktemp("people"))
     yield World(store, WORLD)
     store.close()

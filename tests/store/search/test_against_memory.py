@@ -49,7 +49,7 @@ def test_every_parameter_of_our_small_world(people: World) -> None:
 
 
 @pytest.fixture(scope="module")
-def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def families(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[World]:
     store = database(tmp_path_factory.mktemp("families"))
     yield World(store, synthea.resources(3))
     store.close()

@@ -20,7 +20,7 @@ CASES = list(cases())
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Iterator[World]:
     store = database(tmp_path_factory.mktemp("every"))
     blank = [{"resourceType": type, "id": "blank"} for type in sorted(RESOURCE_TYPES)]
     yield World(store, [*(case.resource for case in CASES), *blank])

@@ -15,3 +15,22 @@ CREATE SEQUENCE IF NOT EXISTS suture_time MINVALUE 0 START 0;
 
 -- the database's own key, wrapped by the key file's key (envelope.py)
 CREATE TABLE IF NOT EXISTS envelope (one bigint PRIMARY KEY CHECK (one = 1), text text NOT NULL);
+
+-- What the index can't tell: Suture finds it out and asks again (postgres/answers.py). A row that is not known yet is noted
+-- and taken for one that does not hold, until so many were noted as `suture.most` says; then for one that does, to come to an end.
+CREATE OR REPLACE FUNCTION suture_holds(bigint, bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE COST 10000 AS $$
+DECLARE said text;
+BEGIN
+  SELECT told INTO said FROM pg_temp.suture_known k WHERE k.number = $1 AND k.rid = $2 AND k.down = 0;
+  IF FOUND THEN RETURN said = '1'; END IF;
+  IF nextval('pg_temp.suture_turn') > current_setting('suture.most')::bigint THEN RETURN true; END IF;
+  INSERT INTO pg_temp.suture_asked VALUES ($1, $2, 0, true);
+  RETURN false;
+END $$;
+CREATE OR REPLACE FUNCTION suture_key(bigint, bigint, bigint) RETURNS text LANGUAGE plpgsql VOLATILE COST 10000 AS $$
+DECLARE said text;
+BEGIN
+  SELECT told INTO said FROM pg_temp.suture_known k WHERE k.number = $1 AND k.rid = $2 AND k.down = $3;
+  IF NOT FOUND THEN INSERT INTO pg_temp.suture_asked VALUES ($1, $2, $3, false); END IF;
+  RETURN said;
+END $$;
