@@ -145,6 +145,7 @@ TABLE: tuple[Setting, ...] = (
         "most values of a JSON body (counted by its commas); larger ones go through suture import",
     ),
     Setting("fhir.cursor_life", "duration", "24h", "how long the next link of a page works"),
+    Setting("fhir.idempotency_life", "duration", "24h", "how long a write with an Idempotency-Key may be sent again"),
     Setting("fhir.max_includes", "integer", 1000, "most included resources of one page"),
     Setting(
         "search.quick", "duration", "50ms", "a query that runs longer begins anew in a thread, so that others go on"

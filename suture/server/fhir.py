@@ -12,7 +12,7 @@ import suture.services.interactions.patch as patches
 from suture.errors import Issue, NotFound
 from suture.server import binary, formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
-from suture.services.interactions import Answer, Conditions, Outcome, Preferences
+from suture.services.interactions import Answer, Conditions, Once, Outcome, Preferences
 from suture.services.operations import call
 from suture.standards.fhir import json, outcome, xml
 from suture.store.resources import Row
@@ -109,7 +109,7 @@ async def create(request: Request) -> Response:
     kind = format_of(request)
     body = (request.params["type"] == binary.TYPE and await binary.sent(request)) or await sent(request)
     done = await request.site.interactions.create(
-        request.caller, request.params["type"], body, if_none_exist=request.header(b"if-none-exist")
+        request.caller, request.params["type"], body, request.header(b"if-none-exist"), _once(request, body)
     )
     return _written(request, done, kind)
 
@@ -138,7 +138,9 @@ async def patch(request: Request) -> Response:
     """PATCH Type/id: JSON Patch or FHIRPath Patch, as Content-Type says."""
     kind, p = format_of(request), request.params
     change = await _change(request)
-    done = await request.site.interactions.patch(request.caller, p["type"], p["id"], change, _conditions(request))
+    done = await request.site.interactions.patch(
+        request.caller, p["type"], p["id"], change, _conditions(request), await _once_sent(request)
+    )
     return _written(request, done, kind)
 
 
@@ -147,7 +149,7 @@ async def patch_where(request: Request) -> Response:
     kind, pairs = format_of(request), pairs_of(request)
     change = await _change(request)
     done = await request.site.interactions.patch_where(
-        request.caller, request.params["type"], pairs, change, _conditions(request)
+        request.caller, request.params["type"], pairs, change, _conditions(request), await _once_sent(request)
     )
     return _written(request, done, kind)
 
@@ -179,7 +181,22 @@ async def bundle(request: Request) -> Response:
     """POST to the base: a batch or a transaction."""
     kind = format_of(request)
     body = await sent(request)
-    return answered(await request.site.interactions.bundle(request.caller, body, _preferences(request)), kind)
+    once = _once(request, body)
+    return answered(await request.site.interactions.bundle(request.caller, body, _preferences(request), once), kind)
+
+
+def _once(request: Request, body: bytes) -> Once | None:
+    """The request as one that may come again, when it has an Idempotency-Key."""
+    key = request.header(b"idempotency-key")
+    if not key:
+        return None
+    conditions = b"\n".join(request.headers.get(name, b"") for name in (b"if-none-exist", b"if-match", b"prefer"))
+    asked = (request.method.encode(), request.raw_path.encode(), request.query_string, conditions, body)
+    return Once.read(request.caller, key, asked, request.site.settings["fhir.idempotency_life"])
+
+
+async def _once_sent(request: Request) -> Once | None:
+    return _once(request, await request.body())
 
 
 def format_of(request: Request) -> bytes:

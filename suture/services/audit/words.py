@@ -16,6 +16,7 @@ _DONE = {
     "search-system": "searched everything",
     "create": "created",
     "update": "changed",
+    "patch": "changed a part of",
     "delete": "deleted",
     "transaction": "wrote or read several records at once",
     "batch": "wrote or read several records at once",

@@ -30,6 +30,7 @@ from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.find import Criteria, one
 from suture.services.interactions.merging import Merge
+from suture.services.interactions.once import Once
 from suture.services.interactions.patch import Change
 from suture.services.interactions.plan import Plan
 from suture.services.interactions.rules import Conditions, Preferences
@@ -42,7 +43,7 @@ from suture.store.database import Database
 from suture.store.identities import Identities
 from suture.store.resources import Row
 
-__all__ = ["Answer", "Conditions", "Interactions", "Outcome", "Preferences"]
+__all__ = ["Answer", "Conditions", "Interactions", "Once", "Outcome", "Preferences"]
 
 
 T = TypeVar("T")
@@ -123,8 +124,10 @@ class Interactions:
         """Inside a compartment: one type of it, or all (`*`)."""
         return await search.search(self._chart, caller, search.Asked(type, pairs, lenient, owner, id))
 
-    async def create(self, caller: Caller, type: str, body: Body, if_none_exist: str = "") -> Outcome:
-        return await write.create(self._chart, caller, type, body, if_none_exist)
+    async def create(
+        self, caller: Caller, type: str, body: Body, if_none_exist: str = "", once: Once | None = None
+    ) -> Outcome:
+        return await write.create(self._chart, caller, type, body, if_none_exist, once)
 
     async def update(
         self, caller: Caller, type: str, id: str, body: Body, conditions: Conditions = write.NO_CONDITIONS
@@ -137,9 +140,15 @@ class Interactions:
         return await write.update_where(self._chart, caller, type, pairs, body, conditions)
 
     async def patch(
-        self, caller: Caller, type: str, id: str, change: Change, conditions: Conditions = write.NO_CONDITIONS
+        self,
+        caller: Caller,
+        type: str,
+        id: str,
+        change: Change,
+        conditions: Conditions = write.NO_CONDITIONS,
+        once: Once | None = None,
     ) -> Outcome:
-        return await patch.patch(self._chart, caller, type, id, change, conditions)
+        return await patch.patch(self._chart, caller, type, id, change, conditions, once)
 
     async def patch_where(
         self,
@@ -148,8 +157,9 @@ class Interactions:
         pairs: Pairs,
         change: Change,
         conditions: Conditions = write.NO_CONDITIONS,
+        once: Once | None = None,
     ) -> Outcome:
-        return await patch.patch_where(self._chart, caller, type, pairs, change, conditions)
+        return await patch.patch_where(self._chart, caller, type, pairs, change, conditions, once)
 
     async def delete(self, caller: Caller, type: str, id: str, conditions: Conditions = write.NO_CONDITIONS) -> Outcome:
         return await write.delete(self._chart, caller, type, id, conditions)
@@ -159,8 +169,8 @@ class Interactions:
     ) -> Outcome:
         return await write.delete_where(self._chart, caller, type, pairs, conditions)
 
-    async def bundle(self, caller: Caller, body: Body, preferences: Preferences) -> Answer:
-        """A batch or a transaction, as Bundle.type says."""
+    async def bundle(self, caller: Caller, body: Body, preferences: Preferences, once: Once | None = None) -> Answer:
+        """A batch or a transaction, as Bundle.type says; `once`: a transaction that may come again."""
         chart = self._chart
         async with chart.access(caller, "bundle") as access:
             content = await _read(chart, body) if isinstance(body, bytes) else body
@@ -168,10 +178,18 @@ class Interactions:
             kind = content.get("type") if content.get("resourceType") == "Bundle" else None
             if kind == "transaction":
                 access.interaction = "transaction"
-                return Answer(await transaction.transaction(chart, caller, content, preferences, access, large=large))
+                return Answer(
+                    await transaction.transaction(chart, caller, content, preferences, access, large=large, once=once)
+                )
             if kind != "batch":
                 raise Invalid(
                     "not a batch or transaction", where="Bundle.type", mend='Send a Bundle of type "transaction".'
+                )
+            if once is not None:
+                raise Invalid(
+                    "a batch has no Idempotency-Key",
+                    where="Idempotency-Key",
+                    mend="Send a transaction, or single requests.",
                 )
             access.interaction = "batch"
             return Answer(await batch(chart, caller, content, preferences, large=large))

@@ -64,7 +64,13 @@ def _applied(
 
 
 async def patch(
-    chart: Chart, caller: Caller, type: str, id: str, change: Change, conditions: Conditions = NO_CONDITIONS
+    chart: Chart,
+    caller: Caller,
+    type: str,
+    id: str,
+    change: Change,
+    conditions: Conditions = NO_CONDITIONS,
+    once: write.Repeatable | None = None,
 ) -> Outcome:
     """200 with the changed resource; raises NotFound, Gone, and what the change raises."""
     require_type(type)
@@ -72,11 +78,17 @@ async def patch(
         _require(caller, type)
         require_id(id)
         version = conditions.version
-        return await write.committed(chart, access, lambda tx: patching(tx, caller, type, id, change, version))
+        return await write.committed(chart, access, lambda tx: patching(tx, caller, type, id, change, version), once)
 
 
 async def patch_where(
-    chart: Chart, caller: Caller, type: str, pairs: Pairs, change: Change, conditions: Conditions = NO_CONDITIONS
+    chart: Chart,
+    caller: Caller,
+    type: str,
+    pairs: Pairs,
+    change: Change,
+    conditions: Conditions = NO_CONDITIONS,
+    once: write.Repeatable | None = None,
 ) -> Outcome:
     """Patches the one that the search finds; raises NotFound when it finds none, PreconditionFailed for several."""
     require_type(type)
@@ -84,7 +96,9 @@ async def patch_where(
         _require(caller, type)
         criteria = Criteria(chart, caller, type, pairs, chart.database.read)
         version = conditions.version
-        return await write.committed(chart, access, lambda tx: _patching_where(tx, caller, criteria, change, version))
+        return await write.committed(
+            chart, access, lambda tx: _patching_where(tx, caller, criteria, change, version), once
+        )
 
 
 def _require(caller: Caller, type: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import suture.services.interactions.bundle as bundle
@@ -20,6 +21,7 @@ from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.entries import Entry
 from suture.services.interactions.look import look
 from suture.services.interactions.merging import Merge
+from suture.services.interactions.once import Once
 from suture.services.interactions.plan import Plan, Step
 from suture.services.interactions.rules import Preferences
 from suture.store import whose
@@ -27,6 +29,7 @@ from suture.store.connection import Connection, Tx
 from suture.store.database import NOTHING_NAMED
 from suture.store.identities import Named
 from suture.store.index import Batch
+from suture.store.repeatable import Kept
 from suture.store.resources import Row
 from suture.store.rids import reserve
 
@@ -46,17 +49,65 @@ class Done:
 
 
 async def transaction(
-    chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences, access: Access, *, large: bool
+    chart: Chart,
+    caller: Caller,
+    content: dict[str, Any],
+    preferences: Preferences,
+    access: Access,
+    *,
+    large: bool,
+    once: Once | None = None,
 ) -> bytes:
     """Runs a transaction and returns its transaction-response; a large one (in bytes, or with many entries) works in a
-    thread, so that others go on.
+    thread, so that others go on. `once`: it may come again.
     """
+    known = once.known(chart.database.read, chart.clock.micros()) if once else None
+    if known is not None:
+        return _repeated(access, known)
+    work = _Answered(chart, caller, content, preferences, access, once)
     if not large and len(content.get("entry") or ()) <= LARGE:
-        done = await chart.database.write(unit(chart, caller, content, access))
-    else:
-        run = await chart.slowly(lambda connection: unit(chart, caller, content, access, None, connection))
-        done = await asyncio.to_thread(chart.database.write_now, run)
-    return bundle.responses("transaction-response", [_written(chart, d, preferences) for d in done])
+        return work.bytes(await chart.database.write(work.unit(None)))
+    run = await chart.slowly(work.unit)
+    return work.bytes(await asyncio.to_thread(chart.database.write_now, run))
+
+
+def _repeated(access: Access, known: Kept) -> bytes:
+    access.detail = "repeated"
+    access.concerns(known.patients)
+    return known.body
+
+
+@dataclass(slots=True)
+class _Answered:
+    """A transaction with its answer."""
+
+    chart: Chart
+    caller: Caller
+    content: dict[str, Any]
+    preferences: Preferences
+    access: Access
+    once: Once | None
+
+    def unit(self, connection: Connection | None) -> Callable[[Tx], list[Done] | bytes]:
+        """What runs in the transaction: one that may come again keeps its answer there."""
+        run = unit(self.chart, self.caller, self.content, self.access, None, connection)
+        return partial(self._once, self.once, run) if self.once else run
+
+    def _once(self, once: Once, run: Callable[[Tx], list[Done]], tx: Tx) -> bytes:
+        known = once.known(tx, tx.now)
+        if known is not None:  # it came twice at once
+            body = _repeated(self.access, known)
+            self.access.append(tx)
+            return body
+        body = self.bytes(run(tx))
+        once.keep(tx, Kept(once.asked, 200, body=body, patients=tuple(self.access.patients)))
+        return body
+
+    def bytes(self, done: list[Done] | bytes) -> bytes:
+        if isinstance(done, bytes):
+            return done
+        entries = [_written(self.chart, d, self.preferences) for d in done]
+        return bundle.responses("transaction-response", entries)
 
 
 def unit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import suture.services.interactions.guard as guard
 from suture.access import policy, withheld
@@ -41,7 +41,9 @@ class Outcome:
     patients: tuple[str, ...] = ()
 
 
-async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_exist: str = "") -> Outcome:
+async def create(
+    chart: Chart, caller: Caller, type: str, body: Body, if_none_exist: str = "", once: Repeatable | None = None
+) -> Outcome:
     """201 with a new id; with If-None-Exist 200 and the one that is there, 412 when there are several."""
     require_type(type)
     async with chart.access(caller, "create", type) as access:
@@ -49,7 +51,7 @@ async def create(chart: Chart, caller: Caller, type: str, body: Body, if_none_ex
         criteria = Criteria.read(chart, caller, type, if_none_exist, chart.database.read) if if_none_exist else None
         incoming, id = await _accept(chart, body, type), new_id(chart.clock)
         require_own(caller, "create", incoming, id)
-        return await committed(chart, access, lambda tx: creating(tx, incoming, id, criteria))
+        return await committed(chart, access, lambda tx: creating(tx, incoming, id, criteria), once)
 
 
 def creating(
@@ -221,11 +223,19 @@ async def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming
     return await chart.aside(work) if isinstance(body, bytes) and len(body) > LARGE else work()
 
 
-async def committed(chart: Chart, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome:
-    """Runs the unit and its audit row in one commit."""
+class Repeatable(Protocol):
+    """A request that may come again (once.py)."""
+
+    def outcome(self, tx: Tx, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome: ...
+
+
+async def committed(
+    chart: Chart, access: Access, unit: Callable[[Tx], Outcome], once: Repeatable | None = None
+) -> Outcome:
+    """Runs the unit and its audit row in one commit; `once`: unless it was run before."""
 
     def both(tx: Tx) -> Outcome:
-        outcome = unit(tx)
+        outcome = once.outcome(tx, access, unit) if once else unit(tx)
         access.concerns(outcome.patients)
         if outcome.row is not None:
             access.touched(tx, outcome.row)
