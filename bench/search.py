@@ -109,6 +109,7 @@ def observation(random: Random, patient: int, number: int, visit: dict[str, Any]
     }  # fmt: skip
 
 
+PATIENTS = ",".join(f"p{n}" for n in range(500))
 QUERIES = (
     ("read by identifier", "Patient", "identifier=urn:mrn|00000007"),
     ("patient + code", "Observation", "patient=p7&code=http://loinc.org|1007-7"),
@@ -129,6 +130,12 @@ QUERIES = (
     ("sorted by another date", "Encounter", "patient=p7&_sort=-_lastUpdated"),
     ("sorted by a code", "Condition", "patient=p7&_sort=code"),
     ("changed last", "Observation", "_sort=-_lastUpdated"),
+    ("a type sorted by a code", "Observation", "status=final&_sort=code"),
+    ("several types of one patient", "", "_type=Observation,Condition&patient=p7"),
+    ("500 codes of 500 patients", "Observation", f"code={','.join((CODES * 3)[:500])}&patient={PATIENTS}"),
+    ("chain to 500 patients", "Observation", f"subject:Patient._id={PATIENTS}"),
+    ("_has over all", "Patient", "_has:Observation:patient:status=final"),
+    ("_has of _has", "Patient", "_has:Encounter:patient:_has:Observation:encounter:code=1007-7"),
 )
 
 
