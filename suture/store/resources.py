@@ -7,10 +7,12 @@ from heapq import merge
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from suture.clock import instant
 from suture.errors import Conflict, PreconditionFailed
 from suture.standards.fhir import json
 from suture.standards.fhir.definitions import own_of
 from suture.standards.fhir.index import Rows, extract
+from suture.standards.fhir.index_time import EARLIEST
 from suture.store import fulltext, index, names, parameters, restrictions
 from suture.store.connection import Connection, Tx
 from suture.store.identities import MOST, Identities, Key, Named
@@ -63,6 +65,15 @@ def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
         for row in connection.execute(sql, tuple(rids))
     }
     return [rows[rid] for rid in rids if rid in rows]
+
+
+def clinical_dates(connection: Connection, rids: Sequence[int]) -> dict[int, str]:
+    """Row number -> the day by which the row is sorted (YYYY-MM-DD); those without one are left out."""
+    marks = ",".join("?" * len(rids))
+    rows = (
+        connection.all(f"SELECT rid, sd FROM res WHERE rid IN ({marks}) AND sd > ?", (*rids, EARLIEST)) if rids else []
+    )
+    return {rid: instant(sd)[:10] for rid, sd in rows}
 
 
 def version_of(connection: Connection, rid: int) -> int:

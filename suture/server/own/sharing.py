@@ -61,6 +61,11 @@ async def seen_page(request: Request) -> Response:
         return pages.page(request, "own_seen.html", **shown)
 
 
+def _deed(what: str) -> str:
+    """In plain words; operations look at what they are called on."""
+    return DEEDS.get(what) or ("looked at" if what.startswith("$") else what)
+
+
 def _days(request: Request, found: list[Entry]) -> list[dict[str, Any]]:
     """Rows by day; equal ones that follow each other are told once, with how often."""
     return [
@@ -71,7 +76,7 @@ def _days(request: Request, found: list[Entry]) -> list[dict[str, Any]]:
 
 def _alike(one: Entry) -> tuple[object, ...]:
     row = one.row
-    return row.who, DEEDS.get(row.what, row.what), row.client, row.outcome < 400
+    return row.who, _deed(row.what), row.client, row.outcome < 400
 
 
 def _told(request: Request, same: list[Entry]) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def _told(request: Request, same: list[Entry]) -> dict[str, Any]:
         "who": "You" if row.who == request.caller.id else named(read, row.who),
         "you": row.who == request.caller.id,
         "through": _app(read, row.client) if row.client else "",
-        "what": f"{DEEDS.get(row.what, row.what)} {_things(same)}".strip(),
+        "what": f"{_deed(row.what)} {_things(same)}".strip(),
         "refused": row.outcome >= 400,
         "at": rows.when(same[-1].at),
     }

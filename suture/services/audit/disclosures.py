@@ -32,7 +32,8 @@ READS = frozenset(
         "transaction",
     ]
 )
-SAW = READS | {"reveal", "list", "create", "update", "delete", "replay"}
+SAW = READS | {"reveal", "list", "create", "update", "patch", "delete", "replay"}
+OPERATION = "$"  # what operations are written down with: they read, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,9 @@ def _sort_in(connection: Connection, entry: Entry, seen: dict[tuple[str, str], S
         return
     if row.what == EHI:
         left.append(_given(connection, entry, "the whole record, as a file"))
-    elif row.what in READS and (row.client or row.who.startswith("client:")):
+    elif (row.what in READS or row.what.startswith(OPERATION)) and (row.client or row.who.startswith("client:")):
         left.append(_given(connection, entry, words.done(row)))
-    if row.what in SAW:
+    if row.what in SAW or row.what.startswith(OPERATION):
         _count(connection, entry, seen)
 
 

@@ -97,14 +97,15 @@ def outcome(status: int) -> str:
 
 
 def _kind(what: str) -> dict[str, str]:
-    if what in _REST_CODES:
+    if what in _REST_CODES or what.startswith("$"):
         return {"system": _KINDS, "code": "rest", "display": "RESTful Operation"}
     code, display = next(((c, d) for begin, c, d in _DICOM_KINDS if what.startswith(begin)), _OTHER)
     return {"system": _DICOM, "code": code, "display": display}
 
 
 def _rest(what: str) -> list[dict[str, str]]:
-    return [{"system": _REST, "code": what}] if what in _REST_CODES else []
+    code = "operation" if what.startswith("$") else what
+    return [{"system": _REST, "code": code}] if code in _REST_CODES else []
 
 
 def _agents(row: AuditRow, bare: bool) -> list[dict[str, Any]]:

@@ -120,7 +120,7 @@ def done(row: AuditRow) -> str:
     """What was done, such as "searched Observation"."""
     if row.what == "login" and row.outcome >= 400:
         return "was not let in"
-    verb = _DONE.get(row.what, row.what)
+    verb = _DONE.get(row.what) or (f"called {row.what} of" if row.what.startswith("$") else row.what)
     return f"{verb} {row.type}" if row.type and row.what != "send" else verb
 
 

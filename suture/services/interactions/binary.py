@@ -51,14 +51,23 @@ def _current(connection: Connection, caller: Caller, id: str, pairs: Pairs) -> R
     whole = policy.reach(caller, "read", TYPE) is Reach.EVERYTHING
     if whole or not any("r" in scope.letters and scope.type in ("*", TYPE) for scope in caller.scopes):
         return read_one.current(connection, caller, TYPE, id, pairs)
+    found = seen(connection, caller, id)
+    if found is None:
+        raise guard.unknown(TYPE)
+    return found
+
+
+def seen(connection: Connection, caller: Caller, id: str) -> Row | None:
+    """The Binary, if the caller reaches all of them, or reads one of the documents it belongs to."""
     row = resources.read(connection, TYPE, id)
+    if row is None or row.deleted or not any("r" in s.letters and s.type in ("*", TYPE) for s in caller.scopes):
+        return None
     judged = guard.judge(connection, caller, "read")
-    if row is None or row.deleted or not any(judged(owner) for owner in attached.owners(connection, row)):
-        raise guard.unknown(TYPE)
+    if policy.reach(caller, "read", TYPE) is Reach.EVERYTHING:
+        return row if judged(row) else None
     away = withheld.of(connection, caller)
-    if away is not None and not away.lets(row, row.body):
-        raise guard.unknown(TYPE)
-    return row
+    by_document = any(judged(owner) for owner in attached.owners(connection, row))
+    return row if by_document and (away is None or away.lets(row, row.body)) else None
 
 
 def content(row: Row) -> Content:

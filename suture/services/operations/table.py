@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import suture.services.operations.docref as docref
+import suture.services.operations.everything as everything
+import suture.services.operations.lastn as lastn
+import suture.services.operations.meta as meta
 from suture.services.operations.operation import Operation
 
-TABLE: tuple[Operation, ...] = ()
+TABLE: tuple[Operation, ...] = (
+    everything.PATIENT,
+    everything.ENCOUNTER,
+    lastn.OPERATION,
+    docref.OPERATION,
+    meta.META,
+    meta.ADD,
+    meta.DELETE,
+)
 
 
 def on_type(type: str, table: Iterable[Operation] = TABLE) -> list[Operation]:
