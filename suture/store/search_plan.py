@@ -14,7 +14,7 @@ from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
 from suture.store.search_conditions import terms
 from suture.store.search_joins import both, length, rarest
-from suture.store.search_sort import Key, sort_keys
+from suture.store.search_sort import COLUMNS, Key, sort_keys
 from suture.store.search_sql import NEVER, TRUE, At, Sql, Term, all_of, any_of, one_of
 from suture.store.search_terms import Scope
 
@@ -62,8 +62,8 @@ def plan(connection: Connection, query: SearchQuery, *, whole: bool = False) -> 
 
 def _widened(connection: Connection, driver: Term | None, keys: tuple[Key, ...]) -> tuple[Key, ...]:
     """Of few rows sort keys are looked up one by one, of many they are gathered once."""
-    if not any(k.wide for k in keys):
-        return keys
+    if not any(k.wide for k in keys) or any(k.sql.text == COLUMNS["_id"] for k in keys):
+        return keys  # ids are bytes or text, of which no database takes the greatest
     if driver is not None and driver.scan is not None and length(connection, driver.scan, LOOKED_UP) < LOOKED_UP:
         return keys
     return tuple(k.wide or k for k in keys)
