@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from functools import partial
 
 from suture.errors import SutureError
 from suture.store import fulltext, parameters_build
@@ -14,15 +13,13 @@ from suture.store.database import Database
 log = logging.getLogger("suture.search")
 LOOK = 1.0  # seconds between looks for new parameters
 BREATH = 0.005  # seconds between two pieces: those who wait to write come first
-PAUSE = 3_000_000  # microseconds that writers of a shared database may be behind
 
 
 class Builder:
     """Runs beside the traffic; what a stop breaks off is done at the next start."""
 
-    def __init__(self, database: Database, *, shared: bool = False) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._step = partial(parameters_build.step, pause=PAUSE if shared else 0)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -41,7 +38,7 @@ class Builder:
 
     async def _worked(self) -> bool:
         try:
-            if parameters_build.waiting(self._database.read) and await self._database.write(self._step):
+            if parameters_build.waiting(self._database.read) and await self._database.write(parameters_build.step):
                 return True
             return fulltext.waiting(self._database.read) and await self._database.write(fulltext.step)
         except SutureError as error:  # a full disk, a lock: tried again

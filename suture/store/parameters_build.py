@@ -28,19 +28,16 @@ def waiting(connection: Connection) -> bool:
     return connection.one("SELECT 1 FROM parameter WHERE state <> ? LIMIT 1", (ON,)) is not None
 
 
-def step(tx: Tx, pause: int = 0) -> bool:
-    """The next piece of work; False when there is none now.
+def step(tx: Tx) -> bool:
+    """The next piece of work; False when there is none.
 
-    `pause`: microseconds between the moment a parameter is known to writers and the first look at older rows; a database
-    that lets several write at once needs longer than any of their transactions.
+    One transaction writes at a time: whoever writes behind the one that begins the building knows the parameter.
     """
-    row = tx.one("SELECT rid, state, changed FROM parameter WHERE state <> ? ORDER BY state DESC, rid LIMIT 1", (ON,))
+    row = tx.one("SELECT rid, state FROM parameter WHERE state <> ? ORDER BY state DESC, rid LIMIT 1", (ON,))
     if row is None:
         return False
-    rid, state, changed = row
-    if state != BUILDING:
-        return _cleared(tx, rid, state)
-    return changed + pause <= tx.now and _built(tx, rid)
+    rid, state = row
+    return _built(tx, rid) if state == BUILDING else _cleared(tx, rid, state)
 
 
 # --- clearing

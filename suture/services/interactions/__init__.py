@@ -5,6 +5,7 @@ Policy, validation and the audit row can't be passed by. https://hl7.org/fhir/R4
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -58,15 +59,12 @@ class Interactions:
         self._chart = Chart(database, clock, settings, Cursors(key, settings["fhir.cursor_life"]))
         self._started = clock.micros()
 
-    def capabilities(self) -> bytes:
-        """The CapabilityStatement; for anyone, so without an audit row."""
-        connection = self._chart.database.reader()  # asked in a thread
-        try:
-            parameters.adopt(connection)
-            text = fulltext.codes(connection)
-        finally:
-            connection.close()
-        return capabilities.statement(self._chart.fhir_url, self._started, definitions.own().mark, text)
+    async def capabilities(self) -> bytes:
+        """The CapabilityStatement; for anyone, so without an audit row. Made in a thread, for the first time takes a while."""
+        read = self._chart.database.read
+        parameters.adopt(read)
+        mark, text = definitions.own().mark, fulltext.codes(read)
+        return await asyncio.to_thread(capabilities.statement, self._chart.fhir_url, self._started, mark, text)
 
     @property
     def chart(self) -> Chart:
