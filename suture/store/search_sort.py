@@ -67,8 +67,8 @@ def _key(scope: Scope, s: Sort, first: bool) -> Key:
 
 def _gathered(scope: Scope, s: Sort) -> Key | None:
     """Codes, identifiers and URLs of all resources at once; None for what has references among its values."""
-    type = scope.types[0]
-    lists = {name for number in index.atoms(type, s.parameter) for name in index.lists(type)[number]}
+    code = s.parameter
+    lists = {name for type in scope.types for number in index.atoms(type, code) for name in index.lists(type)[number]}
     if not lists <= {"tokens", "urls", "words", "identifiers", "typed"}:
         return None
     parts = [_part(scope.pids(s.parameter, name), PARTS[name]) for name in sorted(lists & PARTS.keys())]

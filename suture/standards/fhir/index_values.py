@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +18,23 @@ CURRENCIES = "urn:iso:std:iso:4217"
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"})
 
 
+_JOINED = "'`.’‘ʼ´"  # O'Brien is Obrien, St. is St; other punctuation parts words
+_SIGNS = str.maketrans({sign: None if sign in _JOINED else " " for sign in string.punctuation})
+
+
 def fold(text: str) -> str:
-    """Without case, accents and repeated white space: how strings are compared."""
+    """Without case, accents, punctuation and repeated white space: how strings are compared."""
     if not text.isascii():
         apart = unicodedata.normalize("NFKD", text.casefold())
-        text = "".join(c for c in apart if not unicodedata.combining(c)).translate(_PLAIN)
-    return " ".join(text.lower().split())
+        kept = (_sign(c) for c in apart if not unicodedata.combining(c))
+        text = "".join(kept).translate(_PLAIN)
+    return " ".join(text.lower().translate(_SIGNS).split())
+
+
+def _sign(c: str) -> str:
+    if c.isascii() or unicodedata.category(c)[0] != "P":
+        return "" if c in _JOINED else c
+    return "" if c in _JOINED else " "
 
 
 def cut(text: str) -> str:

@@ -77,7 +77,7 @@ def parse(
     named = [text.split(",") for key, text in pairs if key == "_type" and not resource_type]
     types = tuple(name for names in named[-1:] for name in names if name in RESOURCE_TYPES)
     reading = _Reading(lenient, base_url.rstrip("/"), expander, types)
-    query = SearchQuery(resource_type)
+    query = SearchQuery(resource_type, types=types)
     for key, text in pairs:
         query = _with(query, key, text, reading)
     return replace(query, unknown=tuple(reading.unknown))

@@ -66,13 +66,19 @@ def _sort(query: SearchQuery, text: str) -> SearchQuery:
     names = text.split(",")
     if len(names) > MOST_SORTS:
         raise InvalidSearch(f"more than {MOST_SORTS} sort keys", where="_sort")
-    return replace(query, sort=tuple(_sort_key(query.type, name) for name in names))
+    return replace(query, sort=tuple(_sort_key(query, name) for name in names))
 
 
-def _sort_key(type: str, text: str) -> Sort:
+def _sort_key(query: SearchQuery, text: str) -> Sort:
+    """Of several types by what all of them have; of all, by what stands in every row."""
     name = text.removeprefix("-")
-    kind = searchable(type).get(name)
-    if kind is None or (not type and name not in ("_id", "_lastUpdated")):
+    kinds = {searchable(type).get(name) for type in (query.type,) if type} or {
+        searchable(t).get(name) for t in query.types
+    }
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if name in ("_id", "_lastUpdated"):
+        return Sort(name, descending=text.startswith("-"))
+    if kind is None:
         raise InvalidSearch("it can't be sorted by that", where="_sort", mend="Name search parameters of the type.")
     if kind in ("composite", "special"):
         raise InvalidSearch(f"it can't be sorted by a {kind} parameter", where="_sort")

@@ -106,7 +106,7 @@ def string(text: str, where: str) -> Text:
     if len(fold(plain(text))) > LONGEST_TEXT:
         raise InvalidSearch("a text is too long", where=where, mend=f"{LONGEST_TEXT} characters are compared.")
     if not fold(plain(text)):
-        raise InvalidSearch("a text is blank", where=where)
+        raise InvalidSearch("a text has no letter and no digit", where=where, mend="Punctuation is passed over.")
     return Text(plain(text))
 
 

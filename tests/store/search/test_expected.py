@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from suture.errors import InvalidSearch
+from suture.standards.fhir import search
 from tests.store.search.worlds import World
 
 EXPECTED = [
@@ -25,6 +27,9 @@ EXPECTED = [
     ("Patient", "address-city=são paulo", "ann"),
     ("Practitioner", "name=agren", "dora"),
     ("Organization", "name=mercy hospital", "mercy"),
+    ("Patient", "name=Mull'er Stone", "ann"),  # punctuation is passed over
+    ("Patient", "name=müller–stone", "ann"),
+    ("Organization", "name=mercy, hosp", "mercy"),
     # tokens
     ("Patient", "gender=male", "bob cyd"),
     ("Patient", "gender=MALE", "bob cyd"),
@@ -189,3 +194,13 @@ def test_expected(people: World, type: str, query: str, expected: str) -> None:
     pairs = [(key, text) for key, _, text in (part.partition("=") for part in query.split("&"))]
     found = people.check(type, pairs)
     assert {f.partition("/")[2] for f in found} == set(expected.split())
+
+
+def test_several_types_are_sorted_by_what_they_share(people: World) -> None:
+    found = people.check("", [("_type", "Condition,Encounter"), ("_sort", "identifier,-patient")])
+    assert len(found) == 5
+    assert people.check("", [("_type", "Patient,Practitioner"), ("_sort", "-family"), ("family:missing", "false")]) == [
+        "Patient/cyd", "Patient/bob", "Patient/ann", "Practitioner/dora"
+    ]  # fmt: skip
+    with pytest.raises(InvalidSearch, match="can't be sorted by that"):
+        search.parse("", [("_type", "Condition,Patient"), ("_sort", "birthdate")])
