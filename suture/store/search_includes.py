@@ -45,7 +45,9 @@ def _round(
             if rid not in known:
                 fresh[rid] = None
     if len(fresh) > most:
-        raise TooCostly(f"more than {most} resources would be included", mend="Ask for smaller pages with _count.")
+        raise TooCostly(
+            f"more than {most} resources would be included", where="_include", mend="Ask for smaller pages with _count."
+        )
     known.update(fresh)
     return read_rids(connection, list(fresh))
 

@@ -125,6 +125,8 @@ async def test_a_long_search_runs_beside_the_others_and_ends_by_its_budget(tmp_p
         server.app.interactions._chart.settings = server.app.settings.with_values(search__quick=0.0, search__budget=0.0)
         answer = await server.http.get(path)
         assert outcome_of(answer) == (422, "too-costly", "the query ran longer than it may")
+        told = "Leave out or narrow value-string:contains, _sort, _total. Name a patient or a code or a date."
+        assert answer.json()["issue"][0]["diagnostics"] == told
         assert [row.outcome for row in server.trail()[-2:]] == [200, 422]
 
 

@@ -22,6 +22,7 @@ from suture.services.interactions.incoming import require_id, require_type
 from suture.services.interactions.notice import notice
 from suture.standards.fhir import search as language
 from suture.standards.fhir.search import Cursor, SearchQuery
+from suture.standards.fhir.search_advice import advice
 from suture.standards.fhir.search_parse import NotBuilt
 from suture.standards.fhir.search_within import EVERY, parse_within, require_member
 from suture.store import parameters, whose
@@ -90,9 +91,20 @@ async def search(chart: Chart, caller: Caller, asked: Asked) -> Answer:
             answer = page(chart, chart.database.read, caller, asked, chart.settings["search.quick"])
         except TooCostly:
             budget = chart.settings["search.budget"]
-            answer = await chart.slowly(lambda connection: page(chart, connection, caller, asked, budget))
+            answer = await _slowly(chart, caller, asked, budget)
         access.concerns(answer.patients)
         return answer
+
+
+async def _slowly(chart: Chart, caller: Caller, asked: Asked, budget: float) -> Answer:
+    """In a thread; what takes too long there too is told what to narrow."""
+    try:
+        return await chart.slowly(lambda connection: page(chart, connection, caller, asked, budget))
+    except TooCostly as error:
+        if error.where:
+            raise  # a limit of its own
+        kind = asked.type if asked.interaction == "search-type" else "_type"
+        raise TooCostly(error.text, where=kind, mend=advice(asked.pairs)) from error
 
 
 def page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, budget: float = 1.0) -> Answer:
