@@ -1,4 +1,4 @@
-"""The store: durable rows, creates, reads, the queue, bulk loads, bytes a resource: `python -m bench.store`.
+"""The store: durable rows, creates, reads, the queue, bulk loads, bytes a resource: `python -m bench.store [--database postgresql://…]`.
 
 What waits for the disk is printed beside this machine's own fsync/s of the same minute, and beside the standard library's
 sqlite3 with one commit a row (WAL, synchronous=FULL, no encryption, no index), the plainest peer there is.
@@ -6,6 +6,7 @@ sqlite3 with one commit a row (WAL, synchronous=FULL, no encryption, no index), 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -188,24 +189,37 @@ def show(name: str, cpu: float, per_second: float, beside: float, unit: str) -> 
     print(LINE.format(name, cost, f"{per_second:,.0f}/s", f"{per_second / beside:.2f} {unit}"))
 
 
-def load(folder: Path, count: int = 30_000) -> None:
-    store = opened(folder)
+def size(store: Database, folder: Path) -> int:
+    """Bytes of the database."""
+    file = folder / "data" / "suture.db"
+    row = None if file.exists() else store.read.one("SELECT pg_database_size(current_database())")
+    return int(row[0]) if row else file.stat().st_size
+
+
+def load(folder: Path, address: str, count: int = 30_000) -> None:
+    store = opened(folder, address)
+    before = size(store, folder)
     ready = list(items(count))
     cpu, start = time.process_time(), time.perf_counter()
     bulk.load(store, ready)
     spent, wall = time.process_time() - cpu, time.perf_counter() - start
-    store.close()
-    raw, kept = sum(len(item.body) for item in ready), (folder / "data" / "suture.db").stat().st_size
+    raw = sum(len(item.body) for item in ready)
+    if not address:
+        store.close()
+    kept = size(store, folder) - (before if address else 0)
+    if address:
+        store.close()
     print(LINE.format("bulk load, indexed", f"{spent / count * 1e6:.0f} µs", f"{count / wall:,.0f}/s", ""))
     print(f"  {kept / count:.0f} bytes a resource with all indexes, {raw / count:.0f} raw: {kept / raw:.2f}x")
 
 
-def opened(folder: Path) -> Database:
-    return Database.open(read_settings(folder, {"SUTURE_KEY_FILE": str(folder / "key")}))
+def opened(folder: Path, address: str = "") -> Database:
+    places = {"SUTURE_KEY_FILE": str(folder / "key")} | ({"SUTURE_DATABASE": address} if address else {})
+    return Database.open(read_settings(folder, places))
 
 
-async def interactive(folder: Path) -> None:
-    store = opened(folder)
+async def interactive(folder: Path, address: str) -> None:
+    store = opened(folder, address)
     disk, peer = syncs(folder), stdlib_rows(folder)
     print(f"this disk: {disk:,.0f} fdatasync/s; sqlite3 (stdlib), one commit a row: {peer:,.0f}/s\n")
     print(LINE.format("", "CPU", "rate", "x stdlib"))
@@ -229,9 +243,14 @@ async def interactive(folder: Path) -> None:
 
 def main() -> None:
     """Runs all; about 20 seconds."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument(
+        "--database", default="", help="an empty database on a server; default: files in a temporary folder"
+    )
+    address = asked.parse_args().database
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        uvloop.run(interactive(Path(first)))
-        load(Path(second))
+        uvloop.run(interactive(Path(first), address))
+        load(Path(first if address else second), address)
 
 
 if __name__ == "__main__":

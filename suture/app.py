@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +25,7 @@ from suture.connectors import acme, tls
 from suture.connectors.outbound import Outbound
 from suture.engine import project
 from suture.engine.engine import Engine
+from suture.engine.turn import Turn
 from suture.server import web
 from suture.server.log import Log, Reports
 from suture.server.site import Site
@@ -60,6 +62,7 @@ class App:
     log: Log
     outbound: Outbound
     engine: Engine | None = None
+    turn: Turn | None = None
     brands: brands.Brands | None = None
     udap: Udap | None = None
     gateway: Gateway | None = None
@@ -135,17 +138,36 @@ def open_rooms(settings: Settings, clock: Clock = SYSTEM, *, serving: bool = Fal
     return made
 
 
-def open_server(settings: Settings, clock: Clock = SYSTEM, *, insecure: bool = False, log: Log | None = None) -> App:
-    """Everything that `suture serve` runs; nothing has started yet."""
+def open_server(
+    settings: Settings,
+    clock: Clock = SYSTEM,
+    *,
+    insecure: bool = False,
+    log: Log | None = None,
+    web_only: bool = False,
+    lost: Callable[[], None] = lambda: None,
+) -> App:
+    """Everything that `suture serve` runs; nothing has started yet.
+
+    `web_only`: other processes of this database run the flows; `lost` is called when this one no longer may.
+    """
     listening = web.bind(settings, insecure=insecure)
     try:
-        return _server(settings, clock, listening, insecure, log)
+        return _server(settings, clock, listening, insecure, log, web_only, lost)
     except BaseException:
         listening.close()
         raise
 
 
-def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure: bool, log: Log | None) -> App:
+def _server(
+    settings: Settings,
+    clock: Clock,
+    listening: socket.socket,
+    insecure: bool,
+    log: Log | None,
+    web_only: bool,
+    lost: Callable[[], None],
+) -> App:
     if not settings["http.base_url"]:
         settings = settings.with_values(http__base_url=web.url_of(settings, listening))
     flows = project.read(settings.folder)
@@ -163,12 +185,12 @@ def _server(settings: Settings, clock: Clock, listening: socket.socket, insecure
     )  # fmt: skip
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
+    alone: list[Part] = [copies, Builder(app.database), app.engine]
+    app.turn = Turn(app.database, alone, lost, app.engine.rest, never=web_only)
     app.parts += [
         *renewing,
         renewal,
-        copies,
-        Builder(app.database),
-        app.engine,
+        app.turn,
         app.gateway,
         Web(app.site, app.log, listening, shaken["http"]),
     ]

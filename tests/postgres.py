@@ -10,7 +10,9 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from functools import cache
@@ -113,3 +115,17 @@ def server(name: str) -> Server:
     made = Server(found[name])
     atexit.register(made.stop)
     return made
+
+
+def main() -> None:
+    """`python -m tests.postgres postgres18`: a server for benchmarks; ends with Ctrl-C."""
+    made = Server(folders()[sys.argv[1]], fsync=True, port=int(sys.argv[2]) if len(sys.argv) > 2 else 54321)
+    print(made.fresh(), flush=True)
+    try:
+        signal.pause()
+    finally:
+        made.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,9 @@ def serve(
     host: Annotated[str, typer.Option(help="address of the web side; default: the setting http.host")] = "",
     port: Annotated[int | None, typer.Option(help="port of the web side; default: the setting http.port")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="listen on a reachable address without TLS")] = False,
+    web_only: Annotated[
+        bool, typer.Option("--web-only", help="leave the flows to other processes of this PostgreSQL database")
+    ] = False,
     project: Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)] = Path(),
 ) -> None:
     """Runs the project's flows and their listeners, FHIR R4 under /fhir and the console; stops gracefully at SIGTERM
@@ -40,7 +44,9 @@ def serve(
         settings = settings.with_values(http__host=host)
     if port is not None:
         settings = settings.with_values(http__port=port)
-    running = open_server(settings, insecure=insecure)
+    running = open_server(
+        settings, insecure=insecure, web_only=web_only, lost=lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
     _tell(running)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_told(running))
@@ -79,6 +85,8 @@ def _tell_flows(running: App) -> None:
     if engine is None or not engine.versions.active:
         console.print("Flows       none in this folder; suture init DIR makes a project", soft_wrap=True)
         return
+    if running.turn is not None and not running.turn.ours:
+        console.print("Standby     the flows are run by another process of this database", soft_wrap=True)
     ports = {one.source: f"{one.host}:{one.port}" for one in engine.listeners}
     for source, found in engine.accept.doors.flows.items():
         kind, address = ("MLLP", ports[source]) if source in ports else ("Flow", source)

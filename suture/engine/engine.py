@@ -75,6 +75,7 @@ class Engine:
         return vault.get(self.database.read, name, origin)
 
     async def start(self) -> None:
+        self.runner.resting = False
         await self.database.write(self._recover)
         self._begin(self.runner.poll)
         self._begin(self.outbox.poll)
@@ -156,6 +157,10 @@ class Engine:
         if signed:  # its time may be max_age ahead and is good for max_age then: for so long the call counts once
             known[SEAL] = Seal(f"{source}:{signed}", 2 * seconds(door["max_age"]) + 1)
         return await self.accept(source, body, known)
+
+    def rest(self) -> None:
+        """Another process runs the flows: what comes in here is journalled, and stays in the database for it."""
+        self.runner.resting = True
 
     async def stop(self) -> None:
         """Closes the doors, lets what runs come to a commit, closes the connections."""

@@ -97,6 +97,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._suspended: dict[int, Going] = {}
         self._stopped = False
+        self.resting = False  # another process runs the flows
         self._due = asyncio.Event()
         self._waiting_in_database = False
 
@@ -105,7 +106,7 @@ class Runner:
     @property
     def crowded(self) -> bool:
         """Enough runs are in memory: further ones stay in the database until their turn."""
-        return len(self._ready) > 20 * self._workers
+        return self.resting or len(self._ready) > 20 * self._workers
 
     def begin(self, run: Run, subject: Subject | None = None) -> None:
         """Walks a run that is leased to this process, as soon as a worker is free."""

@@ -11,7 +11,7 @@ from itertools import chain, islice, repeat
 from typing import NamedTuple
 
 from suture.standards.fhir.index import Rows
-from suture.store import index, resources
+from suture.store import index, resources, rids
 from suture.store.connection import Tx
 from suture.store.database import Database
 from suture.store.resources import UNCHANGED, Row
@@ -61,11 +61,27 @@ def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None]) -> Co
     with _quiet_collector():
         for some in _parts(part, PER_FLUSH):
             batch = index.Batch(tx)
-            rows = [resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch) for item in some]
+            new = _reserved(tx, some) if tx.far else ()
+            rows = [
+                resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch, fresh=number in new)
+                for number, item in enumerate(some)
+            ]
             batch.flush()
             done.update(row.change for row in rows)
             also(tx, [row for row in rows if row.change != UNCHANGED])
     return done
+
+
+def _reserved(tx: Tx, some: list[Item]) -> set[int]:
+    """Which of these items are new here, asked at once; they have their row numbers now, so nothing is asked for one alone."""
+    firsts: dict[tuple[str, str], int] = {}
+    for number, item in enumerate(some):
+        firsts.setdefault((item.type, item.id), number)
+    there = rids.known(tx, firsts)
+    new = [place for place in firsts if place not in there]
+    for type, id in new:
+        rids.reserve(tx, type, id)
+    return {firsts[place] for place in new}
 
 
 def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:

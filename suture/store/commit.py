@@ -231,6 +231,10 @@ class GroupCommit:
         for future, _ in done:
             if not future.done():
                 future.set_exception(_again(reason))
+        if isinstance(reason, SutureError) and not isinstance(reason, Unavailable):  # these rows, not the database
+            self._busy = False
+            self._schedule(loop)
+            return
         if isinstance(reason, Busy):
             self._refuse_waiting(reason)
             self._busy = False

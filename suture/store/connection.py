@@ -94,6 +94,8 @@ class Connection:
     What SQLite says (a damaged page, a full disk, a key taken) comes out in the words of the error tree.
     """
 
+    far = False  # whether each question is a message to a server, so that asking for many at once pays
+
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
         self.raw = raw
         self.shared = shared

@@ -30,8 +30,6 @@ KIND = "sqlite"
 class File:
     """The place of one process in the file: its connections, and the lock of the process that serves."""
 
-    alone = True  # what one process alone does (flows, listeners) is done by the process that serves
-
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
         self.checkpoints: Checkpoints | None = Checkpoints(lambda: self._open(1 << 20))
@@ -53,6 +51,9 @@ class File:
     def serve(self) -> None:
         """Raises Unstartable when another process serves."""
         self._serving = serving_lock(self.shared.path)
+
+    def turn(self) -> bool:
+        return True  # who serves runs the flows
 
     def reader(self, cache_bytes: int) -> Connection:
         raw = self._open(cache_bytes)

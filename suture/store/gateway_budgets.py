@@ -69,7 +69,7 @@ def sweep(tx: Tx) -> None:
 def hold(tx: Tx, bucket: str, process: str, limit: int, wanted: int, life: int) -> int:
     """How many requests at once this process may run under a limit now: up to `wanted`, or what the others leave."""
     row = tx.one(
-        "SELECT TOTAL(held) FROM gateway_running WHERE bucket = ? AND process <> ? AND expires > ?",
+        "SELECT coalesce(sum(held), 0) FROM gateway_running WHERE bucket = ? AND process <> ? AND expires > ?",
         (bucket, process, tx.now),
     )
     held = max(0, min(wanted, limit - int(row[0] if row else 0)))

@@ -5,11 +5,16 @@ A number stays with its id for ever, so numbers may be remembered; https://hl7.o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+
 from suture.store import names
 from suture.store.connection import Tx
-from suture.store.ids import key_of
+from suture.store.ids import id_of, key_of
 
 REMEMBERED = 20_000
+AT_ONCE = 500
 
 
 def claim(tx: Tx, type: str, id: str) -> int:
@@ -27,6 +32,20 @@ def reserve(tx: Tx, type: str, id: str) -> None:
     place = (names.number(tx, type), key_of(id))
     rid = tx.claimed[place] = following(tx)
     tx.remember(tx.shared.rids, place, rid, REMEMBERED)
+
+
+def known(tx: Tx, places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of these (type, id) have a row number already, there or only referred to; asked many at once."""
+    found: set[tuple[str, str]] = set()
+    for type, group in groupby(sorted(places), key=itemgetter(0)):
+        ids = [id for _, id in group]
+        rt = names.number(tx, type)
+        for start in range(0, len(ids), AT_ONCE):
+            keys = [key_of(id) for id in ids[start : start + AT_ONCE]]
+            marks = ",".join("?" * len(keys))
+            sql = f"SELECT fid FROM res WHERE fid IN ({marks}) AND rt = ? UNION ALL SELECT fid FROM dangling WHERE fid IN ({marks}) AND rt = ?"
+            found.update((type, id_of(fid)) for (fid,) in tx.execute(sql, (*keys, rt, *keys, rt)))
+    return found
 
 
 def _claimed(tx: Tx, rt: int, key: bytes | str) -> int:

@@ -21,6 +21,7 @@ from suture.store.postgres.answers import Looks
 from suture.store.postgres.budget import WATCH
 from suture.store.postgres.dialect import Dialect
 from suture.store.postgres.many import Many
+from suture.store.postgres.pending import Pending
 from suture.store.shared import Shared
 
 CANCEL_SECONDS = 5.0
@@ -31,6 +32,8 @@ NARROW = "Narrow it: name a patient, a code or a date; leave out _total, :contai
 
 class ServerConnection(Connection):
     """A reading connection. A session that was lost is opened anew, once for each statement."""
+
+    far = True
 
     def __init__(self, open: Callable[[], session.Raw], shared: Shared, dialect: Dialect) -> None:
         self._open = open
@@ -174,21 +177,30 @@ class ServerConnection(Connection):
 
 
 class ServerTx(ServerConnection, Tx):
-    """The writing connection inside a transaction, under the write lock of the database."""
+    """The writing connection inside a transaction, under the write lock of the database.
+
+    Plain inserts wait (pending.py). A savepoint is only made when something of its unit must go to the server before its end.
+    """
 
     def __init__(
         self, open: Callable[[], session.Raw], shared: Shared, dialect: Dialect, many: Many, lock: tuple[int, int]
     ) -> None:
         ServerConnection.__init__(self, open, shared, dialect)
         self._many = many
+        self._pending = Pending(dialect.tables, many)
+        self._units: list[_Unit] = []
         self._lock = f"{lock[0]}, {lock[1]}"
         self._mine = -1  # the time of the last transaction of this connection
         self._foreign = 0  # how often somebody else had written in between
         self._changes = self._last = 0
+        self._ours: tuple[Any, ...] | None = None  # what the last transaction knew, if nobody has written since
         self._empty()
 
     def begin(self, now: int) -> None:
+        known, self._ours = self._ours, None
         self._anew(now, self._foreign)
+        if known is not None:
+            self.next_mid, self.next_rid, self.chain, self.parameters = known
 
     @property
     def gone(self) -> bool:
@@ -200,12 +212,15 @@ class ServerTx(ServerConnection, Tx):
 
     def take(self, seconds: float = 0.0) -> None:
         """The lock ends with the transaction, after what it wrote can be seen: commits come in the order of their times."""
+        self._pending.cut({})
+        self._units.clear()
         if seconds:
             self._wait(seconds)
         else:
             self._try()
         if self.latest != self._mine:
             self._foreign += 1
+            self._ours = None
 
     def _try(self) -> None:
         sql = f"BEGIN; SELECT CASE WHEN pg_try_advisory_xact_lock({self._lock}) THEN (SELECT last_value FROM suture_time) END"
@@ -235,14 +250,27 @@ class ServerTx(ServerConnection, Tx):
         return row or (None,)
 
     def commit(self) -> None:
+        """What waits goes first. A transaction in which a statement failed can't be kept."""
         if self.raw.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
             self.roll_back()
             raise Unavailable("the database gave the transaction up", where=self.shared.where)
+        try:
+            self._write(self._pending.take())
+        except psycopg.Error as error:
+            if not self.open:
+                raise
+            self.roll_back()  # rows that can't be, not a database that can't write
+            raise self._heard(error) from error
         self._last_of(f"SELECT setval('suture_time', {self.now}); COMMIT")
         self._mine = self.now
+        self._ours = self.next_mid, self.next_rid, self.chain, self.parameters
 
     def roll_back(self) -> None:
+        self._pending.cut({})
+        self._units.clear()
         self.raw.execute("ROLLBACK")
+
+    # --- statements
 
     def _again(self, error: psycopg.Error, ask: Callable[[], Any]) -> Any:
         """Inside a transaction nothing is asked again; one that is lost takes no further statement."""
@@ -254,19 +282,32 @@ class ServerTx(ServerConnection, Tx):
     def _ask(self, cursor: Any, sql: str, parameters: Parameters) -> Any:
         if self.lost is not None:
             raise Unavailable(self.lost.text, where=self.lost.where, mend=self.lost.mend)
+        writes = sql[:6] in WRITES
+        missed = self._pending.in_the_way(sql, parameters)
+        if writes or missed:
+            self._settle_pending(missed)
         done = cursor.execute(self._dialect(sql), parameters or None)
-        if sql[:6] in WRITES:  # a look between does not count
+        if writes:  # a look between does not count
             self._changes = done.rowcount
-        if sql[:6] == "INSERT" and done.description:
-            self._last = (done.fetchone() or (0,))[0]
+            if sql[:6] == "INSERT" and done.description:
+                self._last = (done.fetchone() or (0,))[0]
         return done
 
+    def execute(self, sql: str, parameters: Parameters = ()) -> Any:
+        if sql in _UNITS:
+            return _UNITS[sql](self)
+        if sql[:6] == "INSERT" and self.lost is None and self._pending.add(sql, [parameters]):
+            self._changes = 1
+            return NOTHING
+        return super().execute(sql, parameters)
+
     def many(self, sql: str, rows: Iterable[Parameters]) -> None:
-        wanted: Sequence[Any] = rows if isinstance(rows, list) else list(rows)
-        if not wanted:
+        wanted: list[Any] = rows if isinstance(rows, list) else list(rows)
+        if not wanted or (self.lost is None and self._pending.add(sql, wanted)):
             return
         try:
-            if not self._many.write(self._cursor, sql, wanted):
+            self._settle_pending(True)
+            if not self._many.delete(self.raw, sql, wanted):
                 self._cursor.executemany(self._dialect(sql), wanted)
         except psycopg.Error as error:
             self._again(error, lambda: None)
@@ -279,12 +320,82 @@ class ServerTx(ServerConnection, Tx):
     def last_rowid(self) -> int:
         return int(self._last)
 
+    # --- units
+
+    def _settle_pending(self, whole: bool) -> None:
+        """Something is about to change: what came before a unit goes ahead of its savepoint, and all the rest if it is missed."""
+        for unit in self._units:
+            if not unit.made:
+                self._write(self._pending.take(unit.before))
+                self.raw.execute("SAVEPOINT unit")
+                unit.made = True
+                for later in self._units:
+                    later.before = (
+                        {t: n - unit.before.get(t, 0) for t, n in later.before.items()} if later is not unit else {}
+                    )
+        if whole:
+            self._write(self._pending.take())
+
+    def _write(self, parts: list[tuple[Any, list[Any]]]) -> None:
+        if parts:
+            self._many.insert(self.raw, parts)
+
+    def _savepoint(self) -> Any:
+        self._units.append(_Unit(self._pending.counts()))
+        return NOTHING
+
+    def _release(self) -> Any:
+        unit = self._units.pop()
+        if unit.made:
+            self.raw.execute("RELEASE unit")
+        return NOTHING
+
+    def _undo(self) -> Any:
+        unit = self._units[-1]
+        self._pending.cut({} if unit.made else unit.before)
+        if unit.made:
+            self.raw.execute("ROLLBACK TO unit")
+        return NOTHING
+
+
+class _Unit:
+    """A savepoint; `before`: how many rows waited when it was asked for."""
+
+    __slots__ = ("before", "made")
+
+    def __init__(self, before: dict[str, int]) -> None:
+        self.before = before
+        self.made = False
+
+
+class _Nothing:
+    """The result of a statement that is still to go."""
+
+    description = None
+    rowcount = 1
+
+    def fetchall(self) -> list[Any]:
+        return []
+
+    def fetchone(self) -> None:
+        return None
+
+
+NOTHING = _Nothing()
+_UNITS: dict[str, Callable[[ServerTx], Any]] = {
+    "SAVEPOINT unit": ServerTx._savepoint,
+    "RELEASE unit": ServerTx._release,
+    "ROLLBACK TO unit": ServerTx._undo,
+}
+
 
 class _Looking(ServerTx):
-    """A reading connection as a transaction: the server refuses what it would write."""
+    """A reading connection as a transaction: what it would write is refused."""
 
     def __init__(self, reader: ServerConnection) -> None:
-        ServerTx.__init__(self, lambda: reader.raw, reader.shared, reader._dialect, Many({}), (0, 0))
+        ServerTx.__init__(
+            self, lambda: reader.raw, reader.shared, reader._dialect, Many(reader._dialect.tables), (0, 0)
+        )
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Any:
         if sql[:6] in WRITES:

@@ -49,7 +49,7 @@ class Dialect:
     """Translates for one set of tables."""
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
-        self._tables = tables
+        self.tables = tables
         self._known: dict[str, str] = {}
 
     def __call__(self, sql: str) -> str:
@@ -72,7 +72,7 @@ class Dialect:
     def _caseless(self, sql: str) -> set[str]:
         """The columns without case of the tables this statement names."""
         named = {p.low for p in pieces(sql) if p.kind == "word"}
-        return {c for name, table in self._tables.items() if table.caseless and name in named for c in table.caseless}
+        return {c for name, table in self.tables.items() if table.caseless and name in named for c in table.caseless}
 
     # --- INSERT
 
@@ -80,7 +80,7 @@ class Dialect:
         found = _INSERT.fullmatch(sql.strip())
         assert found, sql
         how, name, listed, rest = found["how"], found["table"], found["columns"], found["rest"]
-        table = self._tables.get(name.lower(), Table())
+        table = self.tables.get(name.lower(), Table())
         columns = [c.strip() for c in listed.split(",")] if listed else []
         counted, returning = "", ""
         if table.counted and columns and table.counted not in columns and rest.lower().startswith("values"):

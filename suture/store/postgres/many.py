@@ -1,4 +1,4 @@
-"""Many rows in one statement: as arrays, and as a COPY when they are very many.
+"""Many rows in one statement: as arrays, of several tables at once, and as a COPY when they are very many.
 
 https://www.postgresql.org/docs/current/functions-array.html · https://www.postgresql.org/docs/current/sql-copy.html
 """
@@ -7,64 +7,99 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.numeric import Int8
 
-from suture.store.postgres.session import Numbers, Reals, id_bytes
+from suture.store.postgres.session import Numbers, Raw, Reals, id_bytes
 from suture.store.postgres.tables import Table, quoted
 
-COPIED = 2_000  # rows from which a COPY is worth its three statements
-_VALUES = re.compile(r"INSERT (?:OR (IGNORE) )?INTO (\w+) VALUES \(\?(?:,\s*\?)*\)")
+COPIED = 1_000  # rows from which a COPY is worth its statements
 _DELETE = re.compile(r"DELETE FROM (\w+) WHERE \(([^)]*)\) = \(\?(?:,\s*\?)*\)")
-_OIDS = {"bigint": "int8", "text": "text", "bytea": "bytea", "double precision": "float8"}
+_TYPES = {"bigint": "int8", "text": "text", "bytea": "bytea", "double precision": "float8"}
+
+
+class Shape(NamedTuple):
+    """How rows of a table are inserted."""
+
+    table: str
+    columns: tuple[str, ...]
+    ignore: bool
 
 
 class Many:
-    """Writes for one set of tables; what has another form than `INSERT INTO table VALUES (?, …)` is left to others."""
+    """Writes for one set of tables."""
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self._tables = tables
-        self._known: dict[str, tuple[str, list[str], bool, str] | None] = {}
 
-    def write(self, cursor: Any, sql: str, rows: Sequence[Any]) -> bool:
-        """Whether the rows were written."""
-        if len(rows) < 2:
+    def insert(self, raw: Raw, parts: Sequence[tuple[Shape, list[Any]]]) -> None:
+        """All rows of all tables: each large part by a COPY, the others together in one statement."""
+        small = [part for part in parts if len(part[1]) < COPIED]
+        for shape, rows in parts:
+            if len(rows) >= COPIED:
+                self._copy(raw, shape, rows)
+        if small:
+            self._together(raw, small)
+
+    def _together(self, raw: Raw, parts: Sequence[tuple[Shape, list[Any]]]) -> None:
+        values: list[Any] = []
+        texts = []
+        for shape, rows in sorted(parts):
+            kinds = self._kinds(shape)
+            texts.append(self._insert(shape, kinds, len(values)))
+            values += [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
+        *first, last = texts
+        with_ = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(first))
+        raw.execute(f"WITH {with_} {last}" if first else last, values)
+
+    def _kinds(self, shape: Shape) -> list[str]:
+        columns = self._tables[shape.table].columns
+        return [columns[name] for name in shape.columns]
+
+    @staticmethod
+    def _insert(shape: Shape, kinds: Sequence[str], before: int) -> str:
+        conflict = " ON CONFLICT DO NOTHING" if shape.ignore else ""
+        return f"INSERT INTO {_into(shape)} SELECT * FROM {_arrays(kinds, before)}{conflict}"
+
+    def _copy(self, raw: Raw, shape: Shape, rows: Sequence[Any]) -> None:
+        """Straight into the table; where rows may be there already, by a table of this session."""
+        kinds = self._kinds(shape)
+        if not shape.ignore:
+            _copied(raw, _into(shape), kinds, rows)
+            return
+        beside = f"copied_{shape.table}"
+        raw.execute(f"CREATE TEMP TABLE IF NOT EXISTS {beside} (LIKE {quoted(shape.table)}) ON COMMIT DELETE ROWS")
+        _copied(raw, beside, kinds, rows)
+        raw.execute(f"INSERT INTO {quoted(shape.table)} SELECT * FROM {beside} ON CONFLICT DO NOTHING")
+        raw.execute(f"TRUNCATE {beside}")
+
+    def delete(self, raw: Raw, sql: str, rows: Sequence[Any]) -> bool:
+        """Whether this was `DELETE FROM table WHERE (columns) = (?, …)`."""
+        gone = _DELETE.fullmatch(sql)
+        if gone is None:
             return False
-        if sql not in self._known:
-            self._known[sql] = self._form(sql)
-        form = self._known[sql]
-        if form is None:
-            return False
-        statement, kinds, copied, table = form
-        if copied and len(rows) >= COPIED:
-            _copy(cursor, table, kinds, rows, " ON CONFLICT DO NOTHING" if "ON CONFLICT" in statement else "")
-        else:
-            cursor.execute(statement, _columns(kinds, rows))
+        columns = self._tables[gone[1].lower()].columns
+        kinds = [columns[name.strip()] for name in gone[2].split(",")]
+        values = [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
+        raw.execute(f"DELETE FROM {gone[1]} WHERE ({gone[2]}) IN (SELECT * FROM {_arrays(kinds, 0)})", values)
         return True
 
-    def _form(self, sql: str) -> tuple[str, list[str], bool, str] | None:
-        """(statement, kinds of the columns, may be copied, table)."""
-        if made := _VALUES.fullmatch(sql):
-            table = self._tables[made[2].lower()]
-            kinds = list(table.columns.values())
-            if sql.count("?") != len(kinds):
-                return None
-            conflict = " ON CONFLICT DO NOTHING" if made[1] else ""
-            return f"INSERT INTO {quoted(made[2])} SELECT * FROM {_arrays(kinds)}{conflict}", kinds, True, made[2]
-        if gone := _DELETE.fullmatch(sql):
-            table = self._tables[gone[1].lower()]
-            kinds = [table.columns[name.strip()] for name in gone[2].split(",")]
-            return f"DELETE FROM {gone[1]} WHERE ({gone[2]}) IN (SELECT * FROM {_arrays(kinds)})", kinds, False, gone[1]
-        return None
+
+def _into(shape: Shape) -> str:
+    return f"{quoted(shape.table)} ({', '.join(quoted(name) for name in shape.columns)})"
 
 
-def _arrays(kinds: Sequence[str]) -> str:
-    return f"unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(kinds, 1))})"
+def _arrays(kinds: Sequence[str], before: int) -> str:
+    return f"unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(kinds, before + 1))})"
 
 
-def _columns(kinds: Sequence[str], rows: Sequence[Any]) -> list[list[Any]]:
-    return [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
+def _copied(raw: Raw, into: str, kinds: Sequence[str], rows: Sequence[Any]) -> None:
+    made = [_MAKE.get(kind) for kind in kinds]
+    with raw.cursor().copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as copying:
+        copying.set_types([_TYPES[kind] for kind in kinds])
+        for row in rows:
+            copying.write_row([make(v) if make else v for v, make in zip(row, made, strict=True)] if any(made) else row)
 
 
 def _numbers(column: Sequence[Any]) -> list[Any]:
@@ -83,25 +118,14 @@ def _bytes(value: Any) -> Any:
     return id_bytes(value) if isinstance(value, str) else value
 
 
+def _text(value: Any) -> Any:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+
+
 _COLUMN: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
     "bigint": _numbers,
     "double precision": _reals,
     "text": list,
     "bytea": lambda column: [_bytes(v) for v in column],
 }
-_MAKE: dict[str, Callable[[Any], Any]] = {"double precision": _real, "bytea": _bytes}
-
-
-def _copy(cursor: Any, table: str, kinds: Sequence[str], rows: Sequence[Any], conflict: str) -> None:
-    """Into a table of this session, and from there in one statement."""
-    beside = f"copied_{table.lower()}"
-    cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {beside} (LIKE {quoted(table)}) ON COMMIT DELETE ROWS")
-    with cursor.copy(f"COPY {beside} FROM STDIN (FORMAT BINARY)") as copying:
-        copying.set_types([_OIDS[kind] for kind in kinds])
-        made = [_MAKE.get(kind) for kind in kinds]
-        for row in rows:
-            copying.write_row(
-                [v if make is None else make(v) for v, make in zip(row, made, strict=True)] if any(made) else row
-            )
-    cursor.execute(f"INSERT INTO {quoted(table)} SELECT * FROM {beside}{conflict}")
-    cursor.execute(f"TRUNCATE {beside}")
+_MAKE: dict[str, Callable[[Any], Any]] = {"double precision": _real, "bytea": _bytes, "text": _text}

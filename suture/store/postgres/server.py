@@ -39,7 +39,7 @@ class Server:
         self._dialect = dialect
         self._many = many
         self._lock = lock
-        self._serving: session.Raw | None = None
+        self._turn: session.Raw | None = None
 
     @classmethod
     def open(cls, settings: Settings, clock: Clock, notices: list[str], base: str) -> Server:
@@ -59,17 +59,28 @@ class Server:
         return cls(address, shared, dialect, Many(known), lock)
 
     def serve(self) -> None:
-        """Raises Unstartable when another process runs the flows of this database."""
+        """Any number of processes serve one database."""
+
+    def turn(self) -> bool:
+        """Takes the lock of the process that runs the flows, or looks whether its session is still there."""
+        if self._turn is not None:
+            return self._keeps(self._turn)
         raw = session.connect(self._address)
+        raw.execute("SET idle_session_timeout = 0; SET tcp_user_timeout = 5000", prepare=False)
         row = raw.execute("SELECT pg_try_advisory_lock($1::int, $2::int)", self._lock(SERVING)).fetchone()
         if not row or not row[0]:
             raw.close()
-            raise Unstartable(
-                "another suture serves this database",
-                where=self.shared.where,
-                mend="Stop it first, or give this one a database of its own.",
-            )
-        self._serving = raw
+            return False
+        self._turn = raw
+        return True
+
+    @staticmethod
+    def _keeps(raw: session.Raw) -> bool:
+        try:
+            raw.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
 
     def reader(self, cache_bytes: int) -> Connection:
         return ServerConnection(
@@ -87,8 +98,8 @@ class Server:
         return int(row[0]) if row else 0
 
     def close(self) -> None:
-        if self._serving:
-            self._serving.close()
+        if self._turn:
+            self._turn.close()
 
 
 def _locks(raw: session.Raw) -> Callable[[str], tuple[int, int]]:

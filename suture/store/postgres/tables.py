@@ -102,8 +102,8 @@ def translated(statement: str) -> list[str]:
 
 
 def quoted(name: str) -> str:
-    """`user` is a word of PostgreSQL's own."""
-    return '"user"' if name.lower() == "user" else name
+    """These are words of PostgreSQL's own."""
+    return f'"{name}"' if name.lower() in ("user", "grant") else name
 
 
 def made(statement: str) -> tuple[str, list[str]] | None:
@@ -132,5 +132,4 @@ def _defined(of: str, definition: str) -> str:
     if "NOCASE" in rest.upper():
         rest = re.sub(r"COLLATE NOCASE|UNIQUE", "", rest, flags=re.I)
     order = ' COLLATE "C"' if plain == "text" else ""
-    shown = f'"{name}"' if name in ("grant", "user") else name
-    return f"{shown} {plain}{order} {rest}".strip()
+    return f"{quoted(name)} {plain}{order} {rest}".strip()

@@ -171,12 +171,20 @@ def test_a_row_twice_is_a_conflict_and_the_unit_alone_is_undone(store: Database)
     assert store.read.all("SELECT key, expires FROM once") == [("a", 1)]
 
 
-def test_one_process_runs_the_flows(store: Database, tmp_path: Path) -> None:
-    first = Database.open(stores.settings(tmp_path), serving=True)
-    with pytest.raises(Unstartable, match="another suture"):
-        Database.open(stores.settings(tmp_path), serving=True)
+def test_one_process_runs_the_flows_and_another_takes_over(store: Database, tmp_path: Path) -> None:
+    first, second = (Database.open(stores.settings(tmp_path), serving=True) for _ in range(2))
+    assert first.place.turn()
+    assert first.place.turn()  # it still has it
+    assert not second.place.turn()
     first.close()
-    Database.open(stores.settings(tmp_path), serving=True).close()
+    assert second.place.turn()
+    raw = statements(store)
+    raw.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    raw.close()
+    assert not second.place.turn()  # lost: it is not taken again by itself
+    second.close()
 
 
 def test_another_key_does_not_open_it(store: Database, tmp_path: Path) -> None:
