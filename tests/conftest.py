@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 ON_EVERY_DATABASE = (
     "store/test_accounts.py", "store/test_audit.py", "store/test_bulk.py", "store/test_dictionaries.py", "store/test_figures.py",
-    "store/test_grants.py", "store/test_index.py", "store/test_messages.py", "store/test_model.py", "store/test_queue.py",
+    "store/test_commit.py", "store/test_grants.py", "store/test_index.py", "store/test_messages.py", "store/test_model.py", "store/test_queue.py",
     "store/test_reindex.py", "store/test_resources.py", "store/test_retention.py", "store/test_whose.py", "store/search",
     "services", "access", "engine", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_conformance",
     "server/test_operations", "server/test_patch", "server/test_own_parameters", "server/test_large", "server/test_audit",
@@ -48,6 +48,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     place = Path(metafunc.module.__file__).relative_to(HERE).as_posix()
-    if place.startswith(ON_EVERY_DATABASE):
+    of_files = "faulty" in metafunc.fixturenames or "_wal_" in metafunc.function.__name__
+    if place.startswith(ON_EVERY_DATABASE) and not of_files:
         names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in stores.BACKENDS]
         metafunc.parametrize("backend", names, indirect=True, scope="session")

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from suture.store import messages
 from suture.store.connection import Connection
 from suture.store.database import Database
 from suture.store.queue import deliveries, runs
+from tests import stores
 
 ROOT = Path(__file__).parents[2]
 FLOWS = {
@@ -78,7 +80,12 @@ class Victim:
             f"{{suture: connection/1, id: sink, uses: mllp, host: 127.0.0.1, port: {sink}, connections: 4, timeout: 5s}}"
         )
         self.environment = {**os.environ, "SUTURE_KEY_FILE": str(folder / "key"), "PYTHONPATH": str(ROOT)}
+        self.environment["SUTURE_DATABASE"] = stores.address(folder)
         self._process: asyncio.subprocess.Process | None = None
+
+    def beside(self) -> Victim:
+        """Another process of the same project and database."""
+        return copy(self)
 
     async def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -161,8 +168,11 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-async def kill_again_and_again(folder: Path, kills: int, seed: int) -> tuple[Outcome, Victim]:
-    """Runs the load over `kills` kills at random moments, then lets everything come to its end."""
+async def kill_again_and_again(folder: Path, kills: int, seed: int, nodes: int = 1) -> tuple[Outcome, Victim]:
+    """Runs the load over `kills` kills at random moments, then lets everything come to its end.
+
+    With several nodes the one that runs the flows is killed, another takes over, and the dead one comes back to wait.
+    """
     outcome, chance = Outcome(), random.Random(seed)
     sink = Sink(outcome, delay=0.002)
     await sink.listener.start()
@@ -170,16 +180,26 @@ async def kill_again_and_again(folder: Path, kills: int, seed: int) -> tuple[Out
     await victim.start()
     load = Load(victim.port, outcome)
     await _first_answer(load, time.monotonic(), 60)
+    waiting = [victim.beside() for _ in range(nodes - 1)]
+    for other in waiting:
+        await other.start()
     for _ in range(kills):
-        await asyncio.sleep(chance.uniform(0.02, 0.6))
+        await asyncio.sleep(chance.uniform(0.02, 0.6) + (3.0 if waiting else 0.0))
         await victim.kill()
         outcome.kills += 1
         killed = time.monotonic()
+        if waiting:
+            outcome.restarts.append(await _first_answer(load, killed, 60))
         await victim.start()
-        outcome.restarts.append(await _first_answer(load, killed, 60))
+        if waiting:
+            waiting.append(victim)
+            victim = waiting.pop(0)
+        else:
+            outcome.restarts.append(await _first_answer(load, killed, 60))
     await load.stop()
     await _quiet(victim, 60)
-    await victim.stop()
+    for one in (*waiting, victim):
+        await one.stop()
     await sink.listener.stop()
     return outcome, victim
 

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import stores
 from tests.journeys.killing import judge, kill_again_and_again
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("backend", stores.BACKENDS, indirect=True, scope="session")
+async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path, seed: int, backend: str) -> None:
     outcome, victim = await kill_again_and_again(tmp_path / "project", 10, seed)
     database = victim.database()
     try:
@@ -21,3 +23,17 @@ async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path:
     finally:
         database.close()
     assert len(outcome.restarts) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("backend", stores.BACKENDS[1:], indirect=True, scope="session")
+async def test_another_process_takes_over_when_one_is_killed(tmp_path: Path, backend: str) -> None:
+    outcome, victim = await kill_again_and_again(tmp_path / "project", 3, 3, nodes=2)
+    database = victim.database()
+    try:
+        assert len(outcome.acknowledged) > 100
+        judge(outcome, database.read)
+    finally:
+        database.close()
+    assert len(outcome.restarts) == 3

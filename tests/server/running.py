@@ -18,6 +18,7 @@ from suture.clock import SYSTEM
 from suture.server.log import Log
 from suture.server.web import Web, url_of
 from suture.store import accounts, audit
+from tests import stores
 
 FHIR = "application/fhir+json"
 
@@ -61,7 +62,7 @@ async def serving(folder: Path, **values: Any) -> AsyncIterator[Running]:
     """A started server in a folder of its own, on a port of its own; second factors are optional unless asked for."""
     given = {"login__second_factor": "optional", "access__even": 0.0, "session__recheck": 0.0, **values}
     settings = settings_of.read(folder, {}).with_values(
-        key_file=str(folder / "keys" / "test.key"), http__port=0, **given
+        key_file=str(folder / "keys" / "test.key"), http__port=0, database=stores.address(folder), **given
     )
     log = io.StringIO()
     app = open_server(settings, log=Log(SYSTEM, log))

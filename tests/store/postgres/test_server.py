@@ -30,6 +30,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     opened = stores.database(tmp_path)
     yield opened
     opened.close()
+    stores.use(stores.SQLITE)
 
 
 def statements(store: Database) -> session.Raw:
