@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from suture.errors import TooCostly
 from suture.standards.fhir import json
 from suture.standards.fhir.index_compartment import compartment_atoms
-from suture.standards.fhir.search_match import entries
+from suture.standards.fhir.search_match import entries, known_as
 from suture.standards.fhir.search_query import (
     AllOf,
     AnyOf,
@@ -28,12 +29,13 @@ from suture.standards.fhir.search_query import (
 from suture.store import names
 from suture.store import search_lookup as lookup
 from suture.store.index import SEVERAL_PATIENTS, atom_names
-from suture.store.resources import read
+from suture.store.resources import read, read_rids
 from suture.store.search_check import register
 from suture.store.search_joins import both, length
 from suture.store.search_sql import ALWAYS, NEVER, At, Probe, Sql, Term, all_of, any_of, either, one_of
 from suture.store.search_terms import Scope, match, missing, postings
 
+MOST_CANONICALS = 1_000  # resources that a chain through canonical URLs may lead to
 FEW = 2_000  # targets of a chain that are gathered, rather than looked at one by one
 
 
@@ -49,7 +51,39 @@ def terms(scope: Scope, conditions: Sequence[Condition]) -> list[Term]:
 
 
 def _chain(scope: Scope, c: Chain) -> Term:
-    return either([_branch(scope, c.parameter, branch) for branch in c.branches])
+    ways = (_branch, _canonical_branch)
+    return either([way(scope, c.parameter, branch) for branch in c.branches for way in ways])
+
+
+def _canonical_branch(scope: Scope, code: str, branch: Branch) -> Term:
+    """The same through canonical URLs: the few that are meant are read, others refer to them by URL and version."""
+    pids = scope.pids(code, "urls")
+    rt, far = names.find(scope.connection, branch.type), scope.inner(branch.type)
+    if not pids or not rt or not far.pids("url", "urls"):
+        return NEVER
+    inner = both(scope.connection, terms(far, branch.conditions)) if branch.conditions else ALWAYS
+    if inner is NEVER:
+        return NEVER
+    rids = _some(scope, rt, inner)
+    if len(rids) > MOST_CANONICALS:
+        mend = f"Narrow what stands behind {code}."
+        raise TooCostly(f"more than {MOST_CANONICALS} {branch.type} are meant", where=code, mend=mend)
+    urls = {url for row in read_rids(scope.connection, rids) for url in known_as(json.reread(row.body))}
+    return postings("T", "tid", pids, lookup.urls(scope.connection, sorted(urls)))
+
+
+def _some(scope: Scope, rt: int, inner: Term) -> list[int]:
+    """The first rows of a type for which a term holds."""
+    tests = all_of([Sql("t.op <> 3 AND t.rt = ?", (rt,)), inner.probe(At("t.rid", "t.sd", "t"))])
+    source = (
+        Sql("res t")
+        if inner.scan is None
+        else Sql(
+            f"(SELECT DISTINCT rid FROM ({inner.scan.text})) far CROSS JOIN res t ON t.rid = far.rid", inner.scan.values
+        )
+    )
+    sql = f"SELECT t.rid FROM {source.text} WHERE {tests.text} LIMIT ?"
+    return [rid for (rid,) in scope.connection.all(sql, (*source.values, *tests.values, MOST_CANONICALS + 1))]
 
 
 def _branch(scope: Scope, code: str, branch: Branch) -> Term:

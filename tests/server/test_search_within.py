@@ -55,7 +55,7 @@ REFUSED = [
     ("Patient/p1/*?_type=Medication", 400, "not types of the compartment of a Patient"),
     ("Patient/p1/Observation?nonsense=1", 400, "Observation has no such search parameter"),
     ("Patient/p 1/Observation", 400, "not an id"),
-    ("Patient/p1/AuditEvent", 405, "AuditEvents are made from the audit trail"),
+    ("Encounter/e/AuditEvent", 404, "no AuditEvent is ever in the compartment of an Encounter"),
 ]
 
 
@@ -63,6 +63,17 @@ async def test_what_is_refused(server: Running) -> None:
     for path, status, text in REFUSED:
         answer = await server.http.get(f"/fhir/{path}")
         assert (answer.status_code, outcome_of(answer)[2]) == (status, text), path
+
+
+async def test_the_trail_of_a_patient(server: Running) -> None:
+    await fill(server)
+    await server.http.get("/fhir/Patient/p1")
+    bundle = await bundle_of(server, "/fhir/Patient/p1/AuditEvent?_count=50")
+    assert bundle["entry"], "the read of p1"
+    told = [str(entry["resource"]["entity"]) for entry in bundle["entry"]]
+    assert all("Patient/p1" in entity for entity in told)
+    mine = server.key("patient/Observation.rs", patient="p1")
+    assert (await server.http.get("/fhir/Patient/p1/AuditEvent", headers=mine)).status_code == 403
 
 
 async def test_pages_of_a_compartment_and_its_links(server: Running) -> None:

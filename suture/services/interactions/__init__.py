@@ -120,6 +120,9 @@ class Interactions:
         self, caller: Caller, owner: str, id: str, type: str, pairs: Pairs, *, lenient: bool = False
     ) -> Answer:
         """Inside a compartment: one type of it, or all (`*`)."""
+        if type == MADE:
+            code = search.code_of(owner)
+            return await trail.search(self._chart, caller, [*pairs, (code, f"{owner}/{id}")], lenient=lenient)
         return await search.search(self._chart, caller, search.Asked(type, pairs, lenient, owner, id))
 
     async def create(

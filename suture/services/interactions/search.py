@@ -21,6 +21,7 @@ from suture.services.interactions.entries import Entry
 from suture.services.interactions.incoming import require_id, require_type
 from suture.services.interactions.notice import notice
 from suture.standards.fhir import search as language
+from suture.standards.fhir.definitions import compartment
 from suture.standards.fhir.search import Cursor, SearchQuery
 from suture.standards.fhir.search_advice import advice
 from suture.standards.fhir.search_parse import NotBuilt
@@ -67,6 +68,12 @@ class Asked:
         return parse_within(
             self.owner, self.id, self.type, pairs, lenient=lenient, base_url=base, expander=expander, without=away
         )
+
+
+def code_of(owner: str) -> str:
+    """The search parameter that puts an AuditEvent into a compartment; raises NotFound when there is none."""
+    require_member(owner, MADE)
+    return compartment(owner)[MADE][0]
 
 
 def within(entry: Entry) -> Asked | None:

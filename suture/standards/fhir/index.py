@@ -16,7 +16,7 @@ from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
 from suture.standards.fhir.index_taken import TAKEN
 
 MOST_EXTRACTORS = 1000
-RULES = 3  # raised when the same resources give other rows: databases then make their index anew
+RULES = 4  # raised when the same resources give other rows: databases then make their index anew
 
 
 class Rows(NamedTuple):

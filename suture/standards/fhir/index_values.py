@@ -135,6 +135,9 @@ def elsewhere(reference: dict[str, Any], base: str) -> Iterator[tuple[str, str, 
         yield reference.get("type") or foreign_type(text), "", text
 
 
+ANY_VERSION = "|"  # behind a canonical that names none, so that chains can tell
+
+
 def elsewhere_canonical(url: str, base: str) -> Iterator[tuple[str, str, str]]:
     """A canonical, found by its URL with and without version; a relative one is a resource here."""
     local = local_parts(url, "")
@@ -144,6 +147,8 @@ def elsewhere_canonical(url: str, base: str) -> Iterator[tuple[str, str, str]]:
     kind = foreign_type(url.partition("|")[0])
     for text in canonical_urls(url):
         yield kind, "", text
+    if "|" not in url:
+        yield kind, "", url + ANY_VERSION
 
 
 def local_parts(reference: str, base: str) -> tuple[str, str] | None:

@@ -17,7 +17,7 @@ from suture.standards.fhir.index_compartment import patients, within
 from suture.standards.fhir.index_compile import LISTS, Extractor, compiled
 from suture.standards.fhir.index_paths import paths
 from suture.standards.fhir.index_time import moment_range
-from suture.standards.fhir.index_values import fold, local_parts
+from suture.standards.fhir.index_values import ANY_VERSION, fold, local_parts
 from suture.standards.fhir.index_walk import reached
 from suture.standards.fhir.search_compare import Found
 from suture.standards.fhir.search_query import (
@@ -224,7 +224,18 @@ def _chain(condition: Chain, subject: Subject) -> bool:
         target = world.resolve(type, id) if type in branches else None
         if target is not None and holds_all(branches[type], subject.other(target)):
             return True
-    return False
+    wanted = {url for (url,) in subject.found(condition.parameter).get("urls", ()) if "|" in url}
+    return bool(wanted) and any(
+        known_as(other) & wanted and holds_all(branches[type], subject.other(other))
+        for type in branches
+        for other in world.all(type)
+    )
+
+
+def known_as(resource: dict[str, Any]) -> set[str]:
+    """The canonicals under which others may refer to it: with its version, or with none."""
+    url, version = resource.get("url"), resource.get("version")
+    return {f"{url}{ANY_VERSION}", *([f"{url}|{version}"] if version else [])} if isinstance(url, str) else set()
 
 
 def _has(condition: Has, subject: Subject) -> bool:

@@ -254,8 +254,6 @@ def _chain(type: str, head: str, rest: str, text: str, reading: _Reading, depth:
     parameter = _parameter(type, name, reading.types)
     if parameter.type != "reference":
         raise InvalidSearch(f"{name} is no reference, nothing can follow it", where=shown(f"{head}.{rest}"))
-    for near in (type,) if type else reading.types:
-        _require_followed(near, name, f"{head}.{rest}")
     types = _far_types(parameter, wanted, f"{head}.{rest}")
     branches, unknown = [], None
     for far in types:
@@ -282,7 +280,7 @@ def _far_types(parameter: SearchParameter, wanted: str, key: str) -> tuple[str, 
 def _require_followed(type: str, name: str, key: str) -> None:
     if not followed(type, name):
         raise InvalidSearch(
-            f"{name} is a canonical URL, chains can't follow it", where=shown(key), mend="Search for the URL."
+            f"{name} is a canonical URL, _has can't follow it", where=shown(key), mend="Search for the URL."
         )
 
 

@@ -42,7 +42,7 @@ def require_member(owner: str, type: str) -> None:
         raise NotFound("nothing at this address", where="url", mend=mend)
     if type != EVERY and type not in member_types(owner):
         there = ", ".join(member_types(owner))
-        raise NotFound(f"no {type} is ever in the compartment of a {owner}", where=type, mend=f"There are: {there}.")
+        raise NotFound(f"no {type} is ever in the compartment of {_a(owner)}", where=type, mend=f"There are: {there}.")
 
 
 def inside(owner: str, id: str) -> Condition:
@@ -54,6 +54,10 @@ def _types(owner: str, wanted: tuple[str, ...], without: frozenset[str]) -> tupl
     there = tuple(t for t in member_types(owner) if t not in without)
     if not set(wanted) <= set(there):
         raise InvalidSearch(
-            f"not types of the compartment of a {owner}", where="_type", mend=f"There are: {', '.join(there)}."
+            f"not types of the compartment of {_a(owner)}", where="_type", mend=f"There are: {', '.join(there)}."
         )
     return wanted or there
+
+
+def _a(owner: str) -> str:
+    return f"{'an' if owner[0] in 'AEIOU' else 'a'} {owner}"

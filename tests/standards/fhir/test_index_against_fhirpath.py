@@ -173,7 +173,7 @@ INDEXED: dict[str, Any] = {
     "identifiers": lambda row, kinds: [row[1:]],
     "typed": lambda row, kinds: [],
     "references": lambda row, kinds: [f"{row[1]}/{row[2]}"],
-    "urls": lambda row, kinds: [row[1]] if row[1] else [],
+    "urls": lambda row, kinds: [row[1]] if row[1].rstrip("|") == row[1] != "" else [],
     "strings": lambda row, kinds: [row[1]],
     "dates": lambda row, kinds: [row[1:]],
     "quantities": lambda row, kinds: [row[1:]],

@@ -145,7 +145,6 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Observation", "status.name", "x", "is no reference"),
         ("Observation", "focus.name", "x", "may lead to too many types"),
         ("Patient", "_has:Observation:code:code", "x", "is no reference to a Patient"),
-        ("QuestionnaireResponse", "questionnaire.title", "x", "questionnaire is a canonical URL"),
         ("Questionnaire", "_has:QuestionnaireResponse:questionnaire:status", "completed", "is a canonical URL"),
         ("Patient", "_has:Observation", "x", "not a reverse chain"),
         ("Patient", "gender:missing", "maybe", ":missing is true or false"),

@@ -154,6 +154,12 @@ EXPECTED = [
     ("Location", "near=-16.8|179|1|km,48.14|11.58|1|km", "munich"),
     ("Location", "near:missing=true", "reef"),
     ("Encounter", "location.near=48.14|11.58|5|km", ""),
+    # through canonicals
+    ("QuestionnaireResponse", "questionnaire.title=form", "answer"),
+    ("QuestionnaireResponse", "questionnaire:Questionnaire.title=form", "answer"),
+    ("QuestionnaireResponse", "questionnaire.title=other", ""),
+    ("QuestionnaireResponse", "questionnaire.version=2.0&patient=ann", "answer"),
+    ("Patient", "_has:QuestionnaireResponse:patient:questionnaire.title=form", "ann"),
     # up and down a hierarchy
     ("Encounter", "location=Location/munich", ""),
     ("Encounter", "location:below=Location/munich", "stay"),

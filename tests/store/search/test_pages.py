@@ -349,4 +349,7 @@ def test_includes_through_canonicals_heed_the_version(tmp_path: Path) -> None:
     assert led_to("QuestionnaireResponse", "other", *forward) == set()
     assert led_to("Questionnaire", "one", *back) == {"any"}
     assert led_to("Questionnaire", "two", *back) == {"any", "second"}
+    for version, expected in (("1", {"any"}), ("2", {"any", "second"}), ("3", set())):
+        found = world.check("QuestionnaireResponse", [("questionnaire.version", version)])
+        assert {f.partition("/")[2] for f in found} == expected
     store.close()
