@@ -33,6 +33,7 @@ from suture.server.web import Web
 from suture.services import brands
 from suture.services.audit.copies import Copies, listed
 from suture.services.building import Builder
+from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
 from suture.settings import Settings
@@ -66,6 +67,7 @@ class App:
     brands: brands.Brands | None = None
     udap: Udap | None = None
     gateway: Gateway | None = None
+    exports: Exports | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
 
@@ -93,6 +95,7 @@ class App:
             self.udap,
             statements,
             self.gateway,
+            self.exports,
         )
 
     async def start(self) -> None:
@@ -183,6 +186,7 @@ def _server(
         app.database, clock, settings, flows.routes, flows.plans, flows.connections, app.engine.secret,
         app.engine.senders.require_agreement,
     )  # fmt: skip
+    app.exports = Exports(app.database, clock, settings)
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
     alone: list[Part] = [copies, Builder(app.database), app.engine]
@@ -191,6 +195,7 @@ def _server(
         *renewing,
         renewal,
         app.turn,
+        app.exports,
         app.gateway,
         Web(app.site, app.log, listening, shaken["http"]),
     ]

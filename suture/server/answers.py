@@ -19,7 +19,7 @@ from suture.server.router import MethodNotOffered
 from suture.services.gateway.limits import TooMany
 from suture.standards.fhir import json, outcome
 
-FHIR_PREFIXES = ("/fhir",)
+FHIR_PREFIXES = ("/fhir", "/bulk/")
 JSON_PREFIXES = ("/api/", "/gateway")
 
 

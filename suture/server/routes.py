@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suture.server import contact, fhir, gateway, health, hooks, metrics, operations, sign_in
+from suture.server import bulk, contact, fhir, gateway, health, hooks, metrics, operations, sign_in
 from suture.server.admin import (
     clients,
     ehi,
@@ -46,6 +46,7 @@ _TABLE = (
     *_OPEN,
     *fhir.ROUTES,
     *operations.ROUTES,
+    *bulk.ROUTES,
     *_CONSOLE,
     *_PEOPLE,
     *_OWN,

@@ -297,7 +297,7 @@ def history(
     """Versions newest first: of one resource, of a type, or of all; `after` is the place the last page ended at."""
     if id:
         return _instance_history(connection, type, id, since, until, after, count)
-    types = [names.find(connection, type)] if type else [rt for (rt,) in connection.execute(_TYPES)]
+    types = [names.find(connection, type)] if type else [rt for (rt,) in connection.execute(TYPES)]
     found = merge(
         *(_type_history(connection, rt, since, until, after, count) for rt in types), key=_place, reverse=True
     )
@@ -312,7 +312,7 @@ def changes(connection: Connection, after: int, types: Iterable[str] = (), count
 
     All versions of one commit share its microsecond, so a page may be longer than `count`.
     """
-    wanted = [names.find(connection, type) for type in types] or [rt for (rt,) in connection.execute(_TYPES)]
+    wanted = [names.find(connection, type) for type in types] or [rt for (rt,) in connection.execute(TYPES)]
     ends = [row for rt in wanted for row in connection.all(_STEPS, (rt, after, count, rt, after, count))]
     if not ends:
         return []
@@ -335,7 +335,7 @@ FROM hist h JOIN res ON res.rid = h.hid >> 24 WHERE h.rt = ? AND h.upd > ? AND h
 """
 
 # every type in use, by skipping from one to the next in the index
-_TYPES = """
+TYPES = """
 WITH RECURSIVE t(rt) AS (SELECT min(rt) FROM res UNION ALL SELECT (SELECT min(rt) FROM res WHERE rt > t.rt) FROM t WHERE t.rt IS NOT NULL)
 SELECT rt FROM t WHERE rt IS NOT NULL
 """

@@ -6,11 +6,11 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html (transactionTime)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from suture.store import names
 from suture.store.connection import Connection
-from suture.store.resources import DELETE, VERSION_BITS, id_of
+from suture.store.resources import DELETE, TYPES, VERSION_BITS, id_of
 
 CHUNK = 2000
 
@@ -39,6 +39,85 @@ def _as_of(connection: Connection, moment: int, row: tuple[Any, ...]) -> tuple[s
     if op == DELETE:
         return None
     return names.text(connection, rt), connection.bodies.unpack(zd, body)
+
+
+class Version(NamedTuple):
+    """A resource as it was at a moment; `body` still packed. `pat`: whose it is, when that is of this very version."""
+
+    rid: int
+    type: str
+    id: str
+    version: int
+    updated: int
+    method: int
+    pat: int | None
+    zd: int
+    body: bytes | None
+
+
+_COLUMNS = "rid, rt, fid, ver, upd, op, pat, zd, body"
+
+
+def versions(connection: Connection, moment: int, types: Sequence[str] = ()) -> Iterator[list[Version]]:
+    """What was current at `moment`, deletions too, in the order of row numbers."""
+    wanted = [names.find(connection, name) for name in types]
+    only = f"AND rt IN ({','.join('?' * len(wanted))})" if types else ""
+    sql = f"SELECT {_COLUMNS} FROM res WHERE rid > ? {only} ORDER BY rid LIMIT {CHUNK}"
+    last = 0
+    while rows := connection.all(sql, [last, *wanted]):
+        last = rows[-1][0]
+        yield _versions(connection, moment, rows)
+
+
+def of_rows(connection: Connection, moment: int, rids: Sequence[int]) -> list[Version]:
+    """The same for these rows, in their order."""
+    marks = ",".join("?" * len(rids))
+    rows = connection.all(f"SELECT {_COLUMNS} FROM res WHERE rid IN ({marks})", tuple(rids))
+    found = {version.rid: version for version in _versions(connection, moment, rows)}
+    return [found[rid] for rid in rids if rid in found]
+
+
+def _versions(connection: Connection, moment: int, rows: Sequence[tuple[Any, ...]]) -> list[Version]:
+    found = (_version(connection, moment, *row) for row in rows)
+    return [version for version in found if version is not None]
+
+
+def _version(
+    connection: Connection, moment: int, rid: int, rt: int, fid: bytes | str, ver: int, upd: int, op: int,
+    pat: int | None, zd: int, body: bytes | None,
+) -> Version | None:  # fmt: skip
+    if upd > moment:
+        before = connection.one(
+            "SELECT hid, upd, op, zd, body FROM hist WHERE hid BETWEEN ? AND ? AND upd <= ? ORDER BY hid DESC LIMIT 1",
+            (rid << VERSION_BITS, (rid + 1 << VERSION_BITS) - 1, moment),
+        )
+        if before is None:
+            return None
+        hid, upd, op, zd, body = before
+        ver, pat = hid & (1 << VERSION_BITS) - 1, None
+    return Version(rid, names.text(connection, rt), id_of(fid), ver, upd, op, pat, zd, body)
+
+
+def rids(connection: Connection, moment: int, type: str, since: int = 0) -> Iterator[list[int]]:
+    """Row numbers of what was there at `moment`, in their order, without looking at what it says."""
+    rt, last = names.find(connection, type), 0
+    sql = f"SELECT rid, upd, op FROM res WHERE rid > ? AND rt = ? ORDER BY rid LIMIT {10 * CHUNK}"
+    while rows := connection.all(sql, (last, rt)):
+        last = rows[-1][0]
+        late = [rid for rid, upd, _ in rows if upd > moment]
+        before = {v.rid: v for v in of_rows(connection, moment, late)} if late else {}
+        yield [rid for rid, upd, op in rows if _there(before.get(rid), upd, op, moment, since)]
+
+
+def _there(before: Version | None, upd: int, op: int, moment: int, since: int) -> bool:
+    if upd > moment:
+        return before is not None and before.method != DELETE and before.updated > since
+    return op != DELETE and upd > since
+
+
+def types(connection: Connection) -> list[str]:
+    """The types of which there is, or was, a resource."""
+    return sorted(names.text(connection, rt) for (rt,) in connection.all(TYPES))
 
 
 def ids(connection: Connection, type: str) -> Iterator[list[str]]:

@@ -78,6 +78,17 @@ def of_id(connection: Connection, type: str, id: str) -> tuple[str, ...]:
     return () if key is None else (PATIENT + id_of(key),)
 
 
+def of_rids(connection: Connection, rids: Sequence[int]) -> tuple[str, ...]:
+    """`of_rows` for many rows, by their numbers."""
+    found: dict[str, None] = {}
+    for rid, key in _patients(connection, rids):
+        if key is not None:
+            found[PATIENT + id_of(key)] = None
+        elif (row := read_rid(connection, rid)) is not None:
+            found |= dict.fromkeys(named(row.body))
+    return tuple(found)
+
+
 def of_message(connection: Connection, mid: int) -> tuple[str, ...]:
     """Digests of the patient identifiers a message carries: the trail finds them, and tells nobody a number."""
     return tuple(by_number(connection, text) for text in patients_of(connection, mid))

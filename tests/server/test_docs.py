@@ -1,4 +1,4 @@
-"""The examples of docs/fhir-api.md are run as they stand there."""
+"""The examples of docs/fhir-api.md and docs/bulk-data.md are run as they stand there."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pytest
 
 from tests.server.running import Running
 
-PAGE = Path(__file__).parents[2] / "docs" / "fhir-api.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-async def test_the_examples(server: Running) -> None:
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+@pytest.mark.parametrize(("page", "least"), [("fhir-api.md", 15), ("bulk-data.md", 1)])
+async def test_the_examples(server: Running, page: str, least: int) -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     key = server.http.headers["authorization"].removeprefix("Bearer ")
     environment = {**os.environ, "BASE": f"{server.url}/fhir", "KEY": key}
     tried = 0
@@ -29,4 +30,4 @@ async def test_the_examples(server: Running) -> None:
             out, _ = await process.communicate()
             assert wanted in out.decode(), (command, out.decode())
             tried += 1
-    assert tried >= 15
+    assert tried >= least

@@ -22,6 +22,7 @@ _DONE = {
     "batch": "wrote or read several records at once",
     "import": "imported",
     "export": "exported the whole chart",
+    "export-request": "asked for an export of",
     "ehi-export": "exported the whole record",
     "send": "sent",
     "list": "looked at a list of",

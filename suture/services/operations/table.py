@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import suture.services.operations.docref as docref
 import suture.services.operations.everything as everything
+import suture.services.operations.export as export
 import suture.services.operations.lastn as lastn
 import suture.services.operations.meta as meta
 from suture.services.operations.operation import Operation
@@ -13,6 +14,9 @@ from suture.services.operations.operation import Operation
 TABLE: tuple[Operation, ...] = (
     everything.PATIENT,
     everything.ENCOUNTER,
+    export.SYSTEM,
+    export.PATIENT,
+    export.GROUP,
     lastn.OPERATION,
     docref.OPERATION,
     meta.META,

@@ -1,0 +1,78 @@
+"""The lines of an export's file, read when they are fetched: each resource as it was at the export's moment, judged once more.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-output-file-request
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import suture.services.interactions.guard as guard
+import suture.services.interactions.subset as subset
+from suture.access import policy
+from suture.access.caller import Caller
+from suture.services.bulk import jobs, select
+from suture.services.bulk.request import Wanted
+from suture.standards.fhir import json
+from suture.store import exports, scan, whose
+from suture.store.connection import Connection
+from suture.store.exports import File, Job
+from suture.store.resources import Row
+
+CHUNK = 500
+Lines = Callable[[list[Row]], bytes]
+
+
+def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Caller) -> Iterator[bytes]:
+    """The file in parts of a few hundred lines. What the caller may no longer see is left out."""
+    if file.kind == exports.ERROR:
+        yield held
+        return
+    wanted = jobs.asked_of(job)
+    lines = _deletions if file.kind == exports.DELETED else _lines(wanted, file.type)
+    moment = jobs.moment_of(job, wanted)
+    for rids in exports.numbers(held, CHUNK):
+        judged = guard.judge(connection, caller, "read")
+        rows = [select.row_of(connection, version) for version in scan.of_rows(connection, moment, rids)]
+        yield lines([row for row in rows if select.may(caller, row, judged)])
+
+
+def require(caller: Caller, file: File) -> None:
+    """Raises Forbidden when the caller's scopes no longer name the type at all."""
+    if file.kind == exports.OUTPUT and file.type not in select.CARRIED and file.type != select.PROVENANCE:
+        policy.require(caller, "read", file.type)
+
+
+def patients(connection: Connection, held: bytes) -> tuple[str, ...]:
+    """Whose records a file of row numbers holds, for the audit trail."""
+    return tuple(dict.fromkeys(p for rids in exports.numbers(held, CHUNK) for p in whose.of_rids(connection, rids)))
+
+
+def _lines(wanted: Wanted, type: str) -> Lines:
+    names = tuple(name for of, name in wanted.elements if of in ("", type))
+    shown = subset.cutter("", names) if names else subset.whole
+
+    def lines(rows: list[Row]) -> bytes:
+        return b"".join(one_line(shown(row.body, row.type)) + b"\n" for row in rows)
+
+    return lines
+
+
+def one_line(body: bytes) -> bytes:
+    """A body on one line: what was sent with line breaks between its members is written anew."""
+    return json.write(json.reread(body)) if b"\n" in body or b"\r" in body else body
+
+
+def _deletions(rows: list[Row]) -> bytes:
+    """A transaction for each: a receiver runs it and has deleted the resource, too."""
+    return b"".join(
+        json.write(
+            {
+                "resourceType": "Bundle",
+                "type": "transaction",
+                "entry": [{"request": {"method": "DELETE", "url": f"{row.type}/{row.id}"}}],
+            }
+        )
+        + b"\n"
+        for row in rows
+    )

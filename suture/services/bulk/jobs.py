@@ -1,0 +1,211 @@
+"""Exports as durable jobs: accepted, worked on one after another, gone on with after a crash, forgotten in time.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-export-operation-request-flow
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+
+import msgspec
+
+from suture.access.caller import Caller
+from suture.clock import Clock, new_id
+from suture.errors import NotFound, SutureError
+from suture.services.bulk.request import Wanted, issues
+from suture.services.bulk.select import Found, Selection, require
+from suture.services.gateway.limits import TooMany
+from suture.settings import Settings
+from suture.standards.fhir import json, outcome
+from suture.store import exports
+from suture.store.connection import Tx
+from suture.store.database import Database
+from suture.store.exports import File, Job
+
+log = logging.getLogger(__name__)
+LEASE = 60.0  # seconds after which another worker takes over what nobody goes on with
+TOLD_EVERY = 20_000  # resources between two notes of how far it is
+POLLS = 10  # of one export in one second
+_encode, _decode = msgspec.json.Encoder(), msgspec.json.Decoder(Wanted)
+
+
+def too_many(text: str, after: int) -> TooMany:
+    """Too many exports, or asked too often."""
+    return TooMany(text, where="$export", after=after, headers=[(b"retry-after", b"%d" % after)])
+
+
+class Cancelled(Exception):
+    """The caller needs the export no more."""
+
+
+class Exports:
+    """The exports of an installation; `start` begins to work on them."""
+
+    def __init__(self, database: Database, clock: Clock, settings: Settings) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._polls: dict[str, deque[float]] = {}
+
+    async def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def accept(self, wanted: Wanted) -> str:
+        """Writes an export down and returns its id; raises TooMany, Forbidden."""
+        require(wanted.caller, wanted)
+        id, owner = new_id(self._clock), owner_of(wanted.caller)
+        raw, life, most = _encode.encode(wanted), self._settings["bulk.life"], self._settings["bulk.max_jobs"]
+
+        def unit(tx: Tx) -> None:
+            if exports.open_of(tx, owner) >= most:
+                raise too_many(f"{most} exports of yours are not done yet", 30)
+            exports.add(tx, id, owner, raw, life)
+
+        await self._database.write(unit)
+        self._wake.set()
+        return id
+
+    def find(self, caller: Caller, id: str) -> Job:
+        """An export of this caller; raises NotFound for every other."""
+        found = exports.find(self._database.read, id)
+        if found is None or found.owner != owner_of(caller) or found.expires < self._clock.micros():
+            raise NotFound(
+                "no such export", where="export", mend="It has expired, was deleted, or is another caller's."
+            )
+        return found
+
+    def polled(self, id: str) -> None:
+        """Raises TooMany for who asks how far it is again and again."""
+        now = self._clock.monotonic()
+        recent = self._polls.setdefault(id, deque(maxlen=POLLS))
+        if len(recent) == POLLS and now - recent[0] < 1.0:
+            raise too_many("the state of this export is asked for too often", 1)
+        recent.append(now)
+        if len(self._polls) > 1000:
+            self._polls.pop(next(iter(self._polls)))
+
+    async def drop(self, caller: Caller, id: str) -> None:
+        """Ends an export and forgets its files."""
+        self.find(caller, id)
+        await self._database.write(lambda tx: exports.drop(tx, id))
+
+    def files(self, job: Job) -> list[File]:
+        return exports.files(self._database.read, job.jid)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                job = await self._database.write(self._next)
+            except SutureError as error:
+                log.warning("exports wait: %s", error.code)
+                job = None
+            if job is None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._settings["bulk.look"])
+                self._wake.clear()
+                continue
+            await self._run(job)
+
+    def _next(self, tx: Tx) -> Job | None:
+        exports.expire(tx)
+        return exports.take(tx, LEASE)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await asyncio.to_thread(self._select, job, asyncio.get_running_loop())
+        except Cancelled:
+            return
+        except SutureError as error:
+            text = f"the export failed: {error.text}"
+            await self._database.write(lambda tx: exports.finish(tx, job.jid, exports.FAILED, text))
+        except Exception:
+            log.exception("an export failed")
+            text = "the export failed by a fault of the server"
+            await self._database.write(lambda tx: exports.finish(tx, job.jid, exports.FAILED, text))
+
+    def _select(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread: what belongs into the files, then the files, in one commit."""
+        wanted = asked_of(job)
+        connection = self._database.reader()
+        try:
+            found = Selection(connection, wanted, moment_of(job, wanted), self._teller(job, loop)).run()
+        finally:
+            connection.close()
+        most = self._settings["bulk.file_resources"]
+
+        def unit(tx: Tx) -> None:
+            if not exports.tell(tx, job.jid, "writing files", LEASE):
+                raise Cancelled
+            for file, rows in _files(found, most):
+                exports.put(tx, job.jid, file, rows)
+            _put_issues(tx, job.jid, wanted)
+            exports.finish(tx, job.jid, exports.DONE, "done")
+
+        asyncio.run_coroutine_threadsafe(self._database.write(unit), loop).result()
+
+    def _teller(self, job: Job, loop: asyncio.AbstractEventLoop) -> Teller:
+        return Teller(self._database, job, loop)
+
+
+class Teller:
+    """Notes how far an export is, now and then; ends it when it was cancelled."""
+
+    def __init__(self, database: Database, job: Job, loop: asyncio.AbstractEventLoop) -> None:
+        self._database = database
+        self._job = job
+        self._loop = loop
+        self._next = TOLD_EVERY
+
+    def __call__(self, seen: int) -> None:
+        if seen < self._next:
+            return
+        self._next = seen + TOLD_EVERY
+        work = self._database.write(lambda tx: exports.tell(tx, self._job.jid, f"{seen} resources looked at", LEASE))
+        if not asyncio.run_coroutine_threadsafe(work, self._loop).result():
+            raise Cancelled
+
+
+def owner_of(caller: Caller) -> str:
+    """Whose an export is: of a person or program, through one app."""
+    return f"{caller.id} {caller.client}"
+
+
+def asked_of(job: Job) -> Wanted:
+    return _decode.decode(job.asked)
+
+
+def moment_of(job: Job, wanted: Wanted) -> int:
+    """The export shows the chart as it was then: when it was accepted, or earlier when `_until` says so."""
+    return min(job.moment, wanted.until) if wanted.until else job.moment
+
+
+def _files(found: Found, most: int) -> Iterator[tuple[File, list[int]]]:
+    n = 0
+    kinds = [(exports.OUTPUT, type, rows) for type, rows in sorted(found.rows.items())]
+    for kind, type, rows in [*kinds, (exports.DELETED, "Bundle", found.deleted)]:
+        left = iter(rows)
+        while part := list(islice(left, most)):
+            yield File(n, kind, type, len(part)), part
+            n += 1
+
+
+def _put_issues(tx: Tx, jid: int, wanted: Wanted) -> None:
+    found = issues(wanted)
+    if found:
+        lines = [json.write(outcome.outcome([issue])) for issue in found]
+        exports.put_text(
+            tx, jid, File(1_000_000, exports.ERROR, "OperationOutcome", len(lines)), b"\n".join(lines) + b"\n"
+        )

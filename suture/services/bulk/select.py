@@ -1,0 +1,274 @@
+"""Which resources an export holds: of everybody, of patients, of a group; judged one by one, as they were at its moment.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html#endpoints
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import suture.services.interactions.guard as guard
+from suture.access import compartment, policy, withheld
+from suture.access.caller import Caller
+from suture.access.policy import Reach
+from suture.errors import Forbidden
+from suture.services.audit.event import TYPE as MADE
+from suture.services.bulk.request import Wanted, pairs_of
+from suture.standards.fhir import json, search
+from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.standards.fhir.search import SearchQuery, matches
+from suture.store import resources, scan
+from suture.store.connection import Connection
+from suture.store.index import NO_PATIENT, SEVERAL_PATIENTS
+from suture.store.resources import DELETE, METHOD_OF, Row
+from suture.store.scan import Version
+
+PROVENANCE = "Provenance"
+GROUP = "Group"
+# what is nobody's comes along when something that is exported refers to it
+CARRIED = frozenset(compartment.SHARED | {"Binary"})
+_REFERS = re.compile(
+    rb'"(?:reference|url)"\s*:\s*"(?:[^"\s]{0,500}/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.\-]{1,64})(?:/_history/\d+)?"'
+)
+Place = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Found:
+    """What a scan gathers: row numbers by type, what they refer to, and what was deleted."""
+
+    rows: dict[str, list[int]] = field(default_factory=dict)
+    deleted: list[int] = field(default_factory=list)
+    refers: set[Place] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Selection:
+    """One scan. `told` is called with how many resources were looked at; it may raise to end the scan."""
+
+    connection: Connection
+    wanted: Wanted
+    moment: int
+    told: Callable[[int], None] = lambda _: None
+    found: Found = field(default_factory=Found)
+    seen: int = 0
+
+    def run(self) -> Found:
+        """Looks at every resource once; what others refer to, and Provenance, after that."""
+        simple = self.wanted.level == "system" and not self.wanted.filters
+        for type in self._types():
+            if simple and not self.wanted.since and _all_of(self.connection, self.wanted.caller, type):
+                self._take_all(type)
+            else:
+                self._judge_all(type)
+        if self.wanted.level != "system":
+            self._carry()
+            self._provenance()
+        return self.found
+
+    def _types(self) -> list[str]:
+        """Those of members: of the system all, else those that can be a patient's."""
+        there = [type for type in scan.types(self.connection) if type != MADE]
+        if self.wanted.level != "system":
+            there = [t for t in there if t == "Patient" or compartment.parameters(t)]
+            there = [t for t in there if t != PROVENANCE]
+        asked = self.wanted.types
+        return [t for t in there if not asked or t in asked or self._carries(t)]
+
+    def _carries(self, type: str) -> bool:
+        """Whether a type is scanned for what it refers to, though it is not exported itself."""
+        asked = self.wanted.types
+        return self.wanted.level != "system" and (
+            any(t in CARRIED for t in asked) or PROVENANCE in asked or bool(self.wanted.provenance)
+        )
+
+    def _take_all(self, type: str) -> None:
+        for rids in scan.rids(self.connection, self.moment, type):
+            self.found.rows.setdefault(type, []).extend(rids)
+            self._tell(len(rids))
+
+    def _judge_all(self, type: str) -> None:
+        judged = guard.judge(self.connection, self.wanted.caller, "read")
+        mine, fits = self._members(), self._filter(type)
+        for versions in scan.versions(self.connection, self.moment, (type,)):
+            for version in versions:
+                self._look(version, judged, mine, fits)
+            self._tell(len(versions))
+
+    def _look(
+        self,
+        version: Version,
+        judged: Callable[[Row], bool],
+        mine: Callable[[Version, bytes], bool],
+        fits: Callable[[bytes], bool],
+    ) -> None:
+        row = row_of(self.connection, version)
+        body = row.body or resources.last_body(self.connection, row)
+        if not mine(version, body) or not judged(row):
+            return
+        if row.deleted:
+            if self.wanted.since and row.updated > self.wanted.since and self._exported(row.type):
+                self.found.deleted.append(row.rid)
+            return
+        if self.wanted.level != "system":
+            self.found.refers.update((t.decode(), id.decode()) for t, id in _REFERS.findall(body))
+        if row.updated > self.wanted.since and self._exported(row.type) and fits(body):
+            self.found.rows.setdefault(row.type, []).append(row.rid)
+
+    def _exported(self, type: str) -> bool:
+        return not self.wanted.types or type in self.wanted.types
+
+    def _members(self) -> Callable[[Version, bytes], bool]:
+        """Whether a version belongs to one of the patients."""
+        if self.wanted.level == "system":
+            return lambda version, body: True
+        ids = patients(self.connection, self.wanted, self.moment)
+        if ids is None:
+            return lambda version, body: version.type == "Patient" or _of_somebody(self, version, body)
+        rids = {row.rid for id in ids if (row := resources.read(self.connection, "Patient", id)) is not None}
+        return lambda version, body: _within(self, version, body, rids, ids)
+
+    def _filter(self, type: str) -> Callable[[bytes], bool]:
+        queries: list[SearchQuery] = [
+            search.parse(type, pairs_of(text)) for of, text in self.wanted.filters if of == type
+        ]
+        if not queries:
+            return lambda body: True
+        return lambda body: any(matches(q, json.reread(body), base=self.connection.shared.base) for q in queries)
+
+    def _carry(self) -> None:
+        """What is nobody's and is referred to, and what that refers to again."""
+        judged = guard.judge(self.connection, self.wanted.caller, "read")
+        known: set[Place] = set()
+        while fresh := {p for p in self.found.refers if p[0] in CARRIED} - known:
+            known |= fresh
+            for type, id in sorted(fresh):
+                self._carried(type, id, judged)
+
+    def _carried(self, type: str, id: str, judged: Callable[[Row], bool]) -> None:
+        current = resources.read(self.connection, type, id)
+        versions = scan.of_rows(self.connection, self.moment, [current.rid]) if current is not None else []
+        for row in (row_of(self.connection, version) for version in versions):
+            if row.deleted or not may(self.wanted.caller, row, judged):
+                continue
+            self.found.refers.update((t.decode(), i.decode()) for t, i in _REFERS.findall(row.body))
+            if self._exported(type) and row.updated > self.wanted.since and self._filter(type)(row.body):
+                self.found.rows.setdefault(type, []).append(row.rid)
+
+    def _provenance(self) -> None:
+        """Provenance of what is exported: unless types were named without it, or when it was asked for."""
+        if not self._exported(PROVENANCE) and not self.wanted.provenance:
+            return
+        exported = {rid for rids in self.found.rows.values() for rid in rids}
+        judged = guard.judge(self.connection, self.wanted.caller, "read")
+        newest: dict[int, tuple[str, int]] = {}
+        taken: list[int] = []
+        for versions in scan.versions(self.connection, self.moment, (PROVENANCE,)):
+            for row in (row_of(self.connection, version) for version in versions):
+                targets = _targets(self.connection, row) & exported if not row.deleted else set()
+                if not targets or not may(self.wanted.caller, row, judged):
+                    continue
+                taken.append(row.rid)
+                recorded = str(json.reread(row.body).get("recorded", ""))
+                for target in targets:
+                    newest[target] = max(newest.get(target, ("", 0)), (recorded, row.rid))
+            self._tell(len(versions))
+        latest = self.wanted.provenance == "LatestProvenanceResources"
+        rids = sorted({rid for _, rid in newest.values()}) if latest else taken
+        if rids:
+            self.found.rows[PROVENANCE] = rids
+
+    def _tell(self, count: int) -> None:
+        self.seen += count
+        self.told(self.seen)
+
+
+def row_of(connection: Connection, version: Version) -> Row:
+    """The version as a row, unpacked."""
+    body = (
+        b"" if version.body is None or version.method == DELETE else connection.bodies.unpack(version.zd, version.body)
+    )
+    return Row(version.rid, version.type, version.id, version.version, version.updated, METHOD_OF[version.method], body)
+
+
+def require(caller: Caller, wanted: Wanted) -> None:
+    """Raises when the caller reaches nothing of what is wanted; types that are named must all be reachable."""
+    for type in wanted.types:
+        if type not in CARRIED:
+            policy.require(caller, "read", type)
+    if not wanted.types and not any(policy.reach(caller, "read", t) is not Reach.NOTHING for t in RESOURCE_TYPES):
+        raise Forbidden(
+            f"'{caller.name}' may read nothing", where="$export", mend="It needs scopes such as system/*.rs."
+        )
+
+
+def _all_of(connection: Connection, caller: Caller, type: str) -> bool:
+    return policy.reach(caller, "read", type) is Reach.EVERYTHING and withheld.of(connection, caller) is None
+
+
+def may(caller: Caller, row: Row, judged: Callable[[Row], bool]) -> bool:
+    """Binaries and Provenance come with what they are about, when the caller's scopes name their type at all."""
+    if row.type in ("Binary", PROVENANCE) and policy.reach(caller, "read", row.type) is Reach.NOTHING:
+        return any("r" in scope.letters and scope.type in ("*", row.type) for scope in caller.scopes)
+    return judged(row)
+
+
+def patients(connection: Connection, wanted: Wanted, moment: int) -> set[str] | None:
+    """The ids an export is bound to; None for all patients."""
+    group = members(connection, wanted.group, moment) if wanted.level == "group" else None
+    if not wanted.patients:
+        return group
+    return set(wanted.patients) & group if group is not None else set(wanted.patients)
+
+
+def members(connection: Connection, group: str, moment: int) -> set[str]:
+    """The patients who are active members of a Group."""
+    current = resources.read(connection, GROUP, group)
+    versions = scan.of_rows(connection, moment, [current.rid]) if current is not None else []
+    rows = [row_of(connection, version) for version in versions]
+    resource: dict[str, Any] = json.reread(rows[0].body) if rows and not rows[0].deleted else {}
+    return set(_members(resource, connection.shared.base))
+
+
+def _members(group: dict[str, Any], base: str) -> Iterator[str]:
+    for member in group.get("member", []):
+        type, _, rest = member.get("entity", {}).get("reference", "").removeprefix(base).partition("/")
+        if type == "Patient" and not member.get("inactive"):
+            yield rest.partition("/")[0]
+
+
+def _within(selection: Selection, version: Version, body: bytes, rids: set[int], ids: set[str]) -> bool:
+    if version.type == "Patient":
+        return version.rid in rids
+    pat = _pat(version)
+    if pat not in (None, SEVERAL_PATIENTS):
+        return pat in rids
+    return bool(_owners(selection, body) & ids)
+
+
+def _of_somebody(selection: Selection, version: Version, body: bytes) -> bool:
+    pat = _pat(version)
+    return bool(_owners(selection, body)) if pat is None else pat != NO_PATIENT
+
+
+def _pat(version: Version) -> int | None:
+    """Whose it is, as the index says; None where the index does not know."""
+    return None if version.type in compartment.ADDED else version.pat
+
+
+def _owners(selection: Selection, body: bytes) -> set[str]:
+    return compartment.owners(json.reread(body), selection.connection.shared.base) if body else set()
+
+
+def _targets(connection: Connection, row: Row) -> set[int]:
+    """The row numbers of what a Provenance is about."""
+    base, found = connection.shared.base, set()
+    for target in json.reread(row.body).get("target", []):
+        type, _, rest = target.get("reference", "").removeprefix(base).partition("/")
+        there = resources.read(connection, type, rest.partition("/")[0]) if rest else None
+        if there is not None:
+            found.add(there.rid)
+    return found

@@ -1,0 +1,140 @@
+"""Exports and their files as rows: what was asked, how far it is, which resources each file holds.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from suture.store.connection import Connection, Tx
+
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+OUTPUT, DELETED, ERROR = "output", "deleted", "error"
+
+
+class Job(NamedTuple):
+    """One export; times are microseconds, `asked` is what services/bulk makes of the request."""
+
+    jid: int
+    id: str
+    owner: str
+    made: int
+    expires: int
+    moment: int
+    state: str
+    progress: str
+    asked: bytes
+
+
+class File(NamedTuple):
+    """One file: its number, what it is for, the type and how many lines it has."""
+
+    n: int
+    kind: str
+    type: str
+    lines: int
+
+
+_JOB = "jid, id, owner, made, expires, moment, state, progress, zd, asked"
+
+
+def _job(connection: Connection, row: tuple[Any, ...]) -> Job:
+    return Job._make((*row[:8], connection.bodies.unpack(row[8], row[9])))
+
+
+def add(tx: Tx, id: str, owner: str, asked: bytes, life: float) -> None:
+    """Writes down an export; what it shows is what is committed by now."""
+    zd, packed = tx.bodies.pack("content", asked)
+    tx.execute(
+        "INSERT INTO export_job (id, owner, made, expires, moment, state, progress, lease, zd, asked) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (id, owner, tx.now, tx.now + int(life * 1_000_000), tx.now, WAITING, "accepted", 0, zd, packed),
+    )
+
+
+def find(connection: Connection, id: str) -> Job | None:
+    row = connection.one(f"SELECT {_JOB} FROM export_job WHERE id = ?", (id,))
+    return None if row is None else _job(connection, row)
+
+
+def open_of(connection: Connection, owner: str) -> int:
+    """How many exports of a caller are not done yet."""
+    sql = "SELECT count(*) FROM export_job WHERE owner = ? AND state IN (?, ?)"
+    row = connection.one(sql, (owner, WAITING, RUNNING))
+    return int(row[0]) if row else 0
+
+
+def take(tx: Tx, lease: float) -> Job | None:
+    """The next export to be worked on, now this worker's for so many seconds: a waiting one, or one that was left behind."""
+    sql = f"SELECT {_JOB} FROM export_job WHERE state = ? OR (state = ? AND lease < ?) ORDER BY jid LIMIT 1"
+    row = tx.one(sql, (WAITING, RUNNING, tx.now))
+    if row is None:
+        return None
+    job = _job(tx, row)
+    tx.execute("DELETE FROM export_file WHERE jid = ?", (job.jid,))
+    tx.execute(
+        "UPDATE export_job SET state = ?, lease = ? WHERE jid = ?", (RUNNING, tx.now + int(lease * 1_000_000), job.jid)
+    )
+    return job
+
+
+def tell(tx: Tx, jid: int, progress: str, lease: float) -> bool:
+    """Notes how far it is and keeps it; False when it was cancelled meanwhile."""
+    tx.execute(
+        "UPDATE export_job SET progress = ?, lease = ? WHERE jid = ?", (progress, tx.now + int(lease * 1_000_000), jid)
+    )
+    return tx.changes > 0
+
+
+def put(tx: Tx, jid: int, file: File, rows: Sequence[int]) -> None:
+    """Adds a file of these resources."""
+    _put(tx, jid, file, array("q", rows).tobytes())
+
+
+def put_text(tx: Tx, jid: int, file: File, text: bytes) -> None:
+    """Adds a file of bytes that are ready."""
+    _put(tx, jid, file, text)
+
+
+def _put(tx: Tx, jid: int, file: File, raw: bytes) -> None:
+    zd, packed = tx.bodies.pack("content", raw)
+    tx.execute("INSERT INTO export_file VALUES (?, ?, ?, ?, ?, ?, ?)", (jid, *file, zd, packed))
+
+
+def finish(tx: Tx, jid: int, state: str, progress: str) -> None:
+    tx.execute("UPDATE export_job SET state = ?, progress = ? WHERE jid = ?", (state, progress, jid))
+
+
+def files(connection: Connection, jid: int) -> list[File]:
+    sql = "SELECT n, kind, type, count FROM export_file WHERE jid = ? ORDER BY n"
+    return [File(*row) for row in connection.all(sql, (jid,))]
+
+
+def content(connection: Connection, jid: int, n: int) -> tuple[File, bytes] | None:
+    """A file with what it holds: row numbers (see `numbers`), or bytes."""
+    row = connection.one("SELECT n, kind, type, count, zd, rows FROM export_file WHERE jid = ? AND n = ?", (jid, n))
+    return None if row is None else (File(*row[:4]), connection.bodies.unpack(row[4], row[5]))
+
+
+def numbers(raw: bytes, size: int) -> Iterator[list[int]]:
+    """The row numbers of a file, `size` at a time."""
+    rows = array("q")
+    rows.frombytes(raw)
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size].tolist()
+
+
+def drop(tx: Tx, id: str) -> None:
+    """Forgets an export and its files."""
+    tx.execute("DELETE FROM export_file WHERE jid IN (SELECT jid FROM export_job WHERE id = ?)", (id,))
+    tx.execute("DELETE FROM export_job WHERE id = ?", (id,))
+
+
+def expire(tx: Tx) -> int:
+    """Forgets what is past its time; how many those were."""
+    gone = tx.all("SELECT id FROM export_job WHERE expires < ?", (tx.now,))
+    for (id,) in gone:
+        drop(tx, id)
+    return len(gone)
