@@ -14,6 +14,7 @@ from suture.cli.store import existing
 from suture.clock import instant
 from suture.store import audit, backup
 from suture.store.audit import AuditRow
+from suture.store.file import path_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -26,6 +27,7 @@ def make(
 ) -> None:
     """Writes a consistent, encrypted copy of the database; it opens with the key file, on any machine."""
     settings = settings_of.read(project)
+    path_of(settings.database)  # that of a server has its own ways
     database = existing(settings)
     try:
         if file.is_dir():

@@ -12,6 +12,7 @@ from suture import settings as settings_of
 from suture.cli.store import existing
 from suture.store import audit, keys, rotate
 from suture.store.audit import AuditRow
+from suture.store.file import path_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
@@ -25,6 +26,8 @@ def rotate_key(
 ) -> None:
     """Makes a new key file and wraps the database's key with it; the server may go on. Old backups need the old key file."""
     settings = settings_of.read(project)
+    if data:
+        path_of(settings.database)  # what is sealed on a server can't be sealed anew while it stays
     database = existing(settings)
     database.write_now(lambda tx: audit.append(tx, AuditRow("system", "rotate-key")))
     database.close()

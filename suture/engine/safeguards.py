@@ -20,6 +20,7 @@ from suture.store import accounts, audit, factors, glass
 from suture.store.backup import last_backup
 from suture.store.database import Database
 from suture.store.health import BACKUP_DAYS, DAY, Finding
+from suture.store.postgres import server
 
 Shown = tuple[str, str]  # level and what is seen
 
@@ -68,6 +69,11 @@ def _idle(look: Look) -> Shown:
 
 
 def _encrypted(look: Look) -> Shown:
+    if server.is_address(look.settings.database):
+        return (
+            "warning",
+            "bodies, messages and secrets are sealed on the server; what rows are found by needs an encrypted volume",
+        )
     apart = not look.settings.key_file.resolve().is_relative_to(look.database.path.parent.resolve())
     return ("good" if apart else "bad"), "database, journal and backups are encrypted; the key is " + (
         "apart from them" if apart else "in the data folder"

@@ -86,7 +86,10 @@ def path_of(address: str) -> Path:
     kind, _, rest = address.partition(":")
     if kind != "sqlite" or not rest:
         raise Unstartable(
-            "this version keeps its rows in SQLite only", where="SUTURE_DATABASE", mend="Write sqlite:PATH."
+            "this is done with a database in a file; that of a server is backed up, restored and moved by the server's own "
+            "programs",
+            where="SUTURE_DATABASE",
+            mend="Use pg_dump and pg_restore, or pg_basebackup (docs/storage.md).",
         )
     return Path(rest).absolute()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -21,22 +20,15 @@ from suture.store import copying, envelope, keys
 from suture.store.backup import last_backup
 from suture.store.database import Database
 from suture.store.file import path_of
+from suture.store.findings import Finding as Finding
+from suture.store.postgres import health as on_server
+from suture.store.postgres import server
 
 DAY = 86_400_000_000
 BACKUP_DAYS = 2
 LEAST_SPACE = 1 << 30
 LONG_WAL = 256 << 20
 LATE_COPY = 300.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing: `level` good, warning or bad; `mend` when there is something to do."""
-
-    what: str
-    level: str
-    text: str
-    mend: str = ""
 
 
 def sqlite_version() -> str:
@@ -46,6 +38,9 @@ def sqlite_version() -> str:
 
 def look(settings: Settings) -> Iterator[Finding]:
     """Everything that can be seen of the store, also when it does not open."""
+    if server.is_address(settings.database):
+        yield from _look_on_server(settings)
+        return
     try:
         path = path_of(settings.database)
     except SutureError as error:
@@ -66,6 +61,28 @@ def look(settings: Settings) -> Iterator[Finding]:
         return
     try:
         yield from _inside(database)
+        yield from _copies(database, settings)
+    finally:
+        database.close()
+
+
+def _look_on_server(settings: Settings) -> Iterator[Finding]:
+    try:
+        if not server.envelope_of(settings.database):
+            yield Finding(
+                "database", "warning", "there is none yet on the server", "It is made at the first start: suture serve"
+            )
+            return
+        yield _key(settings, settings.key_file.parent / "data" / "none")  # there is no data folder it could lie in
+        database = Database.open(settings)
+    except SutureError as error:
+        yield Finding("database", "bad", str(error), error.mend)
+        return
+    try:
+        row = database.read.one("SELECT max(number) FROM migration")
+        yield Finding("database", "good", f"opens, schema {row[0] if row else 0}, {database.where}")
+        yield from on_server.look(database.read)
+        yield _anchor(database)
         yield from _copies(database, settings)
     finally:
         database.close()
@@ -136,10 +153,13 @@ def _inside(database: Database) -> Iterator[Finding]:
     else:
         yield Finding("WAL", "good", shown(size))
     yield _backup(database)
+    yield _anchor(database)
+
+
+def _anchor(database: Database) -> Finding:
     if database.upkeep.keeper.sound:
-        yield Finding("audit anchor", "good", str(database.upkeep.keeper.file))
-    else:
-        yield Finding("audit anchor", "bad", "the trail is not the one the anchor has seen", "Run: suture verify")
+        return Finding("audit anchor", "good", str(database.upkeep.keeper.file))
+    return Finding("audit anchor", "bad", "the trail is not the one the anchor has seen", "Run: suture verify")
 
 
 def _copies(database: Database, settings: Settings) -> Iterator[Finding]:
