@@ -96,6 +96,7 @@ OTHERS: list[Resource] = [
     {"resourceType": "MolecularSequence", "id": "dna", "coordinateSystem": 0, "patient": ref("Patient/ann"), "referenceSeq": {"chromosome": concept("urn:chr", "1"), "referenceSeqId": concept("urn:seq", "s1"), "windowStart": 10, "windowEnd": 20}, "variant": [{"start": 3, "end": 5}, {"start": 7, "end": 9}]},
     {"resourceType": "Group", "id": "cohort", "type": "person", "actual": True, "characteristic": [{"code": concept("urn:c", "a"), "valueBoolean": True, "exclude": False}, {"code": concept("urn:c", "b"), "valueCodeableConcept": concept("urn:v", "x"), "exclude": False}], "member": [{"entity": ref("Patient/ann")}]},
     {"resourceType": "MedicationRequest", "id": "rx", "status": "active", "intent": "order", "subject": ref("Patient/ann"), "medicationReference": ref("#m"), "contained": [{"resourceType": "Medication", "id": "m"}], "authoredOn": "2020-02-29"},
+    {"resourceType": "List", "id": "mine", "status": "current", "mode": "working", "subject": ref("Patient/ann"), "entry": [{"item": ref("Observation/w1")}, {"item": ref("Patient/bob")}, {"item": ref("Observation/w2"), "deleted": True}]},
     {"resourceType": "Location", "id": "munich", "name": "Marienplatz", "position": {"latitude": 48.1374, "longitude": 11.5755}},
     {"resourceType": "Location", "id": "fiji", "position": {"latitude": -16.8, "longitude": 179.99}, "partOf": ref("Location/munich")},
     {"resourceType": "Location", "id": "reef", "partOf": ref("Location/fiji")},

@@ -154,6 +154,11 @@ EXPECTED = [
     ("Location", "near=-16.8|179|1|km,48.14|11.58|1|km", "munich"),
     ("Location", "near:missing=true", "reef"),
     ("Encounter", "location.near=48.14|11.58|5|km", ""),
+    # what stands in lists
+    ("Observation", "_list=mine", "w1"),
+    ("Patient", "_list=List/mine,other", "bob"),
+    ("Encounter", "patient._list=mine", "visit"),
+    ("Condition", "_list=mine", ""),
     # through canonicals
     ("QuestionnaireResponse", "questionnaire.title=form", "answer"),
     ("QuestionnaireResponse", "questionnaire:Questionnaire.title=form", "answer"),

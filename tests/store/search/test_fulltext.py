@@ -18,6 +18,7 @@ from suture.standards.fhir import search_words as language
 from suture.store import fulltext, fulltext_postgres, resources
 from suture.store.database import Database
 from tests.store.search.people import WORLD
+from tests.store.search.test_interference import Seen, patient_rule
 from tests.store.search.worlds import World
 from tests.stores import settings
 
@@ -94,6 +95,15 @@ def test_any_question_agrees_with_memory(world: World, text: str) -> None:
         except InvalidSearch:
             continue
         world.check("Observation", [(code, text)])
+
+
+@pytest.mark.parametrize("patient", ["ann", "bob", "cyd"])
+def test_words_of_what_may_not_be_seen_find_nothing(world: World, patient: str) -> None:
+    rule = patient_rule(patient)
+    for type, text in (("Observation", "schmerz OR 29463"), ("Patient", "stone* OR paulo"), ("", "schmerz OR stone")):
+        query = search.parse(type, [("_content", text)])
+        narrowed = search.restrict(query, rule)
+        assert set(world.pages(narrowed)) == Seen(world, rule).brute(query)
 
 
 def found(store: Database, text: str, code: str = "_content") -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import compartment
 from suture.standards.fhir.search import Compartment, Condition, Subject
+from suture.standards.fhir.search_within import parse_within
 from suture.store import search as store_search
 from tests.store.search.queries import Maker, readable
 from tests.store.search.worlds import Resource, World
@@ -67,6 +68,44 @@ def test_the_hidden_is_as_if_it_never_was(people: World, patient: str, seed: int
         assert store_search.count(people.store.read, narrowed) == len(wanted), pairs
         asked += 1
     assert asked > 100
+
+
+FORMS = [
+    ("Observation", "_list=mine"),
+    ("Patient", "_list=mine"),
+    ("", "_list=mine"),
+    ("Observation", "subject:Patient._list=mine"),
+    ("Encounter", "location:below=Location/munich"),
+    ("Location", "partof:above=reef"),
+    ("QuestionnaireResponse", "questionnaire.title=form"),
+    ("Patient", "_has:QuestionnaireResponse:patient:questionnaire.title=form"),
+    ("Location", "near=48.14|11.58|5|km"),
+    ("", "_type=Condition,Observation&patient=ann"),
+    ("", "_type=Condition,Encounter&patient.name=stone"),
+    ("Observation", "_sort=code,-status"),
+    ("Patient", "_sort=identifier"),
+]
+
+
+@pytest.mark.parametrize("patient", ["ann", "bob", "cyd"])
+@pytest.mark.parametrize(("type", "text"), FORMS, ids=[f[1] for f in FORMS])
+def test_nor_through_lists_hierarchies_and_canonicals(people: World, patient: str, type: str, text: str) -> None:
+    rule = patient_rule(patient)
+    query = search.parse(type, [(k, v) for k, _, v in (part.partition("=") for part in text.split("&"))])
+    wanted = Seen(people, rule).brute(query)
+    narrowed = search.restrict(query, rule)
+    assert set(people.pages(narrowed, 2)) == wanted
+    assert store_search.count(people.store.read, narrowed) == len(wanted)
+
+
+@pytest.mark.parametrize("patient", ["ann", "bob", "cyd"])
+@pytest.mark.parametrize("owner", ["Patient/ann", "Patient/bob", "Encounter/stay", "Practitioner/dora"])
+def test_nor_through_compartments(people: World, patient: str, owner: str) -> None:
+    rule = patient_rule(patient)
+    query = parse_within(*owner.split("/"), "*", [])
+    wanted = Seen(people, rule).brute(query)
+    assert set(people.pages(search.restrict(query, rule), 2)) == wanted
+    assert people.brute(query) == set(people.pages(query, 5))
 
 
 def test_over_all_types(people: World) -> None:
