@@ -40,6 +40,14 @@ FOUND = [
 
 async def test_in_a_compartment(server: Running) -> None:
     await fill(server)
+    told = (await server.http.get("/fhir/metadata")).json()["rest"][0]["compartment"]
+    assert [url.rpartition("/")[2] for url in told] == [
+        "device",
+        "encounter",
+        "patient",
+        "practitioner",
+        "relatedPerson",
+    ]
     for path, expected in FOUND:
         wanted = sorted(f"match {p}" for p in expected.split())
         assert sorted(places(await bundle_of(server, f"/fhir/{path}"))) == wanted, path

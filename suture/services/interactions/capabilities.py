@@ -17,6 +17,7 @@ from suture.services.operations.operation import Operation
 from suture.services.operations.table import on_system, on_type
 from suture.standards.fhir import json, search
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter, search_parameters
+from suture.standards.fhir.index_compartment import OWNERS
 
 # What Interactions offers on each type and on the whole; the tests call every one of them.
 ON_TYPES = (
@@ -35,6 +36,7 @@ FORMATS = ("json", "application/fhir+json", "xml", "application/fhir+xml")
 PATCH_FORMATS = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
 FHIR_VERSION = "4.0.1"
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
 SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
@@ -66,6 +68,7 @@ def _rest(base: str, text: tuple[str, ...]) -> dict[str, Any]:
         "resource": [_resource(name, sources, text) for name in sorted(RESOURCE_TYPES)],
         "interaction": [{"code": code} for code in ON_SYSTEM],
         "searchParam": [*_listed("Resource", text), *_parameters("Resource")],
+        "compartment": [f"{COMPARTMENT}{owner[0].lower()}{owner[1:]}" for owner in OWNERS],
         **_operations(on_system()),
     }
 
