@@ -12,10 +12,10 @@ import orjson
 
 from suture.message import MessageState
 from suture.standards.fhir.index import Rows
-from suture.store import index, messages, names
+from suture.store import index, messages, names, parameters
 from suture.store.connection import Connection, Tx
 from suture.store.ids import key_of
-from suture.store.resources import DELETE, METHODS, VERSION_BITS
+from suture.store.resources import DELETE, METHODS, VERSION_BITS, heed, right, rows_of
 from suture.store.rids import claim
 
 CREATED, SAME, OTHER = "created", "same", "other"
@@ -41,13 +41,15 @@ def put(tx: Tx, type: str, id: str, versions: Sequence[Version], rows: Rows | No
         return SAME if _versions(tx, there[0]) == list(versions) else OTHER
     *older, last = versions
     rid = claim(tx, type, id)
-    batch = index.Batch(tx)
-    place = batch.add(rid, rows) if rows is not None else (None, None)
-    batch.flush()
+    parameters.adopt(tx)
+    rows = right(rows, type) or rows_of(tx, last.body)
+    place = index.write(tx, rid, rows) if rows is not None else None
     tx.execute(
         "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (rid, rt, key, last.number, last.updated, METHODS[last.method], *place, *_packed(tx, last)),
+        (rid, rt, key, last.number, last.updated, METHODS[last.method], *(place or (None, None)), *_packed(tx, last)),
     )
+    if place is not None:
+        heed(tx, type, rid, place.pat, last.body)
     for one in older:
         tx.execute(
             "INSERT INTO hist VALUES (?, ?, ?, ?, ?, ?)",

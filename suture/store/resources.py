@@ -156,7 +156,7 @@ def put(
     )
     _check(type, old, if_version, only_new)
     parameters.adopt(tx)
-    rows = _right(rows, type) or rows_of(tx, body)
+    rows = right(rows, type) or rows_of(tx, body)
     alone = batch or index.Batch(tx)
     if old is None:
         row = _insert(tx, rt, type, id, body, rows, method, alone)
@@ -188,7 +188,7 @@ def _insert(
         "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
         (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed),
     )
-    _heed(tx, type, rid, place.pat, stored)
+    heed(tx, type, rid, place.pat, stored)
     return Row(rid, type, id, 1, tx.now, method, stored, CREATED)
 
 
@@ -213,17 +213,17 @@ def _replace(
     _keep_old(tx, rid, rt, old)
     stored = splice(body, id, ver + 1, tx.now)
     new_zd, new_packed = tx.bodies.pack("resource", stored)
-    place = batch.add(rid, rows, _right(known.rows, type) or rows_of(tx, before))
+    place = batch.add(rid, rows, right(known.rows, type) or rows_of(tx, before))
     tx.identities.written(rid, rows)
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
     )
-    _heed(tx, type, rid, place.pat, stored)
+    heed(tx, type, rid, place.pat, stored)
     return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED)
 
 
-def _heed(tx: Tx, type: str, rid: int, patient: int, stored: bytes) -> None:
+def heed(tx: Tx, type: str, rid: int, patient: int, stored: bytes) -> None:
     """Types whose content decides how others are shown or found; and the full text of all."""
     fulltext.written(tx, rid, stored)
     if type == restrictions.TYPE:
@@ -232,7 +232,7 @@ def _heed(tx: Tx, type: str, rid: int, patient: int, stored: bytes) -> None:
         parameters.keep(tx, rid, stored)
 
 
-def _right(rows: Rows | None, type: str) -> Rows | None:
+def right(rows: Rows | None, type: str) -> Rows | None:
     """Rows that were made beforehand, unless the site's own search parameters have changed since."""
     return rows if rows is not None and rows.mark == own_of(type).mark else None
 

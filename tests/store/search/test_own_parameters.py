@@ -10,9 +10,11 @@ import pytest
 
 from suture.errors import Conflict, InvalidSearch
 from suture.standards.fhir import definitions, json, search
-from suture.store import parameters, parameters_build, resources
+from suture.standards.fhir.index import extract
+from suture.store import parameters, parameters_build, record, resources, restrictions
 from suture.store import search as store_search
 from suture.store.database import Database
+from suture.store.record import Version
 from suture.store.verify import verify
 from tests.store.search.people import OBSERVATIONS, PATIENTS, WORLD, patient
 from tests.store.search.worlds import World
@@ -201,4 +203,25 @@ def test_an_undone_write_leaves_none(world: World) -> None:
         world.store.write_now(unit)
     assert states(world.store) == []
     put(world.store, patient("later", "Later", [], "2000", "male"))
+    sound(world.store)
+
+
+def test_a_record_of_another_installation_is_indexed_by_it_too(world: World) -> None:
+    put(world.store, own())
+    built(world.store)
+    came = patient("came", "Came", [], "2000", "male", deceasedDateTime="2022-01-01T00:00:00Z")
+    consent = {
+        "resourceType": "Consent", "id": "no", "status": "active", "patient": {"reference": "Patient/came"}, "provision": {"type": "deny"},
+    }  # fmt: skip
+
+    def unit(tx: Any) -> None:
+        for one in (came, consent):
+            version = Version(1, 1_600_000_000_000_000, "PUT", json.write(one))
+            assert record.put(tx, one["resourceType"], one["id"], [version], extract(one)) == record.CREATED
+
+    definitions.adopt(definitions.NO_OWN)  # a process that has not heard of it yet
+    world.store.write_now(unit)
+    parameters.adopt(world.store.read)
+    assert world.pages(search.parse("Patient", [("own", "2022")])) == ["Patient/came"]
+    assert restrictions.bodies(world.store.read, ["came"]), "and its consents hold"
     sound(world.store)
