@@ -1,4 +1,4 @@
-"""The checks of the public SMART test kits, named; docs/smart-conformance.md is made from this list, so none can be left out unseen."""
+"""The checks of the public test kits, named; docs/KIT-conformance.md is made from this list, so none can be left out unseen."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ def check(group: str, *says: str) -> Callable[[F], F]:
     return named
 
 
-def table() -> str:
+def of(kit: str) -> list[tuple[str, str, str]]:
+    """Those of the modules test_KIT_….py, module by module."""
+    found = [one for one in CHECKS if one[2].startswith(f"test_{kit}_")]
+    return sorted(found, key=lambda one: one[2].partition(".")[0])
+
+
+def table(kit: str) -> str:
     """The list as Markdown, group by group."""
-    groups = list(dict.fromkeys(group for group, _, _ in CHECKS))
-    lines = [f"{len(CHECKS)} of {len(CHECKS)} checks, none skipped.", ""]
+    checks = of(kit)
+    groups = list(dict.fromkeys(group for group, _, _ in checks))
+    lines = [f"{len(checks)} of {len(checks)} checks, none skipped.", ""]
     for group in groups:
-        rows = [(says, test) for name, says, test in CHECKS if name == group]
+        rows = [(says, test) for name, says, test in checks if name == group]
         lines += [f"### {group} ({len(rows)})", "", "| checked | by |", "|---|---|"]
         lines += [f"| {says} | `{test}` |" for says, test in rows] + [""]
     return "\n".join(lines)

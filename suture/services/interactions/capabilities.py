@@ -34,6 +34,7 @@ ON_TYPES = (
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 FORMATS = ("json", "application/fhir+json", "xml", "application/fhir+xml")
 PATCH_FORMATS = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
+INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
 FHIR_VERSION = "4.0.1"
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
@@ -52,6 +53,7 @@ def statement(base: str, started: int, own: str = "", text: tuple[str, ...] = ()
             "kind": "instance",
             "software": {"name": "Suture", "version": __version__},
             "implementation": {"description": "Suture", "url": base},
+            "instantiates": list(INSTANTIATES),
             "fhirVersion": FHIR_VERSION,
             "format": list(FORMATS),
             "patchFormat": list(PATCH_FORMATS),
