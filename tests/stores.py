@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+
 from suture.clock import SYSTEM, Clock
 from suture.settings import Settings, read
+from suture.store.connection import Connection
 from suture.store.database import Database
 from tests import postgres
 
@@ -41,3 +44,19 @@ def settings(folder: Path, **values: object) -> Settings:
 def database(folder: Path, clock: Clock = SYSTEM) -> Database:
     """A new database, or the one that is in `folder` already."""
     return Database.open(settings(folder), clock)
+
+
+def idle(connection: Connection) -> bool:
+    """Whether no transaction is open, not even one that only reads."""
+    if isinstance(connection.raw, apsw.Connection):
+        return bool(connection.raw.txn_state() == apsw.SQLITE_TXN_NONE)
+    return bool(connection.raw.info.transaction_status == 0)
+
+
+def tables(connection: Connection) -> list[tuple[str]]:
+    """The names of all tables."""
+    if isinstance(connection.raw, apsw.Connection):
+        sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    else:
+        sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+    return [(str(name),) for (name,) in connection.all(sql)]

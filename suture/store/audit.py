@@ -147,7 +147,7 @@ def entry_of(connection: Connection, row: tuple[object, ...]) -> Entry:
 def entries(connection: Connection, after: int = 0, count: int = -1) -> Iterator[tuple[Entry, bytes]]:
     """Every row behind the number `after` with its hash, in order; at most `count`."""
     sql = f"SELECT {COLUMNS}, hash FROM audit WHERE n > ? ORDER BY n LIMIT ?"
-    for *row, hash in connection.execute(sql, (after, count if count >= 0 else ALL)):
+    for *row, hash in connection.stream(sql, (after, count if count >= 0 else ALL)):
         yield entry_of(connection, tuple(row)), hash
 
 
@@ -307,7 +307,7 @@ def _broken(connection: Connection, before: Head, at: int, entry: Entry, hash: b
 def _unlisted(connection: Connection) -> Break | None:
     """The first row whose patients do not stand in the list they are found by; or that the list names too many."""
     listed = 0
-    for n, whose in connection.execute("SELECT n, whose FROM audit WHERE whose IS NOT NULL ORDER BY n"):
+    for n, whose in connection.stream("SELECT n, whose FROM audit WHERE whose IS NOT NULL ORDER BY n"):
         wanted = {whose_key(patient) for patient in str(whose).split(BETWEEN)}
         marks = ",".join("?" * len(wanted))
         sql = f"SELECT count(*) FROM audit_whose WHERE n = ? AND patient IN ({marks})"

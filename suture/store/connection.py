@@ -109,6 +109,10 @@ class Connection:
         except apsw.Error as error:
             raise self._heard(error) from error
 
+    def stream(self, sql: str, parameters: Parameters = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a long read one after the other; other reads may go on between."""
+        yield from self.execute(sql, parameters)
+
     def one(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
         """The first row, or None."""
         try:

@@ -261,7 +261,7 @@ def _none(scope: Scope, c: NoneOf) -> Term:
 
     def probe(at: At) -> Sql:
         found = inner.probe(at)
-        return Sql(f"NOT ifnull({found.text}, 0)", found.values)
+        return Sql(f"NOT ifnull({found.text}, FALSE)", found.values)
 
     return Term(probe, row=inner.row, dear=inner.dear)
 

@@ -74,7 +74,7 @@ def _bodies(reader: Connection, progress: Progress) -> Finding:
         ("step", "sid", "zd", "output"),
         ("delivery", "did", "zd", "content"),
     ):
-        rows = reader.execute(f"SELECT {key}, {number}, {body} FROM {table} WHERE {body} IS NOT NULL")
+        rows = reader.stream(f"SELECT {key}, {number}, {body} FROM {table} WHERE {body} IS NOT NULL")
         for at, zd, packed in rows:
             seen += 1
             if seen % 10_000 == 0:
@@ -111,7 +111,7 @@ def _index(reader: Connection, progress: Progress) -> Finding:
 def _lost_rows(look: Tx, progress: Progress) -> tuple[list[str], int, int]:
     bad: list[str] = []
     seen = expected = 0
-    for rid, fid, zd, body in look.execute("SELECT rid, fid, zd, body FROM res WHERE op <> 3"):
+    for rid, fid, zd, body in look.stream("SELECT rid, fid, zd, body FROM res WHERE op <> 3"):
         seen += 1
         if seen % 1_000 == 0:
             progress("index", seen)

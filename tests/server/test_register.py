@@ -10,6 +10,7 @@ import pytest
 
 from suture.access import people
 from suture.store import apps, audit
+from tests import stores
 from tests.server.admin.console import SAME, console
 from tests.server.running import Running, serving
 
@@ -184,6 +185,6 @@ async def test_no_secret_stands_anywhere_after_it_was_told(tmp_path: Path) -> No
         assert secret not in repr(one)
         assert secret not in c.server.log.getvalue()
         assert secret not in repr(audit.find(c.read, count=1000))
-        for (table,) in c.read.all("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"):
+        for (table,) in stores.tables(c.read):
             assert secret not in repr(c.read.all(f"SELECT * FROM {table}")), table
         assert all(secret.encode() not in content for content in contents(tmp_path))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import apsw
 import httpx
 import pytest
 
 from suture.access.people import add_client
+from tests import stores
 from tests.attacks.world import LABEL, consent, put
 from tests.server.people import encounter, observation, patient, practitioner
 from tests.server.running import Running, serving
@@ -155,7 +155,7 @@ async def test_a_count_that_looks_into_bodies_leaves_nothing_open(server: Runnin
     headers = server.key("user/*.rs")
     for query in ("_total=accurate", "_summary=count", "code:text=x&_total=accurate"):
         assert (await server.http.get(f"/fhir/Observation?{query}", headers=headers)).status_code == 200
-        assert server.app.database.read.raw.txn_state() == apsw.SQLITE_TXN_NONE
+        assert stores.idle(server.app.database.read)
 
 
 async def test_a_practitioner_may_be_held_to_the_own_compartment(server: Running) -> None:

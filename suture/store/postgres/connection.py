@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -25,6 +26,8 @@ from suture.store.postgres.pending import Pending
 from suture.store.shared import Shared
 
 CANCEL_SECONDS = 5.0
+AT_ONCE = 1_000  # rows of a long read
+_numbers = count()
 WRITES = ("INSERT", "UPDATE", "DELETE")
 LATE = "the query ran longer than it may"
 NARROW = "Narrow it: name a patient, a code or a date; leave out _total, :contains and _sort."
@@ -57,6 +60,19 @@ class ServerConnection(Connection):
             return self._ask(self.raw.cursor(binary=True), sql, parameters)
         except psycopg.Error as error:
             return self._again(error, lambda: self._ask(self.raw.cursor(binary=True), sql, parameters))
+
+    def stream(self, sql: str, parameters: Parameters = ()) -> Iterator[tuple[Any, ...]]:
+        """A cursor on the server that outlives its transaction: the rows come in pieces, and no transaction stays open."""
+        inside = session.inside(self.raw)
+        name = f"stream_{next(_numbers)}"
+        hold = "" if inside else " WITH HOLD"
+        self.execute(f"DECLARE {name} NO SCROLL CURSOR{hold} FOR {sql}", parameters)
+        try:
+            while rows := self.all(f"FETCH {AT_ONCE} FROM {name}"):
+                yield from rows
+        finally:
+            if not session.broken(self.raw) and (not inside or session.inside(self.raw)):
+                self.execute(f"CLOSE {name}")
 
     def one(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None

@@ -84,7 +84,8 @@ async def test_nothing_of_the_person_is_left_in_files_or_log(tmp_path: Path, mon
         assert all(marker.encode() in told for marker in ("Zquackson", "88114477"))
         await here.http.get("/api/audit/export?format=csv")
         await here.http.post("/api/audit/patient", data={"patient": "88114477"})
-        here.server.app.database.upkeep.checkpoints.run()
+        if checkpoints := here.server.app.database.upkeep.checkpoints:
+            checkpoints.run()
         for file in filter(Path.is_file, tmp_path.rglob("*")):  # noqa: ASYNC240
             content = file.read_bytes()
             assert [marker for marker in MARKERS if marker.encode() in content] == [], file
