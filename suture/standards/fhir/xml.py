@@ -19,6 +19,7 @@ from suture.standards.fhir.definitions import RESOURCE_TYPES, Element, TypeDefin
 
 FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
+RETURN = "&#13;"  # as it outlives a reader that makes one line end of two characters
 MAX_SIZE = 64 * 1024 * 1024
 MAX_DEPTH = 100
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
@@ -46,7 +47,7 @@ def read(raw: bytes, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE) ->
 
 
 class _Reader:
-    """Builds nodes from expat's events; a narrative is written back as text while it is read."""
+    """Builds nodes from expat's events; a narrative is kept as it was written, where it stands on its own feet."""
 
     def __init__(self, max_depth: int) -> None:
         self.max_depth = max_depth
@@ -55,15 +56,20 @@ class _Reader:
         self.xhtml: list[str] = []  # pieces of the narrative that is open
         self.open: list[str] = []  # its open elements
         self.bare = False  # nothing came since the last start tag of it
+        self.raw = b""
+        self.began = 0  # where the narrative begins in the bytes
+        self.plain = True  # they are UTF-8
         self.parser = expat.ParserCreate(namespace_separator=" ")
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
         self.parser.CharacterDataHandler = self.text
+        self.parser.XmlDeclHandler = self.declared
         self.parser.StartDoctypeDeclHandler = self.doctype
         self.parser.ProcessingInstructionHandler = self.instruction
 
     def read(self, raw: bytes) -> Node:
+        self.raw = raw
         try:
             self.parser.Parse(raw, True)
         except expat.ExpatError as error:
@@ -78,6 +84,9 @@ class _Reader:
     def refuse(self, text: str, mend: str) -> InvalidSyntax:
         where = f"line {self.parser.CurrentLineNumber}, column {self.parser.CurrentColumnNumber + 1}"
         return InvalidSyntax(text, where=where, mend=mend)
+
+    def declared(self, version: str, encoding: str | None, standalone: int) -> None:
+        self.plain = encoding is None or encoding.lower() in ("utf-8", "us-ascii")
 
     def doctype(self, *_: object) -> None:
         raise self.refuse("A document type is not allowed.", "Remove <!DOCTYPE …>.")
@@ -104,6 +113,8 @@ class _Reader:
         self.stack.append(node)
 
     def start_xhtml(self, name: str, attributes: dict[str, str]) -> None:
+        if not self.open:
+            self.began = self.parser.CurrentByteIndex
         space = "" if self.open else f' xmlns="{XHTML}"'
         written = "".join(f" {_prefixed(key)}={quoteattr(value)}" for key, value in attributes.items())
         self.xhtml.append(f"<{name}{space}{written}>")
@@ -121,9 +132,24 @@ class _Reader:
             self.xhtml.append(f"</{local}>")
         self.bare = False
         if not self.open:
-            node = Node("div", {}, self.parser.CurrentLineNumber, div="".join(self.xhtml))
+            rebuilt = "".join(self.xhtml)
+            written = self.written(self.parser.CurrentByteIndex) if self.plain else ""
+            node = Node("div", {}, self.parser.CurrentLineNumber, div=written or rebuilt)
             self.stack[-1].children.append(node)
             self.xhtml = []
+
+    def written(self, end: int) -> str:
+        """The narrative's own text; empty when it needs what was declared further out."""
+        found = self.raw[self.began : self.raw.find(b">", end) + 1]
+        tag = found[: found.find(b">") + 1]
+        if not (tag.startswith(b"<div") and f'xmlns="{XHTML}"'.encode() in tag and found.endswith(b"</div>")):
+            return ""
+        if b"xmlns:" in self.raw and b":" in found:  # a prefix may be declared outside
+            return ""
+        try:
+            return found.replace(b"\r\n", b"\n").decode().replace(RETURN, "\r")
+        except UnicodeDecodeError:
+            return ""
 
     def text(self, text: str) -> None:
         if self.open:
@@ -346,9 +372,9 @@ def _quoted(value: Any) -> str:
 def _narrative(value: Any) -> str:
     """The narrative goes in as it stands, once it is known to be one element and nothing else."""
     reader = _Reader(MAX_DEPTH)
-    text = value if isinstance(value, str) else ""
+    text = value.replace("\r", RETURN) if isinstance(value, str) else ""
     try:
         node = reader.read(f'<text xmlns="{FHIR}">{text}</text>'.encode(errors="replace"))
     except InvalidSyntax:
         raise InvalidResource("A narrative is not XHTML.", mend="Validate it first.") from None
-    return "".join(child.div for child in node.children)
+    return "".join(child.div for child in node.children).replace("\r", RETURN)
