@@ -208,6 +208,58 @@ def compartments(definitions: list[dict[str, Any]]) -> Iterator[list[Any]]:
 # --- terminology
 
 
+SAID = ("name", "title", "version", "status", "content", "caseSensitive", "hierarchyMeaning", "valueSet", "supplements")
+
+
+def flat(concepts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for concept in concepts:
+        yield concept
+        yield from flat(concept.get("concept", []))
+
+
+def details(systems: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """[url, what is said of the system, {code: [properties, designations]}]."""
+    for system in systems:
+        found = {}
+        for concept in flat(system.get("concept", [])):
+            properties = concept.get("property", [])
+            designations = [bare(d) for d in concept.get("designation", [])]
+            if properties or designations:
+                found[concept["code"]] = [properties, designations]
+        yield [system["url"], {key: system[key] for key in SAID if key in system}, found]
+
+
+def bare(thing: Any) -> Any:
+    """Without extensions."""
+    if isinstance(thing, dict):
+        return {k: bare(v) for k, v in thing.items() if k != "extension" and not k.startswith("_")}
+    return [bare(v) for v in thing] if isinstance(thing, list) else thing
+
+
+def composes(sets: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """[url, the value set as far as it is needed to expand it]."""
+    for found in sets:
+        kept = ("resourceType", "url", "version", "name", "title", "status", "compose")
+        yield [found["url"], {key: bare(found[key]) for key in kept if key in found}]
+
+
+def concept_maps(maps: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """[url, the map without its narrative]."""
+    for found in maps:
+        left = (
+            "text",
+            "meta",
+            "contact",
+            "description",
+            "publisher",
+            "identifier",
+            "copyright",
+            "purpose",
+            "useContext",
+        )
+        yield [found["url"], bare({key: value for key, value in found.items() if key not in left})]
+
+
 class Codes:
     """The code systems of the package, as trees."""
 
@@ -322,6 +374,9 @@ def main(archive: Path) -> None:
     codes = Codes(found["CodeSystem"])
     write("codesystems.jsonl", codes)
     write("valuesets.jsonl", Sets(found["ValueSet"], codes))
+    write("details.jsonl", details(found["CodeSystem"]))
+    write("composes.jsonl", composes(found["ValueSet"]))
+    write("conceptmaps.jsonl", concept_maps(found["ConceptMap"]))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from suture.errors import NotFound, SutureError, Unavailable
 from suture.ports import Expander
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.ledger import Ledger
+from suture.services.terminology.terminology import Terminology
 from suture.settings import Settings
 from suture.standards.fhir import json
-from suture.standards.fhir.search_parse import R4_CODES
 from suture.store import audit, whose
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
@@ -38,14 +38,16 @@ class Chart:
     clock: Clock
     settings: Settings
     cursors: Cursors
-    expander: Expander = R4_CODES  # value sets and hierarchies of codes for searches; terminology puts its own here
+    expander: Expander = field(init=False)  # value sets and hierarchies of codes for searches
     lane: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOW_AT_ONCE))
     waiting: int = 0  # for the lane
     heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     ledger: Ledger = field(init=False)
+    terminology: Terminology = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.database)
+        self.expander = self.terminology = Terminology(self.database)
 
     async def slowly(self, work: Callable[[Connection], T]) -> T:
         """Runs what takes long in a thread, on a reading connection of its own; raises Unavailable when many wait."""

@@ -6,9 +6,13 @@ from collections.abc import Iterable
 
 import suture.services.operations.docref as docref
 import suture.services.operations.everything as everything
+import suture.services.operations.expand as expand
 import suture.services.operations.export as export
 import suture.services.operations.lastn as lastn
+import suture.services.operations.lookup as lookup
 import suture.services.operations.meta as meta
+import suture.services.operations.translate as translate
+import suture.services.operations.validate_code as validate_code
 from suture.services.operations.operation import Operation
 
 TABLE: tuple[Operation, ...] = (
@@ -22,6 +26,12 @@ TABLE: tuple[Operation, ...] = (
     meta.META,
     meta.ADD,
     meta.DELETE,
+    expand.OPERATION,
+    validate_code.SET,
+    validate_code.SYSTEM,
+    lookup.LOOKUP,
+    lookup.SUBSUMES,
+    translate.OPERATION,
 )
 
 

@@ -1,0 +1,119 @@
+"""What the operations on terminology have in common: who may ask, what is meant, and how a code is written.
+
+https://hl7.org/fhir/R4/terminology-service.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import suture.services.interactions.guard as guard
+from suture.access import policy, withheld
+from suture.access.policy import Reach
+from suture.errors import Invalid, NotFound
+from suture.services.interactions.answer import Answer
+from suture.services.interactions.chart import Access
+from suture.services.operations.operation import Asked, Parameter
+from suture.services.terminology.shelf import Shelf
+from suture.standards.fhir import json, validate
+from suture.standards.terminology.code_system import CodeSystem, of_resource
+from suture.standards.terminology.compose import canonical, unknown_set
+from suture.standards.terminology.validation import Coding
+from suture.store.connection import Connection
+
+LANGUAGE = Parameter("displayLanguage", "code", "language of displays, such as de")
+CODE = (
+    Parameter("code", "code", "the code; send its system with it"),
+    Parameter("system", "uri", "URL of the code's system"),
+    Parameter("version", "string", "version of the code system"),
+)
+
+
+def shelf_of(asked: Asked, connection: Connection) -> Shelf:
+    """What the caller may use; raises Forbidden when it may read no terminology of this type."""
+    if policy.reach(asked.caller, "search-type", asked.type) is Reach.NOTHING:
+        policy.require(asked.caller, "read", asked.type)
+    judged = guard.judge(connection, asked.caller, "read", withheld.of(connection, asked.caller))
+    return asked.chart.terminology.shelf(connection, judged)
+
+
+def stored(asked: Asked, access: Access, connection: Connection) -> dict[str, Any]:
+    """The resource that the operation is called on."""
+    row = guard.present(guard.visible(connection, asked.caller, "read", asked.type, asked.id))
+    access.touched(connection, row)
+    found: dict[str, Any] = json.reread(row.body)
+    return found
+
+
+def value_set(asked: Asked, access: Access, connection: Connection, shelf: Shelf) -> dict[str, Any]:
+    """The value set that is meant: of the address, of the body, or by its URL."""
+    if asked.id:
+        return stored(asked, access, connection)
+    sent = asked.one("valueSet")
+    if sent is not None:
+        return checked(sent, "ValueSet", "valueSet")
+    url = asked.one("url")
+    if url is None:
+        raise Invalid("which value set is meant?", where="url", mend="Send url, or a ValueSet as valueSet.")
+    named, version = canonical(url)
+    wanted = asked.one("valueSetVersion", version)
+    found = shelf.value_set(named, wanted)
+    if found is None:
+        raise unknown_set(f"{named}|{wanted}" if wanted else named, "url")
+    return found
+
+
+def checked(sent: dict[str, Any], type: str, where: str) -> dict[str, Any]:
+    """A resource that came with the call, if it is sound."""
+    if sent.get("resourceType") != type:
+        raise Invalid(f"this is no {type}", where=where, mend=f"Send a {type} resource.")
+    validate.require(sent)
+    return sent
+
+
+def code_system(
+    asked: Asked, access: Access, connection: Connection, shelf: Shelf, named: str = "url", version: str = ""
+) -> CodeSystem:
+    """The code system that is meant: of the address, or by its URL; raises NotFound."""
+    if asked.id:
+        return of_resource(stored(asked, access, connection))
+    url, own = canonical(asked.one(named) or "")
+    if not url:
+        raise Invalid("which code system is meant?", where=named, mend=f"Send {named}.")
+    found = shelf.system(url, version or own)
+    if found is None:
+        text = f"the code system {url[:300]}{'|' if version or own else ''}{version or own} is not known here"
+        raise NotFound(text, where=named, mend="Store it as a CodeSystem.")
+    return found
+
+
+def codings(asked: Asked, system: str = "system") -> list[Coding]:
+    """The code to be judged, as code and system, coding, or codeableConcept; raises Invalid unless it is one of them."""
+    ways = [name for name in ("code", "coding", "codeableConcept") if asked.one(name) is not None]
+    if len(ways) != 1:
+        mend = "Send one of: code with system, coding, codeableConcept."
+        raise Invalid(
+            "which code is meant?" if not ways else "the code comes in more than one way", where="code", mend=mend
+        )
+    if ways == ["code"]:
+        system_version = asked.one("systemVersion" if system == "system" else "version", "")
+        return [Coding(asked.one(system, ""), asked.one("code"), system_version, asked.one("display", ""))]
+    given = asked.one(ways[0])
+    found = [given] if ways == ["coding"] else given.get("coding")
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+        raise Invalid("there is no coding in it", where=ways[0], mend="Send a coding with system and code.")
+    return [coding_of(one, ways[0]) for one in found]
+
+
+def coding_of(given: dict[str, Any], where: str) -> Coding:
+    """A Coding as it was sent; raises Invalid for one without a code."""
+    values = [given.get(name, "") for name in ("system", "code", "version", "display")]
+    if not all(isinstance(value, str) for value in values) or not values[1]:
+        raise Invalid("a coding has a code", where=f"{where}.code", mend="Send system and code.")
+    return Coding(*values)
+
+
+def told(parameters: Iterable[dict[str, Any]]) -> Answer:
+    """A Parameters resource."""
+    return Answer(json.write({"resourceType": "Parameters", "parameter": list(parameters)}))
