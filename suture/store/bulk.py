@@ -53,6 +53,7 @@ def load(
         progress(done.total())
         database.upkeep.settle()
         time.sleep(PAUSE)
+    database.place.loaded(done.total())
     return done
 
 

@@ -55,6 +55,9 @@ class File:
     def turn(self) -> bool:
         return True  # who serves runs the flows
 
+    def loaded(self, count: int) -> None:
+        """SQLite's plans are fixed in the statements."""
+
     def reader(self, cache_bytes: int) -> Connection:
         raw = self._open(cache_bytes)
         raw.pragma("query_only", True)

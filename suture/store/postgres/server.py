@@ -23,6 +23,8 @@ from suture.store.shared import Shared
 
 KINDS = ("postgresql", "postgres")
 WRITING, CHANGING, SERVING = "writing", "changing", "serving"
+MANY = 5_000  # rows of a load after which statistics are made
+LOADED = ("res", "hist", "dangling", "tok", "name", "t", "i", "r", "s", "d", "l", "q")
 BODIES = "bodies"  # what the key of bodies is for
 
 
@@ -81,6 +83,18 @@ class Server:
         except psycopg.Error:
             return False
         return True
+
+    def loaded(self, count: int) -> None:
+        """The server would look by itself, about a minute later."""
+        if count < MANY:
+            return
+        raw = session.connect(self._address)
+        try:
+            raw.execute(f"ANALYZE {', '.join(LOADED)}".encode())
+        except psycopg.Error as error:
+            raise session.translated(error, self.shared.where) from error
+        finally:
+            raw.close()
 
     def reader(self, cache_bytes: int) -> Connection:
         return ServerConnection(

@@ -11,13 +11,14 @@ import pytest
 from suture import crypto
 from suture.errors import Conflict, TooCostly, Unavailable, Unstartable
 from suture.settings import read
-from suture.store import audit, migrations, names, resources, vault
+from suture.store import audit, bulk, migrations, names, resources, vault, verify
 from suture.store.audit import AuditRow
 from suture.store.connection import Busy
 from suture.store.database import Database
-from suture.store.postgres import schema, session, tables
+from suture.store.postgres import schema, server, session, tables
 from suture.store.postgres.dialect import Dialect
 from tests import postgres, stores
+from tests.store.test_bulk import item
 
 pytestmark = pytest.mark.slow
 SERVERS = stores.BACKENDS[1:]
@@ -208,3 +209,15 @@ def test_a_place_that_is_none_says_what_to_do_and_no_password(name: str, tmp_pat
             Database.open(settings.with_values(database=address))
         assert "hush" not in str(told.value)
         assert told.value.mend
+
+
+def test_a_large_load_leaves_statistics_and_a_sound_index(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MANY", 1_000)
+    done = bulk.load(store, [item(number) for number in range(1_500)])
+    assert done["created"] == 1_500
+    row = store.read.one("SELECT reltuples FROM pg_class WHERE oid = to_regclass('res')")
+    assert row is not None
+    assert row[0] == 1_500
+    assert [(finding.what, finding.good) for finding in verify.verify(store)] == [
+        ("pages", True), ("bodies", True), ("index", True), ("audit", True),
+    ]  # fmt: skip
