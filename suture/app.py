@@ -36,6 +36,7 @@ from suture.services.building import Builder
 from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
+from suture.services.subscriptions import notifier
 from suture.settings import Settings
 from suture.store import keys
 from suture.store.database import Database
@@ -187,9 +188,12 @@ def _server(
         app.engine.senders.require_agreement,
     )  # fmt: skip
     app.exports = Exports(app.database, clock, settings)
+    subscribing = notifier.wired(
+        app.interactions.chart, app.authority.tokens, app.outbound, app.engine.senders.require_agreement_at
+    )
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
-    alone: list[Part] = [copies, Builder(app.database), app.engine]
+    alone: list[Part] = [copies, Builder(app.database), app.engine, subscribing]
     app.turn = Turn(app.database, alone, lost, app.engine.rest, never=web_only)
     app.parts += [
         *renewing,

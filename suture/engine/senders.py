@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from suture.access.agreements import Agreements, Peer
 from suture.clock import Clock
-from suture.connectors.connection import Connection
+from suture.connectors.connection import Connection, loopback, origin
 from suture.connectors.connection_auth import Secret
 from suture.connectors.fhir import FhirSender, replaced
 from suture.connectors.files import FileSender
@@ -55,6 +56,15 @@ class Senders:
     def require_agreement(self, connection: Connection) -> None:
         """Raises NoAgreement while nothing may be sent there."""
         self._agreements.require(peer_of(connection))
+
+    def require_agreement_at(self, url: str) -> None:
+        """The same for an address that no flow names: it counts as the connection with this origin, else as a stranger's."""
+        to = origin(url)
+        found = next(
+            (one for one in self._project.connections.values() if one.kind != "file" and one.origin == to), None
+        )
+        here = loopback(urlsplit(to).hostname or "")
+        self._agreements.require(peer_of(found) if found else Peer(to, "", "", here))
 
     def http_client(self, connection: Connection) -> HttpSender:
         return HttpSender(connection, self._secret, self._clock, float(self._settings["engine.send_timeout"]))

@@ -70,6 +70,20 @@ class Tokens:
         made = self._person(connection, client, grant, token) if grant.user else _program(client, grant, token)
         return None if made is None else (token.expires, made)
 
+    def again(self, connection: Connection, grant: str, scopes: Sequence[str]) -> Caller | None:
+        """Whoever once acted under a grant with these scopes, as far as that reaches today; None when it ended.
+
+        A program's grant in its own name lasts as long as the program is let in, a person's until its last token ends.
+        """
+        found, now = grants.get(connection, grant), self._clock.micros()
+        if found is None or found.ended or (found.user and found.expires <= now):
+            return None
+        client = apps.get(connection, found.client)
+        if client is None or not client.approved:
+            return None
+        token = Token(found.id, grants.ACCESS, tuple(scopes), now, now, 0)
+        return self._person(connection, client, found, token) if found.user else _program(client, found, token)
+
     def _person(self, connection: Connection, client: OAuthClient, grant: Grant, token: Token) -> Caller | None:
         """The person behind an app; None when it is none of the house any more or the patient is closed to it now."""
         user = accounts.user(connection, grant.user)

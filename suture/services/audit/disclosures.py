@@ -15,7 +15,7 @@ from suture.store import audit, partners, whose
 from suture.store.audit import Entry, Filter
 from suture.store.connection import Connection
 
-SEND, EXPORT, EHI = "send", "export", "ehi-export"
+SEND, EXPORT, EHI, NOTIFY = "send", "export", "ehi-export", "notify"
 NOT_SENT = "not sent"  # begins the detail of a send that never left
 CHUNK = 500
 MOST = 100_000  # rows of one report
@@ -113,7 +113,9 @@ def _sort_in(connection: Connection, entry: Entry, seen: dict[tuple[str, str], S
         return
     if row.outcome >= 400:
         return
-    if row.what == EHI:
+    if row.what == NOTIFY:
+        left.append(_given(connection, entry, "a notification of a subscription"))
+    elif row.what == EHI:
         left.append(_given(connection, entry, "the whole record, as a file"))
     elif (row.what in READS or row.what.startswith(OPERATION)) and (row.client or row.who.startswith("client:")):
         left.append(_given(connection, entry, words.done(row)))

@@ -25,6 +25,7 @@ _DONE = {
     "export-request": "asked for an export of",
     "ehi-export": "exported the whole record",
     "send": "sent",
+    "notify": "was sent what happened, through",
     "list": "looked at a list of",
     "reveal": "looked at the plain content of",
     "replay": "repeated the work on",

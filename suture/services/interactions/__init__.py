@@ -37,7 +37,7 @@ from suture.services.interactions.plan import Plan
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Body, Outcome, Pairs
 from suture.settings import Settings
-from suture.standards.fhir import definitions
+from suture.standards.fhir import definitions, subscription
 from suture.store import fulltext, parameters
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
@@ -64,7 +64,8 @@ class Interactions:
         read = self._chart.database.read
         parameters.adopt(read)
         mark, text = definitions.own().mark, fulltext.codes(read)
-        return await asyncio.to_thread(capabilities.statement, self._chart.fhir_url, self._started, mark, text)
+        topics = tuple(self._chart.topics) if subscription.TYPE in self._chart.wardens else ()
+        return await asyncio.to_thread(capabilities.statement, self._chart.fhir_url, self._started, mark, text, topics)
 
     @property
     def chart(self) -> Chart:

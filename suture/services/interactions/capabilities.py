@@ -15,7 +15,7 @@ from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.trail import INTERACTIONS
 from suture.services.operations.operation import Operation
 from suture.services.operations.table import on_system, on_type
-from suture.standards.fhir import json, search
+from suture.standards.fhir import json, search, subscription
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter, search_parameters
 from suture.standards.fhir.index_compartment import OWNERS
 
@@ -42,7 +42,9 @@ SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
 @lru_cache(maxsize=4)
-def statement(base: str, started: int, own: str = "", text: tuple[str, ...] = ()) -> bytes:
+def statement(
+    base: str, started: int, own: str = "", text: tuple[str, ...] = (), topics: tuple[str, ...] = ()
+) -> bytes:
     """The statement as bytes; `started`: when this server's abilities began; `own`: which search parameters of its own it has, `text`: of full text."""
     return json.write(
         {
@@ -57,17 +59,17 @@ def statement(base: str, started: int, own: str = "", text: tuple[str, ...] = ()
             "fhirVersion": FHIR_VERSION,
             "format": list(FORMATS),
             "patchFormat": list(PATCH_FORMATS),
-            "rest": [_rest(base, text)],
+            "rest": [_rest(base, text, topics)],
         }
     )
 
 
-def _rest(base: str, text: tuple[str, ...]) -> dict[str, Any]:
+def _rest(base: str, text: tuple[str, ...], topics: tuple[str, ...]) -> dict[str, Any]:
     sources = _sources()
     return {
         "mode": "server",
         "security": _security(base.removesuffix("/fhir")),
-        "resource": [_resource(name, sources, text) for name in sorted(RESOURCE_TYPES)],
+        "resource": [_resource(name, sources, text) | _subscribed(name, topics) for name in sorted(RESOURCE_TYPES)],
         "interaction": [{"code": code} for code in ON_SYSTEM],
         "searchParam": [*_listed("Resource", text), *_parameters("Resource")],
         "compartment": [f"{COMPARTMENT}{owner[0].lower()}{owner[1:]}" for owner in OWNERS],
@@ -123,6 +125,17 @@ def _resource(name: str, sources: dict[str, list[str]], text: tuple[str, ...]) -
         **_operations(on_type(name)),
     }
     return {key: value for key, value in found.items() if value != []}
+
+
+def _subscribed(name: str, topics: tuple[str, ...]) -> dict[str, Any]:
+    """What a Subscription can be about."""
+    if name != subscription.TYPE or not topics:
+        return {}
+    url = subscription.IG + "capabilitystatement-subscriptiontopic-canonical"
+    return {
+        "extension": [{"url": url, "valueCanonical": topic} for topic in topics],
+        "supportedProfile": [subscription.PROFILE],
+    }
 
 
 def _listed(name: str, text: tuple[str, ...]) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from suture.access import glass, policy, withheld
 from suture.access.caller import Caller
@@ -19,7 +19,7 @@ from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.ledger import Ledger
 from suture.services.terminology.terminology import Terminology
 from suture.settings import Settings
-from suture.standards.fhir import json
+from suture.standards.fhir import json, topics
 from suture.store import audit, whose
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
@@ -28,6 +28,22 @@ from suture.store.resources import Row
 SLOW_AT_ONCE = 2  # long searches in threads
 MOST_WAITING = 32  # more are turned away
 T = TypeVar("T")
+
+
+class Warden(Protocol):
+    """Looks at what is written of one type: Subscriptions are more than content."""
+
+    def admit(self, caller: Caller, resource: dict[str, Any]) -> dict[str, Any]:
+        """What is to be stored of what was sent; raises what says why it can't be."""
+        ...
+
+    def keep(self, tx: Tx, caller: Caller, row: Row) -> None:
+        """Runs in the transaction that wrote, or deleted, the row."""
+        ...
+
+
+def _shipped() -> dict[str, topics.Topic]:
+    return {topic.url: topic for topic in topics.SHIPPED}
 
 
 @dataclass(slots=True)
@@ -44,6 +60,8 @@ class Chart:
     heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     ledger: Ledger = field(init=False)
     terminology: Terminology = field(init=False)
+    wardens: dict[str, Warden] = field(default_factory=dict)  # resource type -> who looks at what is written of it
+    topics: dict[str, topics.Topic] = field(default_factory=_shipped)  # of subscriptions, by canonical URL
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.database)

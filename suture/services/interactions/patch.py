@@ -77,8 +77,8 @@ async def patch(
     async with chart.access(caller, "patch", type, id) as access:
         _require(caller, type)
         require_id(id)
-        version = conditions.version
-        return await write.committed(chart, access, lambda tx: patching(tx, caller, type, id, change, version), once)
+        version, wanted = conditions.version, _admitted(chart, caller, type, change)
+        return await write.committed(chart, access, lambda tx: patching(tx, caller, type, id, wanted, version), once)
 
 
 async def patch_where(
@@ -95,10 +95,16 @@ async def patch_where(
     async with chart.access(caller, "patch", type) as access:
         _require(caller, type)
         criteria = Criteria(chart, caller, type, pairs, chart.database.read)
-        version = conditions.version
+        version, wanted = conditions.version, _admitted(chart, caller, type, change)
         return await write.committed(
-            chart, access, lambda tx: _patching_where(tx, caller, criteria, change, version), once
+            chart, access, lambda tx: _patching_where(tx, caller, criteria, wanted, version), once
         )
+
+
+def _admitted(chart: Chart, caller: Caller, type: str, change: Change) -> Change:
+    """The change, and then what the type's warden makes of the result."""
+    warden = chart.wardens.get(type)
+    return change if warden is None else lambda before: warden.admit(caller, change(before))
 
 
 def _require(caller: Caller, type: str) -> None:

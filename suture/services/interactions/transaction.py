@@ -191,7 +191,15 @@ def _perform(chart: Chart, caller: Caller, planned: Plan, tx: Tx) -> list[Done]:
 
 def _step(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     entry = step.entry
-    return entries.placed(entry, lambda: _STEPS[entry.method](chart, caller, step, tx, batch))
+    return entries.placed(entry, lambda: _of(chart, step)(chart, caller, step, tx, batch))
+
+
+def _of(chart: Chart, step: Step) -> Callable[[Chart, Caller, Step, Tx, Batch], Done]:
+    if step.entry.type in chart.wardens and step.entry.method not in _READS:
+        raise Invalid(
+            f"a {step.entry.type} is written by itself", where="request", mend="Send it alone, or in a batch."
+        )
+    return _STEPS[step.entry.method]
 
 
 def _get(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:

@@ -18,8 +18,9 @@ from suture.clock import new_id
 from suture.errors import Forbidden, Invalid, PreconditionFailed
 from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.find import Criteria, one
-from suture.services.interactions.incoming import Incoming, accept, require_id, require_type
+from suture.services.interactions.incoming import Incoming, accept, prepared, require_id, require_type
 from suture.services.interactions.rules import Conditions
+from suture.standards.fhir import json
 from suture.store import resources, whose
 from suture.store.connection import Tx
 from suture.store.identities import Named
@@ -49,7 +50,7 @@ async def create(
     async with chart.access(caller, "create", type) as access:
         policy.require(caller, "create", type)
         criteria = Criteria.read(chart, caller, type, if_none_exist, chart.database.read) if if_none_exist else None
-        incoming, id = await _accept(chart, body, type), new_id(chart.clock)
+        incoming, id = await _accept(chart, caller, body, type), new_id(chart.clock)
         require_own(caller, "create", incoming, id)
         return await committed(chart, access, lambda tx: creating(tx, incoming, id, criteria), once)
 
@@ -85,7 +86,7 @@ async def update(
         policy.require(caller, "update", type)
         require_id(id)
         version = conditions.version
-        incoming = await _accept(chart, body, type, id)
+        incoming = await _accept(chart, caller, body, type, id)
         return await committed(
             chart, access, lambda tx: updating(tx, caller, incoming, id, version, conditions.only_new)
         )
@@ -147,7 +148,7 @@ async def update_where(
         policy.require(caller, "update", type)
         criteria = Criteria(chart, caller, type, pairs, chart.database.read)
         version = conditions.version
-        incoming = await _accept(chart, body, type)
+        incoming = await _accept(chart, caller, body, type)
         fresh = new_id(chart.clock)
         return await committed(
             chart, access, lambda tx: _updating_where(tx, caller, incoming, criteria, fresh, version)
@@ -217,16 +218,27 @@ def require_own(caller: Caller, interaction: str, incoming: Incoming, id: str) -
         )
 
 
-async def _accept(chart: Chart, body: Body, type: str, id: str = "") -> Incoming:
+async def _accept(chart: Chart, caller: Caller, body: Body, type: str, id: str = "") -> Incoming:
     """Reads, checks and indexes; a large body in a thread, so that others go on."""
     work = partial(accept, body, type, id, base=chart.database.base, read=chart.read_json)
-    return await chart.aside(work) if isinstance(body, bytes) and len(body) > LARGE else work()
+    found = await chart.aside(work) if isinstance(body, bytes) and len(body) > LARGE else work()
+    warden = chart.wardens.get(type)
+    if warden is None:
+        return found
+    admitted = warden.admit(caller, found.resource)
+    return prepared(admitted, json.write(admitted), chart.database.base)
 
 
 class Repeatable(Protocol):
     """A request that may come again (once.py)."""
 
     def outcome(self, tx: Tx, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome: ...
+
+
+def _kept(chart: Chart, tx: Tx, caller: Caller, row: Row) -> None:
+    warden = chart.wardens.get(row.type)
+    if warden is not None and row.change not in ("", resources.UNCHANGED):
+        warden.keep(tx, caller, row)
 
 
 async def committed(
@@ -239,6 +251,7 @@ async def committed(
         access.concerns(outcome.patients)
         if outcome.row is not None:
             access.touched(tx, outcome.row)
+            _kept(chart, tx, access.caller, outcome.row)
         access.status = outcome.status
         access.append(tx)
         return outcome

@@ -11,6 +11,8 @@ import suture.services.operations.export as export
 import suture.services.operations.lastn as lastn
 import suture.services.operations.lookup as lookup
 import suture.services.operations.meta as meta
+import suture.services.operations.subscription_events as subscription_events
+import suture.services.operations.subscription_status as subscription_status
 import suture.services.operations.translate as translate
 import suture.services.operations.validate_code as validate_code
 from suture.services.operations.operation import Operation
@@ -32,6 +34,8 @@ TABLE: tuple[Operation, ...] = (
     lookup.LOOKUP,
     lookup.SUBSUMES,
     translate.OPERATION,
+    subscription_status.OPERATION,
+    subscription_events.OPERATION,
 )
 
 

@@ -1,0 +1,57 @@
+"""What is asked of a Subscription before it is written, and what is kept beside it in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from suture.access.caller import Caller
+from suture.connectors.outbound import Outbound
+from suture.errors import Forbidden, InvalidResource, SendFailed
+from suture.services.interactions.chart import Chart
+from suture.services.subscriptions import owners
+from suture.standards.fhir import subscription
+from suture.standards.fhir.subscription import OFF, REQUESTED, TYPE
+from suture.store import resources, subscriptions
+from suture.store.connection import Tx
+from suture.store.resources import Row
+
+PURPOSE = "subscription"  # of outbound requests
+Permit = Callable[[str], None]  # raises NoAgreement for an endpoint that nothing may be sent to
+
+
+class Admission:
+    """The Warden of Subscriptions (interactions/chart.py)."""
+
+    def __init__(self, chart: Chart, outbound: Outbound, permit: Permit) -> None:
+        self._chart = chart
+        self._outbound = outbound
+        self._permit = permit
+
+    def admit(self, caller: Caller, resource: dict[str, Any]) -> dict[str, Any]:
+        """The resource as it begins: requested unless it is off; raises what says why it can't be."""
+        owners.kept(caller)
+        wanted = subscription.read(resource, self._chart.topics, self._chart.fhir_url)
+        try:
+            self._outbound.check(wanted.endpoint, PURPOSE)
+        except SendFailed as error:
+            where = f"{TYPE}.channel.endpoint"
+            raise InvalidResource(
+                f"nothing is sent to this endpoint: {error.text}", where=where, mend=error.mend
+            ) from None
+        self._permit(wanted.endpoint)
+        made = {name: value for name, value in resource.items() if name not in ("error", "_error")}
+        return made | {"status": OFF if resource.get("status") == OFF else REQUESTED}
+
+    def keep(self, tx: Tx, caller: Caller, row: Row) -> None:
+        """Runs inside the write; raises Forbidden when the caller has too many."""
+        if row.change == resources.DELETED:
+            subscriptions.drop(tx, row.rid)
+            return
+        resource = self._chart.read_json(row.body)
+        subscriptions.ask(tx, row.rid, row.id, row.version, resource["status"], caller.id, owners.kept(caller))
+        most = int(self._chart.settings["subscriptions.most"])
+        if subscriptions.count_of(tx, caller.id) > most:
+            raise Forbidden(
+                f"one caller has at most {most} subscriptions", where=TYPE, mend="Delete some, or turn them off."
+            )

@@ -1,0 +1,198 @@
+"""Subscriptions as they stand, their numbered events, and how far the chart's changes have been looked at.
+
+Events and the place they were found up to are written in one transaction, so that a crash leaves neither gap nor double.
+https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/errors.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from suture.store.connection import Connection, Tx
+
+_COLUMNS = "rid, fid, ver, status, since, events, sent, tries, due, beat, error, who, zd, owner"
+LIVE = ("requested", "active", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One subscription; `owner` says in whose name it was asked for."""
+
+    rid: int
+    id: str
+    version: int  # of the resource it was read from
+    status: str
+    since: int
+    events: int
+    sent: int
+    tries: int
+    due: int
+    beat: int
+    error: str
+    who: str
+    owner: Mapping[str, Any]
+
+
+class Event(NamedTuple):
+    """One event of one subscription: which version of what it is about."""
+
+    rid: int
+    number: int
+    at: int
+    type: str
+    id: str
+    version: int
+
+
+class Found(NamedTuple):
+    """An event that has no number yet."""
+
+    rid: int
+    at: int
+    type: str
+    id: str
+    version: int
+
+
+def _of(connection: Connection, row: tuple[Any, ...]) -> Subscription:
+    owner = json.loads(connection.bodies.unpack(row[12], row[13]))
+    return Subscription(*(*row[:12], owner))
+
+
+def get(connection: Connection, rid: int) -> Subscription | None:
+    row = connection.one(f"SELECT {_COLUMNS} FROM subscription WHERE rid = ?", (rid,))
+    return None if row is None else _of(connection, row)
+
+
+def by_id(connection: Connection, id: str) -> Subscription | None:
+    row = connection.one(f"SELECT {_COLUMNS} FROM subscription WHERE fid = ?", (id,))
+    return None if row is None else _of(connection, row)
+
+
+def every(connection: Connection) -> list[Subscription]:
+    """All of them, in the order of their row numbers."""
+    return [_of(connection, row) for row in connection.all(f"SELECT {_COLUMNS} FROM subscription ORDER BY rid", ())]
+
+
+def count_of(connection: Connection, who: str) -> int:
+    """How many a caller has that are not off."""
+    row = connection.one("SELECT count(*) FROM subscription WHERE who = ? AND status <> 'off'", (who,))
+    return row[0] if row else 0
+
+
+def ask(tx: Tx, rid: int, id: str, version: int, status: str, who: str, owner: Mapping[str, Any]) -> None:
+    """A subscription was written: it begins (again) with this status, its numbers go on."""
+    zd, packed = tx.bodies.pack("content", json.dumps(dict(owner)).encode())
+    tx.execute(
+        "INSERT INTO subscription (rid, fid, ver, status, since, events, sent, tries, due, beat, error, who, zd, owner) "
+        "VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?, 0, '', ?, ?, ?) ON CONFLICT (rid) DO UPDATE SET ver = excluded.ver, "
+        "status = excluded.status, tries = 0, due = excluded.due, error = '', who = excluded.who, zd = excluded.zd, "
+        "owner = excluded.owner",
+        (rid, id, version, status, tx.now, who, zd, packed),
+    )
+    if status == "off":
+        tx.execute("UPDATE subscription SET since = 0, sent = events WHERE rid = ?", (rid,))
+    _marked(tx)
+
+
+def drop(tx: Tx, rid: int) -> None:
+    """The resource was deleted."""
+    tx.execute("DELETE FROM subscription WHERE rid = ?", (rid,))
+    tx.execute("DELETE FROM subscription_event WHERE rid = ?", (rid,))
+    _marked(tx)
+
+
+def turned(tx: Tx, rid: int, version: int, status: str, error: str = "") -> None:
+    """The server changed the status; the first activation is where events begin to count."""
+    if status == "active" and not tx.one("SELECT 1 FROM subscription WHERE since > 0", ()):
+        tx.execute("UPDATE subscription_place SET at = ? WHERE id = 1", (tx.now,))  # nobody listened until now
+    tx.execute(
+        "UPDATE subscription SET status = ?, ver = ?, error = ?, tries = 0, due = ?, beat = ? WHERE rid = ?",
+        (status, version, error, tx.now, tx.now, rid),
+    )
+    if status == "active":
+        tx.execute("UPDATE subscription SET since = ? WHERE rid = ? AND since = 0", (tx.now, rid))
+    elif status == "off":
+        tx.execute("UPDATE subscription SET since = 0, sent = events WHERE rid = ?", (rid,))
+    _marked(tx)
+
+
+def _marked(tx: Tx) -> None:
+    tx.execute("UPDATE subscription_place SET mark = mark + 1 WHERE id = 1", ())
+
+
+def place(connection: Connection) -> tuple[int, int]:
+    """(up to which commit changes were looked at, the mark that grows with every change of a subscription)."""
+    row = connection.one("SELECT at, mark FROM subscription_place WHERE id = 1", ())
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def looked(tx: Tx, before: int, upto: int, found: Iterable[Found]) -> bool:
+    """Numbers what was found and moves on; False when somebody else moved on from `before` in the meantime."""
+    if place(tx)[0] != before:
+        return False
+    numbers: dict[int, int] = {}
+    for one in found:
+        number = numbers.get(one.rid) or _last(tx, one.rid)
+        if number is None:  # it was deleted just now
+            continue
+        numbers[one.rid] = number + 1
+        tx.execute(
+            "INSERT INTO subscription_event (rid, number, at, type, fid, ver) VALUES (?, ?, ?, ?, ?, ?)",
+            (one.rid, number + 1, one.at, one.type, one.id, one.version),
+        )
+    for rid, number in numbers.items():
+        tx.execute("UPDATE subscription SET events = ? WHERE rid = ?", (number, rid))
+    tx.execute("UPDATE subscription_place SET at = ? WHERE id = 1", (upto,))
+    return True
+
+
+def _last(tx: Tx, rid: int) -> int | None:
+    row = tx.one("SELECT events FROM subscription WHERE rid = ?", (rid,))
+    return row[0] if row else None
+
+
+def waiting(connection: Connection, now: int, count: int = 200) -> list[int]:
+    """Those with something to send now: a handshake or events, longest waiting first."""
+    rows = connection.all(
+        "SELECT rid FROM subscription WHERE (status = 'requested' OR (status = 'active' AND sent < events)) AND due <= ? "
+        "ORDER BY due LIMIT ?",
+        (now, count),
+    )
+    return [rid for (rid,) in rows]
+
+
+def events(connection: Connection, rid: int, first: int, last: int, count: int) -> list[Event]:
+    """The events numbered first … last, at most `count` of them, in order."""
+    rows = connection.all(
+        "SELECT rid, number, at, type, fid, ver FROM subscription_event WHERE rid = ? AND number >= ? AND number <= ? "
+        "ORDER BY number LIMIT ?",
+        (rid, first, last, count),
+    )
+    return [Event(*row) for row in rows]
+
+
+def delivered(tx: Tx, rid: int, upto: int) -> None:
+    """The endpoint has everything up to this number; or was just told that we are there."""
+    tx.execute(
+        "UPDATE subscription SET sent = CASE WHEN sent < ? THEN ? ELSE sent END, tries = 0, due = ?, beat = ? WHERE rid = ?",
+        (upto, upto, tx.now, tx.now, rid),
+    )
+
+
+def failed(tx: Tx, rid: int, again: int) -> None:
+    """One more try went wrong; the next one is at `again`."""
+    tx.execute("UPDATE subscription SET tries = tries + 1, due = ? WHERE rid = ?", (again, rid))
+
+
+def forget(tx: Tx, before: int, count: int = 1000) -> int:
+    """Lets go of events older than a moment; returns how many."""
+    rows = tx.all(
+        "SELECT rid, number FROM subscription_event WHERE at < ? ORDER BY rid, number LIMIT ?", (before, count)
+    )
+    for row in rows:
+        tx.execute("DELETE FROM subscription_event WHERE rid = ? AND number = ?", row)
+    return len(rows)
