@@ -1,4 +1,4 @@
-"""The examples of docs/fhir-api.md and docs/bulk-data.md are run as they stand there."""
+"""The examples of docs/fhir-api.md, docs/bulk-data.md and docs/terminology.md are run as they stand there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize(("page", "least"), [("fhir-api.md", 15), ("bulk-data.md", 1)])
+@pytest.mark.parametrize(("page", "least"), [("fhir-api.md", 15), ("bulk-data.md", 1), ("terminology.md", 5)])
 async def test_the_examples(server: Running, page: str, least: int) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     key = server.http.headers["authorization"].removeprefix("Bearer ")

@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/codesystem.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -40,6 +41,8 @@ class CodeSystem:
     _folded: dict[str, str] | None = field(default=None, repr=False)
     _named: frozenset[str] | None = field(default=None, repr=False)
     _families: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    _places: dict[str, int] | None = field(default=None, repr=False)
+    _text: tuple[str, list[int], list[str]] | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -95,6 +98,39 @@ class CodeSystem:
         """The code with all that subsume it; empty for a code that is not here."""
         return _reached(code, self.parents) if code in self.displays else frozenset()
 
+    def in_order(self, codes: Iterable[str]) -> list[str]:
+        """These codes as the system lists them."""
+        if self._places is None:
+            self._places = {code: at for at, code in enumerate(self.displays)}
+        return sorted(codes, key=self._places.__getitem__)
+
+    def having(self, words: Sequence[str]) -> frozenset[str]:
+        """The codes in whose text (code, display, designations) every word stands; words are casefolded."""
+        if not words:
+            return frozenset(self.displays)
+        text, starts, codes = self._searched()
+        rarest, found, at = min(words, key=text.count), [], 0
+        while (at := text.find(rarest, at)) >= 0:
+            number = bisect_right(starts, at) - 1
+            end = starts[number + 1] if number + 1 < len(starts) else len(text)
+            line = text[starts[number] : end]
+            if all(word in line for word in words):
+                found.append(codes[number])
+            at = end
+        return frozenset(found)
+
+    def _searched(self) -> tuple[str, list[int], list[str]]:
+        """All texts as one, so that a word is found at the speed of memory; where each code's begins; the codes."""
+        if self._text is None:
+            parts, starts, length = [], [], 0
+            for code, display in self.displays.items():
+                said = "\n".join([code, display, *(str(d.get("value", "")) for d in self.of(code).designations)])
+                parts.append(said.casefold() + "\n")
+                starts.append(length)
+                length += len(parts[-1])
+            self._text = "".join(parts), starts, list(self.displays)
+        return self._text
+
     def values(self, code: str, name: str) -> list[str]:
         """The values of a property as texts."""
         if name in ("concept", "code"):
@@ -117,7 +153,7 @@ class CodeSystem:
         return name in self._named
 
     def inactive(self, code: str) -> bool:
-        return any(
+        return code in self.details and any(
             (p.get("code") == "inactive" and p.get("valueBoolean") is True)
             or (p.get("code") == "status" and p.get("valueCode") in _OFF)
             for p in self.of(code).properties
@@ -125,11 +161,13 @@ class CodeSystem:
 
     def deprecated(self, code: str) -> bool:
         """Whether it has a date since which it is not to be used for what is new."""
-        return any(p.get("code") == "deprecationDate" for p in self.of(code).properties)
+        return code in self.details and any(p.get("code") == "deprecationDate" for p in self.of(code).properties)
 
     def abstract(self, code: str) -> bool:
         """Whether it only groups others and is not to be chosen itself."""
-        return any(p.get("code") == "notSelectable" and p.get("valueBoolean") is True for p in self.of(code).properties)
+        return code in self.details and any(
+            p.get("code") == "notSelectable" and p.get("valueBoolean") is True for p in self.of(code).properties
+        )
 
 
 def _reached(code: str, links: Mapping[str, Iterable[str]]) -> frozenset[str]:

@@ -13,6 +13,7 @@ from suture.standards.terminology.filters import Chooses, chooser
 MOST_CODES = 1_000_000  # that an expansion may come to on its way
 DEEPEST = 30  # value sets that import one another
 Key = tuple[str, str]  # system, code
+_FAMILY = frozenset({"is-a", "descendent-of"})
 
 
 class Library(Protocol):
@@ -137,7 +138,8 @@ class _Work:
             self.within_size(system)
             rules = choosers(system, include.get("filter", []), where)
             plain = Member(known=system)
-            codes = {(url, code): plain for code in system.displays if all(rule(code) for rule in rules)}
+            asked = narrowed(system, include.get("filter", []))
+            codes = {(url, code): plain for code in asked if all(rule(code) for rule in rules)}
         part = {url} if system is not None and not system.whole else set()
         return Members(codes, {url: system.version if system else version}, {}, part)
 
@@ -149,6 +151,16 @@ class _Work:
 def choosers(system: CodeSystem, rules: Iterable[Mapping[str, Any]], where: str) -> list[Chooses]:
     """Its filters, each as a question to a code."""
     return [chooser(system, rule, f"{where}.filter[{at}]") for at, rule in enumerate(rules)]
+
+
+def narrowed(system: CodeSystem, rules: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """The codes that have to be asked, in order: those of the smallest family, when a filter names one."""
+    named = [rule for rule in rules if rule.get("op") in _FAMILY and rule.get("property") in ("concept", "code")]
+    families = [system.below(str(rule.get("value", ""))) for rule in named]
+    if not families:
+        return system.displays
+    smallest: frozenset[str] = min(families, key=len)
+    return system.in_order(smallest)
 
 
 def _enumerated(

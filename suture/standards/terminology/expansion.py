@@ -39,7 +39,8 @@ class Wanted:
 def expansion(found: Members, wanted: Wanted) -> dict[str, Any]:
     """ValueSet.expansion without identifier and timestamp; raises TooCostly when there are too many codes for one answer."""
     nested = wanted.nested and not wanted.paged and not wanted.filter
-    rows = [row for row in found.codes.items() if _chosen(row, wanted, nested)]
+    rows = _filtered(found, wanted.filter) if wanted.filter else found.codes.items()
+    rows = [row for row in rows if _offered(row, wanted, nested)]
     page = _page(rows, wanted)
     if len(page) > MOST:
         mend = f"Ask for pages (count, offset; at most {MOST}), or narrow it with filter."
@@ -52,22 +53,37 @@ def expansion(found: Members, wanted: Wanted) -> dict[str, Any]:
     return {**made, "contains": contains} if contains else made
 
 
-def _chosen(row: Row, wanted: Wanted, nested: bool) -> bool:
+def _offered(row: Row, wanted: Wanted, nested: bool) -> bool:
     """Not what is outdated, unless it is listed by name; and what only groups others where there are groups alone."""
     (_, code), member = row
     known = member.known
-    if known is not None and not member.named and (known.deprecated(code) or (not nested and known.abstract(code))):
+    if known is None:
+        return True
+    if not member.named and (known.deprecated(code) or (not nested and known.abstract(code))):
         return False
-    if wanted.active and known is not None and known.inactive(code):
-        return False
-    return not wanted.filter or _fits(row, wanted.filter.casefold().split())
+    return not (wanted.active and known.inactive(code))
+
+
+def _filtered(found: Members, text: str) -> list[Row]:
+    """Those with every word of the filter in code, display or a designation."""
+    words = text.casefold().split()
+    hits: dict[int, frozenset[str]] = {}
+    kept = []
+    for row in found.codes.items():
+        (_, code), member = row
+        known = member.known
+        if known is not None and id(known) not in hits:
+            hits[id(known)] = known.having(words)
+        there = known is not None and code in hits[id(known)]
+        if there or ((known is None or member.named) and _fits(row, words)):
+            kept.append(row)
+    return kept
 
 
 def _fits(row: Row, words: Iterable[str]) -> bool:
-    """Whether every word stands in the code, its display or a designation."""
+    """The same for what the value set itself says of a code."""
     (_, code), member = row
-    more = member.known.of(code).designations if member.known else []
-    texts = [code, display(row), *(str(d.get("value", "")) for d in [*member.designations, *more])]
+    texts = [code, display(row), *(str(d.get("value", "")) for d in member.designations)]
     folded = "\n".join(texts).casefold()
     return all(word in folded for word in words)
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from suture.errors import Inapplicable
 from suture.standards.fhir.fhirpath import regex
+from suture.standards.terminology import ecl
 from suture.standards.terminology.code_system import CodeSystem
 
+SNOMED = "http://snomed.info/sct"
 Chooses = Callable[[str], bool]
 Made = Callable[[CodeSystem, str, str], Chooses]
 
@@ -16,6 +18,8 @@ Made = Callable[[CodeSystem, str, str], Chooses]
 def chooser(system: CodeSystem, rule: Mapping[str, Any], where: str = "filter") -> Chooses:
     """Whether a code of the system is chosen; raises Inapplicable for a filter that this system can't answer."""
     name, op, value = (str(rule.get(key, "")) for key in ("property", "op", "value"))
+    if (system.url, name, op) == (SNOMED, "constraint", "="):
+        return ecl.chosen(system, value).__contains__
     made = OPERATORS.get(op)
     if made is None:
         raise Inapplicable("no such filter operator", where=f"{where}.op", mend=f"Use one of: {', '.join(OPERATORS)}.")

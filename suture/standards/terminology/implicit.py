@@ -9,7 +9,8 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-SNOMED = "http://snomed.info/sct"
+from suture.standards.terminology.filters import SNOMED
+
 LOINC = "http://loinc.org"
 _SNOMED = re.compile(
     r"http://snomed\.info/sct(?P<edition>/\d{6,18}(?:/version/\d{8})?)?\?fhir_vs(?:=(?P<rule>.*))?", re.S
