@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suture.server import bulk, contact, fhir, gateway, health, hooks, metrics, operations, sign_in
+from suture.server import bulk, contact, fhir, gateway, graphql, health, hooks, metrics, operations, sign_in
 from suture.server.admin import (
     clients,
     ehi,
@@ -47,6 +47,7 @@ _TABLE = (
     *fhir.ROUTES,
     *operations.ROUTES,
     *bulk.ROUTES,
+    *graphql.ROUTES,
     *_CONSOLE,
     *_PEOPLE,
     *_OWN,

@@ -8,6 +8,7 @@ import suture.services.operations.docref as docref
 import suture.services.operations.everything as everything
 import suture.services.operations.expand as expand
 import suture.services.operations.export as export
+import suture.services.operations.graphql as graphql
 import suture.services.operations.lastn as lastn
 import suture.services.operations.lookup as lookup
 import suture.services.operations.meta as meta
@@ -24,6 +25,7 @@ TABLE: tuple[Operation, ...] = (
     export.PATIENT,
     export.GROUP,
     lastn.OPERATION,
+    graphql.OPERATION,
     docref.OPERATION,
     meta.META,
     meta.ADD,
