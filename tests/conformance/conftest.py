@@ -9,6 +9,8 @@ import pytest_asyncio
 
 from tests.conformance.bulk import Bulk, opened
 from tests.conformance.smart import Kit, kit
+from tests.conformance.subscriptions import Kit as Subscribed
+from tests.conformance.subscriptions import opened as subscribing
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -20,4 +22,10 @@ async def smart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kit]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bulk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bulk]:
     async with opened(tmp_path_factory.mktemp("bulk")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def subscribed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Subscribed]:
+    async with subscribing(tmp_path_factory.mktemp("subscriptions")) as made:
         yield made

@@ -83,7 +83,9 @@ async def test_nothing_is_missed_when_the_process_is_killed(tmp_path: Path) -> N
         victim = Victim(tmp_path / "project", f"http://127.0.0.1:{hooked.port}")
         await victim.start()
         try:
-            made = await victim.http.post("/fhir/Subscription", json=subscription(hooked.url, "patient-created", most=5))
+            made = await victim.http.post(
+                "/fhir/Subscription", json=subscription(hooked.url, "patient-created", most=5)
+            )
             assert made.status_code == 201, made.text
             await hooked.until(lambda: bool(hooked.came))
             id = made.json()["id"]
