@@ -100,7 +100,7 @@ async def file(request: Request) -> Response:
     except BaseException:
         connection.close()
         raise
-    lines = files.chunks(connection, job, *held, request.caller)
+    lines = files.chunks(connection, job, *held, request.caller, request.site.fhir_url)
     packed = b"gzip" in request.headers.get(b"accept-encoding", b"")
     headers = [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")] if packed else []
 

@@ -195,6 +195,22 @@ async def test_since_tells_what_changed_and_what_was_deleted(server: Running) ->
     assert of_patients["deleted"][0]["count"] == 1
 
 
+async def test_who_came_into_a_group_comes_whole(server: Running) -> None:
+    await fill(server)
+    group: Resource = {"resourceType": "Group", "id": "late", "type": "person", "actual": True}
+    members = [{"entity": {"reference": f"Patient/p{n}"}} for n in (1, 2)]
+    past = {"entity": {"reference": "Patient/p3"}, "period": {"end": "2020"}}
+    await server.put({**group, "member": [members[0], past]})
+    first = await manifest(server, await kicked(server, "/fhir/Group/late/$export"))
+    assert {f["type"]: f["count"] for f in first["output"]}["Patient"] == 1
+    await asyncio.sleep(0.01)
+    since = f"/fhir/Group/late/$export?_since={first['transactionTime']}&_type=Patient,Observation"
+    await asyncio.sleep(0.01)
+    assert await exported(server, since) == {}
+    await server.put({**group, "member": [*members, past]})
+    assert await exported(server, since) == {"Patient": ["p2"], "Observation": ["o2"]}
+
+
 async def test_it_shows_the_moment_whatever_is_written_afterwards(server: Running) -> None:
     await fill(server)
     made = await manifest(server, await kicked(server, "/fhir/$export?_type=Patient,Observation"))

@@ -5,6 +5,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-output-file-request
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import suture.services.interactions.guard as guard
@@ -20,16 +21,20 @@ from suture.store.exports import File, Job
 from suture.store.resources import Row
 
 CHUNK = 500
+_ATTACHED = re.compile(rb'("url"\s*:\s*")(Binary/[A-Za-z0-9.\-]{1,64}")')
 Lines = Callable[[list[Row]], bytes]
 
 
-def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Caller) -> Iterator[bytes]:
-    """The file in parts of a few hundred lines. What the caller may no longer see is left out."""
+def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Caller, url: str) -> Iterator[bytes]:
+    """The file in parts of a few hundred lines. What the caller may no longer see is left out.
+
+    `url`: the FHIR base as the outside world sees it.
+    """
     if file.kind == exports.ERROR:
         yield held
         return
     wanted = jobs.asked_of(job)
-    lines = _deletions if file.kind == exports.DELETED else _lines(wanted, file.type)
+    lines = _deletions if file.kind == exports.DELETED else _lines(wanted, file.type, url)
     moment = jobs.moment_of(job, wanted)
     for rids in exports.numbers(held, CHUNK):
         judged = guard.judge(connection, caller, "read")
@@ -48,14 +53,19 @@ def patients(connection: Connection, held: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p for rids in exports.numbers(held, CHUNK) for p in whose.of_rids(connection, rids)))
 
 
-def _lines(wanted: Wanted, type: str) -> Lines:
+def _lines(wanted: Wanted, type: str, url: str) -> Lines:
     names = tuple(name for of, name in wanted.elements if of in ("", type))
     shown = subset.cutter("", names) if names else subset.whole
 
     def lines(rows: list[Row]) -> bytes:
-        return b"".join(one_line(shown(row.body, row.type)) + b"\n" for row in rows)
+        return b"".join(one_line(attached(shown(row.body, row.type), url)) + b"\n" for row in rows)
 
     return lines
+
+
+def attached(body: bytes, url: str) -> bytes:
+    """A body whose attachments name Binaries by their whole address, as whoever reads the file elsewhere needs it."""
+    return _ATTACHED.sub(rb"\g<1>%b/\g<2>" % url.encode(), body) if b"Binary/" in body else body
 
 
 def one_line(body: bytes) -> bytes:

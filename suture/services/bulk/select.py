@@ -19,6 +19,7 @@ from suture.services.audit.event import TYPE as MADE
 from suture.services.bulk.request import Wanted, pairs_of
 from suture.standards.fhir import json, search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.standards.fhir.index_time import moment_range
 from suture.standards.fhir.search import SearchQuery, matches
 from suture.store import resources, scan
 from suture.store.connection import Connection
@@ -54,10 +55,12 @@ class Selection:
     moment: int
     told: Callable[[int], None] = lambda _: None
     found: Found = field(default_factory=Found)
+    joined: set[str] = field(default_factory=set)
     seen: int = 0
 
     def run(self) -> Found:
         """Looks at every resource once; what others refer to, and Provenance, after that."""
+        self.joined = joined(self.connection, self.wanted, self.moment)
         simple = self.wanted.level == "system" and not self.wanted.filters
         for type in self._types():
             if simple and not self.wanted.since and _all_of(self.connection, self.wanted.caller, type):
@@ -115,8 +118,14 @@ class Selection:
             return
         if self.wanted.level != "system":
             self.found.refers.update((t.decode(), id.decode()) for t, id in _REFERS.findall(body))
-        if row.updated > self.wanted.since and self._exported(row.type) and fits(body):
+        in_time = row.updated > self.wanted.since or (bool(self.joined) and self._joined(version, body))
+        if in_time and self._exported(row.type) and fits(body):
             self.found.rows.setdefault(row.type, []).append(row.rid)
+
+    def _joined(self, version: Version, body: bytes) -> bool:
+        """Whether it is of a patient who came into the group after `_since`."""
+        owners = {version.id} if version.type == "Patient" else _owners(self, body)
+        return not owners.isdisjoint(self.joined)
 
     def _exported(self, type: str) -> bool:
         return not self.wanted.types or type in self.wanted.types
@@ -155,7 +164,11 @@ class Selection:
             if row.deleted or not may(self.wanted.caller, row, judged):
                 continue
             self.found.refers.update((t.decode(), i.decode()) for t, i in _REFERS.findall(row.body))
-            if self._exported(type) and row.updated > self.wanted.since and self._filter(type)(row.body):
+            if (
+                self._exported(type)
+                and (row.updated > self.wanted.since or self.joined)
+                and self._filter(type)(row.body)
+            ):
                 self.found.rows.setdefault(type, []).append(row.rid)
 
     def _provenance(self) -> None:
@@ -230,14 +243,27 @@ def members(connection: Connection, group: str, moment: int) -> set[str]:
     versions = scan.of_rows(connection, moment, [current.rid]) if current is not None else []
     rows = [row_of(connection, version) for version in versions]
     resource: dict[str, Any] = json.reread(rows[0].body) if rows and not rows[0].deleted else {}
-    return set(_members(resource, connection.shared.base))
+    return set(_members(resource, moment, connection.shared.base))
 
 
-def _members(group: dict[str, Any], base: str) -> Iterator[str]:
+def joined(connection: Connection, wanted: Wanted, moment: int) -> set[str]:
+    """The patients who came into the group after `_since`: all of their records are new to who asks."""
+    if wanted.level != "group" or not wanted.since:
+        return set()
+    there = patients(connection, wanted, moment) or set()
+    return there - members(connection, wanted.group, wanted.since)
+
+
+def _members(group: dict[str, Any], moment: int, base: str) -> Iterator[str]:
     for member in group.get("member", []):
         type, _, rest = member.get("entity", {}).get("reference", "").removeprefix(base).partition("/")
-        if type == "Patient" and not member.get("inactive"):
+        if type == "Patient" and not member.get("inactive") and _during(member.get("period", {}), moment):
             yield rest.partition("/")[0]
+
+
+def _during(period: dict[str, Any], moment: int) -> bool:
+    begun = "start" not in period or moment_range(period["start"])[0] <= moment
+    return begun and ("end" not in period or moment < moment_range(period["end"])[1])
 
 
 def _within(selection: Selection, version: Version, body: bytes, rids: set[int], ids: set[str]) -> bool:
