@@ -209,6 +209,7 @@ class ServerTx(ServerConnection, Tx):
         self._mine = -1  # the time of the last transaction of this connection
         self._foreign = 0  # how often somebody else had written in between
         self._changes = self._last = 0
+        self._counts: dict[str, int] = {}  # the last number of tables that count by themselves
         self._ours: tuple[Any, ...] | None = None  # what the last transaction knew, if nobody has written since
         self._empty()
 
@@ -216,7 +217,9 @@ class ServerTx(ServerConnection, Tx):
         known, self._ours = self._ours, None
         self._anew(now, self._foreign)
         if known is not None:
-            self.next_mid, self.next_rid, self.chain, self.parameters = known
+            self.next_mid, self.next_rid, self.chain, self.parameters, self._counts = known
+        else:
+            self._counts = {}
 
     @property
     def gone(self) -> bool:
@@ -279,7 +282,7 @@ class ServerTx(ServerConnection, Tx):
             raise self._heard(error) from error
         self._last_of(f"SELECT setval('suture_time', {self.now}); COMMIT")
         self._mine = self.now
-        self._ours = self.next_mid, self.next_rid, self.chain, self.parameters
+        self._ours = self.next_mid, self.next_rid, self.chain, self.parameters, self._counts
 
     def roll_back(self) -> None:
         self._pending.cut({})
@@ -307,19 +310,20 @@ class ServerTx(ServerConnection, Tx):
             self._changes = done.rowcount
             if sql[:6] == "INSERT" and done.description:
                 self._last = (done.fetchone() or (0,))[0]
+                self._counts.clear()
         return done
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Any:
         if sql in _UNITS:
             return _UNITS[sql](self)
-        if sql[:6] == "INSERT" and self.lost is None and self._pending.add(sql, [parameters]):
+        if sql[:6] == "INSERT" and self.lost is None and self._pending.add(sql, [parameters], self._number):
             self._changes = 1
             return NOTHING
         return super().execute(sql, parameters)
 
     def many(self, sql: str, rows: Iterable[Parameters]) -> None:
         wanted: list[Any] = rows if isinstance(rows, list) else list(rows)
-        if not wanted or (self.lost is None and self._pending.add(sql, wanted)):
+        if not wanted or (self.lost is None and self._pending.add(sql, wanted, self._number)):
             return
         try:
             self._settle_pending(True)
@@ -327,6 +331,16 @@ class ServerTx(ServerConnection, Tx):
                 self._cursor.executemany(self._dialect(sql), wanted)
         except psycopg.Error as error:
             self._again(error, lambda: None)
+
+    def _number(self, table: str) -> int:
+        """The next number of a table that counts by itself; nobody else gives one while the lock is ours."""
+        if table not in self._counts:
+            key = self._dialect.tables[table].counted
+            row = self.raw.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()
+            self._counts[table] = int(row[0]) if row else 0
+        self._counts[table] += 1
+        self._last = self._counts[table]
+        return self._last
 
     @property
     def changes(self) -> int:
@@ -357,7 +371,7 @@ class ServerTx(ServerConnection, Tx):
             self._many.insert(self.raw, parts)
 
     def _savepoint(self) -> Any:
-        self._units.append(_Unit(self._pending.counts()))
+        self._units.append(_Unit(self._pending.counts(), dict(self._counts)))
         return NOTHING
 
     def _release(self) -> Any:
@@ -369,18 +383,20 @@ class ServerTx(ServerConnection, Tx):
     def _undo(self) -> Any:
         unit = self._units[-1]
         self._pending.cut({} if unit.made else unit.before)
+        self._counts = dict(unit.numbers)
         if unit.made:
             self.raw.execute("ROLLBACK TO unit")
         return NOTHING
 
 
 class _Unit:
-    """A savepoint; `before`: how many rows waited when it was asked for."""
+    """A savepoint; `before`: how many rows waited when it was asked for, `numbers`: how far tables had counted."""
 
-    __slots__ = ("before", "made")
+    __slots__ = ("before", "made", "numbers")
 
-    def __init__(self, before: dict[str, int]) -> None:
+    def __init__(self, before: dict[str, int], numbers: dict[str, int]) -> None:
         self.before = before
+        self.numbers = numbers
         self.made = False
 
 

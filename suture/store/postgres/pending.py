@@ -7,7 +7,7 @@ must know, and writes once. https://www.postgresql.org/docs/current/queries-with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from suture.store.postgres.dialect import pieces
@@ -15,13 +15,19 @@ from suture.store.postgres.many import Many, Shape
 from suture.store.postgres.session import id_bytes
 from suture.store.postgres.tables import Table
 
-_LOOKUP = re.compile(r"SELECT .+? FROM (\w+) WHERE (\w+ = \?(?: AND \w+ = \?)*)(?: LIMIT \d+)?", re.S)
+_LOOKUP = re.compile(
+    r"SELECT [^()]+? FROM (\w+) WHERE (\w+ = (?:\?|\d+)(?: AND \w+ = (?:\?|\d+))*)(?: ORDER BY \w+)?(?: LIMIT \d+)?",
+    re.S,
+)
 _INSERT = re.compile(
     r"INSERT (?:OR IGNORE )?INTO (\w+)(?: \(([\w\s,]+)\))? VALUES \(((?:\?|NULL|\d+)(?:, ?(?:\?|NULL|\d+))*)\)", re.S
 )
 # rows of these are never there already: their numbers are given, or looked for, under the write lock; others may be refused,
 # and then their own unit must hear it
-NEW = frozenset({"res", "hist", "dangling", "audit", "message", "message_patient"})
+NEW = frozenset(
+    {"res", "hist", "dangling", "audit", "message", "message_patient", "run", "delivery", "dead", "name", "tok"}
+)
+_MARK, _NUMBER = "?", "#"
 Row = tuple[Any, ...]
 
 
@@ -29,7 +35,8 @@ class Lookup(NamedTuple):
     """A question for rows of one table with these values; where the columns stand in a row of it."""
 
     table: str
-    places: tuple[int, ...]
+    columns: tuple[str, ...]
+    values: tuple[Any, ...]  # a mark for what comes with the question
 
 
 class Pending:
@@ -46,8 +53,8 @@ class Pending:
 
     # --- taking in
 
-    def add(self, sql: str, rows: Sequence[Any]) -> bool:
-        """Whether these rows wait now; a statement of another kind is somebody else's."""
+    def add(self, sql: str, rows: Sequence[Any], number: Callable[[str], int]) -> bool:
+        """Whether these rows wait now; a statement of another kind is somebody else's. `number` gives the next of a table."""
         if sql not in self._shapes:
             self._shapes[sql] = self._shape(sql)
         found = self._shapes[sql]
@@ -57,7 +64,13 @@ class Pending:
         there = self._how.setdefault(shape.table, shape)
         if there != shape:  # the same table in another way: the first must be written before
             return False
-        self.rows.setdefault(shape.table, []).extend(rows if fixed is None else [_filled(fixed, row) for row in rows])
+        waiting = self.rows.setdefault(shape.table, [])
+        if fixed is None:
+            waiting.extend(rows)
+        elif fixed[0] == _NUMBER:
+            waiting.extend((number(shape.table), *_filled(fixed[1:], row)) for row in rows)
+        else:
+            waiting.extend(_filled(fixed, row) for row in rows)
         return True
 
     def _shape(self, sql: str) -> tuple[Shape, tuple[Any, ...] | None] | None:
@@ -70,8 +83,10 @@ class Pending:
         ignore = sql.startswith("INSERT OR IGNORE")
         if not (ignore or made[1].lower() in NEW) or len(values) != len(columns):
             return None
+        if table.counted and table.counted not in columns:
+            columns, values = (table.counted, *columns), [_NUMBER, *values]
         shape = Shape(made[1].lower(), columns, ignore)
-        fixed = tuple(_MARK if v == "?" else None if v == "NULL" else int(v) for v in values)
+        fixed = tuple(v if v in (_MARK, _NUMBER) else None if v == "NULL" else int(v) for v in values)
         return shape, None if set(fixed) == {_MARK} else fixed
 
     # --- who could miss them
@@ -93,24 +108,20 @@ class Pending:
         found = _LOOKUP.fullmatch(sql.strip())
         if found is None or len(words) != 1:
             return words, None
-        columns = list(self._tables[found[1].lower()].columns)
-        asked = [part.split(" = ")[0].strip() for part in found[2].split(" AND ")]
-        return words, Lookup(found[1].lower(), tuple(columns.index(c) for c in asked))
+        asked = [part.strip().split(" = ") for part in found[2].split(" AND ")]
+        values = tuple(_MARK if value == "?" else int(value) for _, value in asked)
+        return words, Lookup(found[1].lower(), tuple(name for name, _ in asked), values)
 
     def _waits(self, lookup: Lookup, parameters: Iterable[Any]) -> bool:
         """Is a row with this key among those that wait? They are looked through once."""
-        rows, shape = self.rows[lookup.table], self._how[lookup.table]
-        if shape.columns != tuple(self._tables[lookup.table].columns):
-            order = list(self._tables[lookup.table].columns)
-            places = tuple(shape.columns.index(order[p]) if order[p] in shape.columns else -1 for p in lookup.places)
-            if -1 in places:
-                return True
-        else:
-            places = lookup.places
+        rows, columns = self.rows[lookup.table], self._how[lookup.table].columns
+        if not set(lookup.columns) <= set(columns):
+            return False  # what is not given is NULL, and equal to nothing
+        places = [columns.index(name) for name in lookup.columns]
         done, keys = self._seen.get(lookup, (0, set()))
         keys.update(tuple(_plain(row[p]) for p in places) for row in rows[done:])
         self._seen[lookup] = len(rows), keys
-        return tuple(_plain(v) for v in parameters) in keys
+        return tuple(_plain(v) for v in _filled(lookup.values, tuple(parameters))) in keys
 
     # --- giving out
 
@@ -140,9 +151,6 @@ class Pending:
 
     def _drop(self, table: str) -> None:
         del self.rows[table], self._how[table]
-
-
-_MARK = "?"
 
 
 def _filled(fixed: tuple[Any, ...], row: Sequence[Any]) -> Row:
