@@ -191,6 +191,7 @@ def _server(
     subscribing = notifier.wired(
         app.interactions.chart, app.authority.tokens, app.outbound, app.engine.senders.require_agreement_at
     )
+    app.interactions.chart.topics.update(flows.topics)
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
     alone: list[Part] = [copies, Builder(app.database), app.engine, subscribing]

@@ -11,12 +11,21 @@ from suture.connectors import connection
 from suture.connectors.connection import FILES, Connection
 from suture.engine import flow as flow_file
 from suture.engine.plan import Door, Flow
-from suture.errors import InvalidFile, NotFound, Problem
+from suture.errors import InvalidFile, NotFound, Problem, Problems
 from suture.mapping.library import NAMED, Library
 from suture.services.gateway import route_file
 from suture.services.gateway.route_file import GatewayRoute, Plan, cross_problems
+from suture.services.subscriptions import topic_file
+from suture.standards.fhir.topics import Topic
 
-FOLDERS = {"routes": "*.yaml", "flows": "*.yaml", "connections": "*.yaml", "maps": "**/*", "tests": "*.yaml"}
+FOLDERS = {
+    "routes": "*.yaml",
+    "topics": "*.yaml",
+    "flows": "*.yaml",
+    "connections": "*.yaml",
+    "maps": "**/*",
+    "tests": "*.yaml",
+}
 TEXT = {".yaml", ".yml", ".csv", ".json", ".hl7", ".txt"}
 
 
@@ -32,6 +41,7 @@ class Project:
     library: Library = field(default_factory=Library)
     map_files: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    topics: Mapping[str, Topic] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[Problem]:
@@ -62,7 +72,8 @@ def read(folder: Path) -> Project:
     flows = _flows(folder, known, problems)
     problems += _doors(flows)
     routes, plans = _routes(folder, connections, problems)
-    return Project(folder, flows, connections, routes, plans, library, map_files, tuple(problems))
+    found = _topics(folder, problems)
+    return Project(folder, flows, connections, routes, plans, library, map_files, tuple(problems), found)
 
 
 def map_problem(library: Library, name: str) -> str:
@@ -197,6 +208,21 @@ def _routes(
             plans[one.id] = one
     problems += cross_problems(routes, plans)
     return routes, plans
+
+
+def _topics(folder: Path, problems: list[Problem]) -> dict[str, Topic]:
+    """The topics of subscriptions, by their canonical URL."""
+    found: dict[str, Topic] = {}
+    for path in files(folder, "topics"):
+        name = named(path, folder)
+        content = text(path, name, problems)
+        one, wrong = topic_file.lint(content, name) if content is not None else (None, Problems(name))
+        problems += wrong.found
+        if one and one.url in found:
+            problems.append(Problem(name, 1, 1, f"two topics have the url {one.url}", "Give each its own."))
+        elif one:
+            found[one.url] = one
+    return found
 
 
 def _doors(flows: Mapping[str, Flow]) -> list[Problem]:

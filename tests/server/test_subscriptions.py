@@ -287,3 +287,20 @@ async def test_metadata_lists_topics(server: Running) -> None:
     listed = {one["valueCanonical"] for one in row["extension"]}
     assert "https://suture.health/fhir/SubscriptionTopic/encounter-start" in listed
     assert {one["name"] for one in row["operation"]} >= {"status", "events"}
+
+
+async def test_a_topic_of_ones_own(tmp_path: Path, hooked: Hook) -> None:
+    (tmp_path / "topics").mkdir()
+    (tmp_path / "topics" / "married.yaml").write_text(
+        "suture: topic/1\nurl: https://clinic.example/topics/named\ntitle: Renamed\n"
+        "triggers: [{type: Patient, on: [update], when: '%previous.name != %current.name'}]\nfilters: {Patient: [_id]}\n"
+    )
+    async with serving(tmp_path, outbound__allow=f"http://127.0.0.1:{hooked.port}") as server:
+        id = await active(server, hooked, subscription(hooked.url, "https://clinic.example/topics/named"))
+        await server.put(patient("p1"))
+        await server.put(patient("p1") | {"gender": "other"})
+        await server.put(patient("p1") | {"gender": "other", "name": [{"family": "New"}]})
+        await hooked.until(lambda: bool(hooked.numbers()))
+        assert (await status_of(server, id))["events-since-subscription-start"] == "1"
+        statement = (await server.http.get("/fhir/metadata")).text
+        assert "https://clinic.example/topics/named" in statement

@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from suture.errors import InvalidSearch
+from suture.errors import InvalidSearch, SutureError
 from suture.standards.fhir import fhirpath, search
 from suture.standards.fhir.search import Condition, Match, Missing, Subject
 
 BASE = "https://suture.health/fhir/SubscriptionTopic/"
 CREATE, UPDATE, DELETE = "create", "update", "delete"
 MOST_CONDITIONS = 10  # of one query
+MOST_STEPS = 20_000  # of one evaluation of a FHIRPath criterion
 _UNSTEADY = ("words", "special")
 
 
@@ -106,8 +107,13 @@ def search_holds(found: tuple[Condition, ...], subject: Subject) -> bool:
 
 
 def _true(expression: str, change: Change) -> bool:
-    environment = fhirpath.Environment(variables={"current": change.after, "previous": change.before})
-    return fhirpath.compile(expression).holds(change.after or change.before or {}, environment)
+    """What can't be worked out, or not within the budget, is no event."""
+    sides = {"current": change.after, "previous": change.before}
+    environment = fhirpath.Environment(variables=sides, steps=MOST_STEPS)
+    try:
+        return fhirpath.compile(expression).holds(change.after or change.before or {}, environment)
+    except SutureError:
+        return False
 
 
 @lru_cache(maxsize=4096)
