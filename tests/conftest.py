@@ -33,7 +33,8 @@ ON_EVERY_DATABASE = (
     "services", "access", "engine", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_conformance",
     "server/test_operations", "server/test_patch", "server/test_own_parameters", "server/test_large", "server/test_audit",
     "server/test_compartment", "server/test_hooks", "server/test_withheld", "server/test_cursor", "server/test_sign_in",
-    "server/test_register", "server/admin",
+    "server/test_register", "server/admin", "server/test_bulk", "server/test_everything", "server/test_graphql", "server/test_once",
+    "server/test_subscriptions", "server/test_terminology", "server/test_binary", "server/test_shapes",
 )  # fmt: skip
 
 
@@ -50,5 +51,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     place = Path(metafunc.module.__file__).relative_to(HERE).as_posix()
     of_files = "faulty" in metafunc.fixturenames or "_wal_" in metafunc.function.__name__
     if place.startswith(ON_EVERY_DATABASE) and not of_files:
-        names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in stores.BACKENDS]
+        kinds = stores.BACKENDS if place.startswith("store") else (stores.SQLITE, stores.BACKENDS[-1])
+        names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in kinds]
         metafunc.parametrize("backend", names, indirect=True, scope="session")
