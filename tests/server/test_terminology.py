@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from suture.store import terminology_loaded
+from suture.store.connection import Tx
 from tests.server.running import Running, outcome_of
 from tests.standards.terminology.worlds import ANIMALS, RESOURCE, a_set, rule
 
@@ -243,3 +245,25 @@ async def test_searches_use_stored_sets(server: Running) -> None:
     for query in ("code:in=http://example.org/set", f"code:below={ANIMALS}|bird"):
         answer = await server.http.get(f"/fhir/Observation?{query}")
         assert [entry["resource"]["id"] for entry in answer.json()["entry"]] == ["o1"], query
+
+
+async def test_a_loaded_code_system_is_used(server: Running) -> None:
+    def load(tx: Tx) -> None:
+        number = terminology_loaded.begin(
+            tx, "http://loinc.org", "9", {"url": "http://loinc.org", "content": "complete"}
+        )
+        terminology_loaded.add(
+            tx, number, 0, b'[["90001-1","Moonlight",[],[{"code":"CLASS","valueString":"CHEM"}],[]]]'
+        )
+        terminology_loaded.finish(tx, number, 1)
+
+    server.app.database.write_now(load)
+    body = await got(server, "CodeSystem/$lookup", system="http://loinc.org", code="90001-1")
+    assert values(body)["display"] == "Moonlight"
+    checked = await got(
+        server, "ValueSet/$validate-code", url="http://loinc.org/vs", system="http://loinc.org", code="90002-9"
+    )
+    assert values(checked)["result"] is False
+    assert codes(await got(server, "ValueSet/$expand", url="http://loinc.org/vs")) == ["90001-1"]
+    rows = [row for row in server.trail() if row.what == "$lookup"]
+    assert len(rows) == 1, "read in a thread, and still one row"

@@ -9,29 +9,33 @@ from dataclasses import replace
 
 from suture.errors import Invalid, NotFound
 from suture.services.interactions.answer import Answer
+from suture.services.interactions.chart import Access
 from suture.services.operations import terms
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.terminology import concept
 from suture.standards.terminology.code_system import CodeSystem
 from suture.standards.terminology.validation import Coding
+from suture.store.connection import Connection
 
 _WHERE = "http://hl7.org/fhir/OperationDefinition"
 
 
 async def lookup(asked: Asked) -> Answer:
     """Display, properties and designations of a code; raises NotFound for an unknown one."""
-    async with asked.frame() as access:
-        connection = asked.chart.database.read
-        shelf = terms.shelf_of(asked, connection)
-        coding = _one(asked)
-        asked.values["system"] = [coding.system]
-        system = terms.code_system(asked, access, connection, shelf, "system", asked.one("version") or coding.version)
-        wanted = asked.all("property")
-        missing = concept.unknown(system, wanted)
-        if missing:
-            raise Invalid(f"{system.url} has no property '{missing[0][:64]}'", where="property", mend="Leave it out.")
-        code = _there(system, coding.code, "code")
-        return terms.told(concept.told(system, code, wanted, asked.one("displayLanguage", "")))
+    return await terms.answered(asked, _lookup)
+
+
+def _lookup(asked: Asked, access: Access, connection: Connection) -> Answer:
+    shelf = terms.shelf_of(asked, connection)
+    coding = _one(asked)
+    asked.values["system"] = [coding.system]
+    system = terms.code_system(asked, access, connection, shelf, "system", asked.one("version") or coding.version)
+    wanted = asked.all("property")
+    missing = concept.unknown(system, wanted)
+    if missing:
+        raise Invalid(f"{system.url} has no property '{missing[0][:64]}'", where="property", mend="Leave it out.")
+    code = _there(system, coding.code, "code")
+    return terms.told(concept.told(system, code, wanted, asked.one("displayLanguage", "")))
 
 
 def _one(asked: Asked) -> Coding:
@@ -51,18 +55,20 @@ def _there(system: CodeSystem, code: str, where: str) -> str:
 
 async def subsumes(asked: Asked) -> Answer:
     """How code A stands to code B in their hierarchy."""
-    async with asked.frame() as access:
-        connection = asked.chart.database.read
-        shelf = terms.shelf_of(asked, connection)
-        first, second = _side(asked, "A"), _side(asked, "B")
-        system = _shared(asked, first, second)
-        if not asked.id:
-            asked.values["system"] = [system]
-        found = terms.code_system(asked, access, connection, shelf, "system", asked.one("version", ""))
-        if system and system != found.url:
-            raise Invalid(f"the codes are of {system}, not of {found.url}", where="system")
-        codes = (_there(found, first.code, "codeA"), _there(found, second.code, "codeB"))
-        return terms.told([{"name": "outcome", "valueCode": concept.outcome(found, *codes)}])
+    return await terms.answered(asked, _subsumes)
+
+
+def _subsumes(asked: Asked, access: Access, connection: Connection) -> Answer:
+    shelf = terms.shelf_of(asked, connection)
+    first, second = _side(asked, "A"), _side(asked, "B")
+    system = _shared(asked, first, second)
+    if not asked.id:
+        asked.values["system"] = [system]
+    found = terms.code_system(asked, access, connection, shelf, "system", asked.one("version", ""))
+    if system and system != found.url:
+        raise Invalid(f"the codes are of {system}, not of {found.url}", where="system")
+    codes = (_there(found, first.code, "codeA"), _there(found, second.code, "codeB"))
+    return terms.told([{"name": "outcome", "valueCode": concept.outcome(found, *codes)}])
 
 
 def _side(asked: Asked, letter: str) -> Coding:

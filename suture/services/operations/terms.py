@@ -5,7 +5,8 @@ https://hl7.org/fhir/R4/terminology-service.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import suture.services.interactions.guard as guard
@@ -15,6 +16,7 @@ from suture.errors import Invalid, NotFound
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Access
 from suture.services.operations.operation import Asked, Parameter
+from suture.services.terminology.kept import Cold
 from suture.services.terminology.shelf import Shelf
 from suture.standards.fhir import json, validate
 from suture.standards.terminology.code_system import CodeSystem, of_resource
@@ -22,6 +24,7 @@ from suture.standards.terminology.compose import canonical, unknown_set
 from suture.standards.terminology.validation import Coding
 from suture.store.connection import Connection
 
+Work = Callable[[Asked, Access, Connection], Answer]
 LANGUAGE = Parameter("displayLanguage", "code", "language of displays, such as de")
 CODE = (
     Parameter("code", "code", "the code; send its system with it"),
@@ -35,7 +38,16 @@ def shelf_of(asked: Asked, connection: Connection) -> Shelf:
     if policy.reach(asked.caller, "search-type", asked.type) is Reach.NOTHING:
         policy.require(asked.caller, "read", asked.type)
     judged = guard.judge(connection, asked.caller, "read", withheld.of(connection, asked.caller))
-    return asked.chart.terminology.shelf(connection, judged)
+    return asked.chart.terminology.shelf(connection, judged, quick=connection is asked.chart.database.read)
+
+
+async def answered(asked: Asked, work: Work) -> Answer:
+    """At once, or in a thread when a large code system has to be read first."""
+    async with asked.frame() as access:
+        try:
+            return work(asked, access, asked.chart.database.read)
+        except Cold:
+            return await asked.chart.slowly(partial(work, asked, access))
 
 
 def stored(asked: Asked, access: Access, connection: Connection) -> dict[str, Any]:

@@ -10,37 +10,43 @@ from typing import Any
 
 from suture.errors import Invalid
 from suture.services.interactions.answer import Answer
+from suture.services.interactions.chart import Access
 from suture.services.operations import terms
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.terminology.validation import Coding, Manner, Verdict, best, in_set, in_system
+from suture.store.connection import Connection
 
 _WHERE = "http://hl7.org/fhir/OperationDefinition"
 
 
 async def of_set(asked: Asked) -> Answer:
     """By a value set."""
-    async with asked.frame() as access:
-        connection = asked.chart.database.read
-        shelf = terms.shelf_of(asked, connection)
-        value_set = terms.value_set(asked, access, connection, shelf)
-        given = terms.codings(asked)
-        for coding in given:
-            if not coding.system:
-                raise Invalid("a code without its system says nothing", where="system", mend="Send the system, too.")
-        return _told(best([in_set(shelf, value_set, coding, _manner(asked)) for coding in given]))
+    return await terms.answered(asked, _of_set)
+
+
+def _of_set(asked: Asked, access: Access, connection: Connection) -> Answer:
+    shelf = terms.shelf_of(asked, connection)
+    value_set = terms.value_set(asked, access, connection, shelf)
+    given = terms.codings(asked)
+    for coding in given:
+        if not coding.system:
+            raise Invalid("a code without its system says nothing", where="system", mend="Send the system, too.")
+    return _told(best([in_set(shelf, value_set, coding, _manner(asked)) for coding in given]))
 
 
 async def of_system(asked: Asked) -> Answer:
     """By a code system."""
-    async with asked.frame() as access:
-        connection = asked.chart.database.read
-        shelf = terms.shelf_of(asked, connection)
-        given = terms.codings(asked, "url")
-        if not asked.id and asked.one("url") is None:
-            asked.values["url"] = [given[0].system]
-        version = asked.one("version", "") or given[0].version
-        system = terms.code_system(asked, access, connection, shelf, version=version)
-        return _told(best([_judged(asked, system, coding) for coding in given]))
+    return await terms.answered(asked, _of_system)
+
+
+def _of_system(asked: Asked, access: Access, connection: Connection) -> Answer:
+    shelf = terms.shelf_of(asked, connection)
+    given = terms.codings(asked, "url")
+    if not asked.id and asked.one("url") is None:
+        asked.values["url"] = [given[0].system]
+    version = asked.one("version", "") or given[0].version
+    system = terms.code_system(asked, access, connection, shelf, version=version)
+    return _told(best([_judged(asked, system, coding) for coding in given]))
 
 
 def _judged(asked: Asked, system: Any, coding: Coding) -> Verdict:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/terminology-service.html
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ class Shelf:
     connection: Connection
     kept: Kept
     judged: Judge = anyone
+    quick: bool = False  # raise Cold rather than read a loaded code system
 
     def value_set(self, url: str, version: str = "") -> dict[str, Any] | None:
         """The newest value set of the URL, or of this version; None when it is not known."""
@@ -78,9 +79,16 @@ class Shelf:
         return max(fits, key=rank, default=None)
 
     def _stored_system(self, url: str, version: str) -> CodeSystem | None:
-        found = [self.kept.system(row) for row in self._rows("CodeSystem", url)]
-        fits = [s for s in found if s.displays and s.head.get("content") != "supplement"]
-        return max((s for s in fits if version in ("", s.version)), key=lambda s: rank(dict(s.head)), default=None)
+        """The newest of those that are stored as resources or were loaded from files."""
+        stored = [self.kept.system(row) for row in self._rows("CodeSystem", url)]
+        fits = [s for s in stored if s.displays and s.head.get("content") != "supplement"]
+        found = [(rank(s.head), s) for s in fits if version in ("", s.version)]
+        loaded = [one for one in self.kept.versions(self.connection, url) if version in ("", one.version)]
+        newest = max(loaded, key=lambda one: rank(one.head), default=None)
+        best = max(found, key=lambda one: one[0], default=None)
+        if newest is None or (best is not None and best[0] >= rank(newest.head)):
+            return None if best is None else best[1]
+        return self.kept.loaded(self.connection, newest, self.quick)
 
     def _supplemented(self, system: CodeSystem, url: str) -> CodeSystem:
         rows = self._rows("CodeSystem", url, "supplements")
@@ -101,7 +109,7 @@ class Shelf:
         return None
 
 
-def rank(resource: dict[str, Any]) -> tuple[Any, ...]:
+def rank(resource: Mapping[str, Any]) -> tuple[Any, ...]:
     """What is retired comes last, then by version, numbers as numbers, then by time."""
     parts = _NUMBERS.split(str(resource.get("version", "")))
     key = tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts if part)

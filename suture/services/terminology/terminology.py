@@ -24,9 +24,9 @@ class Terminology:
         self._database = database
         self._kept = Kept()
 
-    def shelf(self, connection: Connection, judged: Judge = anyone) -> Shelf:
-        """What may be used on this connection, as of now."""
-        return Shelf(connection, self._kept.fresh(connection), judged)
+    def shelf(self, connection: Connection, judged: Judge = anyone, *, quick: bool = False) -> Shelf:
+        """What may be used on this connection, as of now; `quick`: raises Cold for what takes long to read."""
+        return Shelf(connection, self._kept.fresh(connection), judged, quick)
 
     def expand(self, url: str) -> Collection[tuple[str, str]] | None:
         """Every (system, code) of a value set, outdated ones too; None when it is not known, or can't be listed."""
