@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import cache
 
 import suture.services.operations.docref as docref
 import suture.services.operations.everything as everything
@@ -15,44 +15,50 @@ import suture.services.operations.meta as meta
 import suture.services.operations.subscription_events as subscription_events
 import suture.services.operations.subscription_status as subscription_status
 import suture.services.operations.translate as translate
+import suture.services.operations.validate as validate
 import suture.services.operations.validate_code as validate_code
 from suture.services.operations.operation import Operation
 
-TABLE: tuple[Operation, ...] = (
-    everything.PATIENT,
-    everything.ENCOUNTER,
-    export.SYSTEM,
-    export.PATIENT,
-    export.GROUP,
-    lastn.OPERATION,
-    graphql.OPERATION,
-    docref.OPERATION,
-    meta.META,
-    meta.ADD,
-    meta.DELETE,
-    expand.OPERATION,
-    validate_code.SET,
-    validate_code.SYSTEM,
-    lookup.LOOKUP,
-    lookup.SUBSUMES,
-    translate.OPERATION,
-    subscription_status.OPERATION,
-    subscription_events.OPERATION,
-)
+
+@cache
+def every() -> tuple[Operation, ...]:
+    """All of them; read when first asked for, since their files and interactions import each other's rooms."""
+    return (
+        everything.PATIENT,
+        everything.ENCOUNTER,
+        export.SYSTEM,
+        export.PATIENT,
+        export.GROUP,
+        lastn.OPERATION,
+        graphql.OPERATION,
+        docref.OPERATION,
+        meta.META,
+        meta.ADD,
+        meta.DELETE,
+        validate.OPERATION,
+        expand.OPERATION,
+        validate_code.SET,
+        validate_code.SYSTEM,
+        lookup.LOOKUP,
+        lookup.SUBSUMES,
+        translate.OPERATION,
+        subscription_status.OPERATION,
+        subscription_events.OPERATION,
+    )
 
 
-def on_type(type: str, table: Iterable[Operation] = TABLE) -> list[Operation]:
+def on_type(type: str) -> list[Operation]:
     """The operations of a resource type, at type or instance level."""
-    return [o for o in table if (not o.types or type in o.types) and ("type" in o.on or "instance" in o.on)]
+    return [o for o in every() if (not o.types or type in o.types) and ("type" in o.on or "instance" in o.on)]
 
 
-def on_system(table: Iterable[Operation] = TABLE) -> list[Operation]:
+def on_system() -> list[Operation]:
     """The operations at the base."""
-    return [o for o in table if "system" in o.on]
+    return [o for o in every() if "system" in o.on]
 
 
-def named(name: str, type: str, id: str, table: Iterable[Operation] = TABLE) -> Operation | None:
+def named(name: str, type: str, id: str) -> Operation | None:
     """The operation `$name` at the base, of a type, or of a resource."""
     level = "instance" if id else "type" if type else "system"
-    fits = (o for o in table if o.name == name and level in o.on and (not type or not o.types or type in o.types))
+    fits = (o for o in every() if o.name == name and level in o.on and (not type or not o.types or type in o.types))
     return next(fits, None)

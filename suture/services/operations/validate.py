@@ -1,0 +1,172 @@
+"""$validate: is a resource sound, and does it keep profiles? (https://hl7.org/fhir/R4/resource-operation-validate.html)"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import Any
+
+import suture.services.interactions.guard as guard
+from suture.access import policy
+from suture.access.policy import Reach
+from suture.errors import Forbidden, Invalid, InvalidResource, Issue
+from suture.services.interactions.answer import Answer
+from suture.services.operations.operation import Asked, Operation, Parameter
+from suture.standards.fhir import json, outcome, profiles, search, validate
+from suture.standards.fhir.definitions import value_set
+from suture.standards.fhir.profiles import Around, Profile
+from suture.standards.fhir.profiles.slices import type_of
+from suture.store import search as store_search
+from suture.store.connection import Connection
+from suture.store.resources import Row
+
+MODES = ("create", "update", "delete", "profile")
+KEPT = 500  # profiles that are remembered as they were read
+
+
+async def run(asked: Asked) -> Answer:
+    """200 with an OperationOutcome, whatever is found."""
+    mode, resource = asked.one("mode", ""), asked.one("resource")
+    if mode and mode not in MODES:
+        raise Invalid("no such mode", where="mode", mend=f"One of {', '.join(MODES)}.")
+    _require(asked)
+    async with asked.frame() as access:
+        if resource is None:
+            row = _stored(asked)
+            access.touched(asked.chart.database.read, row)
+            resource = json.reread(row.body)
+        issues = await asked.chart.slowly(partial(_issues, asked, mode, resource))
+        return Answer(json.write(outcome.outcome(issues)))
+
+
+def _require(asked: Asked) -> None:
+    """Whoever may read or write something of the type may have it checked."""
+    ways = ("read", "create", "update")
+    if all(policy.reach(asked.caller, way, asked.type) is Reach.NOTHING for way in ways):
+        raise Forbidden(
+            f"'{asked.caller.name}' has nothing to do with {asked.type}",
+            where=asked.type,
+            mend="It needs a scope on the type.",
+        )
+
+
+def _stored(asked: Asked) -> Row:
+    if not asked.id:
+        raise Invalid("nothing to validate", where="resource", mend="POST the resource, or Parameters that hold it.")
+    return guard.present(guard.visible(asked.chart.database.read, asked.caller, "read", asked.type, asked.id))
+
+
+def _issues(asked: Asked, mode: str, resource: dict[str, Any], connection: Connection) -> list[Issue]:
+    if mode == "delete":
+        return []
+    found = _fitting(asked, mode, resource)
+    found += validate.check(resource)
+    if any(issue.severity == "fatal" for issue in found):
+        return found
+    named = asked.all("profile")
+    urls = dict.fromkeys([*named, *_claimed(resource)])
+    for url in urls:
+        found += _kept(connection, resource, url, "error" if url in named else "information")
+    return found
+
+
+def _fitting(asked: Asked, mode: str, resource: dict[str, Any]) -> list[Issue]:
+    """Type and id are those of the address."""
+    found = []
+    if resource.get("resourceType") != asked.type:
+        found.append(
+            Issue("error", "invalid", f"the resource is no {asked.type}", "resourceType", "Send it to its type.")
+        )
+    if asked.id and mode == "update" and resource.get("id") != asked.id:
+        found.append(
+            Issue("error", "invalid", "the id is not the id of the address", f"{asked.type}.id", "Send the same id.")
+        )
+    return found
+
+
+def _claimed(resource: dict[str, Any]) -> list[str]:
+    meta = resource.get("meta")
+    claims = meta.get("profile") if isinstance(meta, dict) else None
+    return [url for url in claims if isinstance(url, str)] if isinstance(claims, list) else []
+
+
+def _kept(connection: Connection, resource: dict[str, Any], url: str, severity: str) -> list[Issue]:
+    """What a profile finds; one that is R4's own says nothing that was not said."""
+    if type_of(url):
+        return []
+    try:
+        profile = known(connection, url)
+    except InvalidResource as error:
+        return [Issue("error", "invalid", f"the profile {url[:300]} can't be read", "profile", error.mend)]
+    if profile is None:
+        mend = "Store its StructureDefinition here, then validate again."
+        return [Issue(severity, "not-found", f"the profile {url[:300]} is not here", "meta.profile", mend)]
+    return profiles.check(resource, profile, around(connection, resource))
+
+
+def around(connection: Connection, resource: dict[str, Any]) -> Around:
+    """Other profiles from the store, references inside the resource, value sets of R4."""
+
+    def other(url: str) -> Profile | None:
+        try:
+            return known(connection, url)
+        except InvalidResource:
+            return None
+
+    return Around(other, partial(_inside, resource), member_of)
+
+
+def _inside(resource: dict[str, Any], reference: str) -> dict[str, Any] | None:
+    """What a reference leads to: something contained, or an entry of the same Bundle."""
+    for one in resource.get("contained", []) if reference.startswith("#") else ():
+        if isinstance(one, dict) and one.get("id") == reference[1:]:
+            return one
+    for entry in resource.get("entry", []) if resource.get("resourceType") == "Bundle" else ():
+        inner = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(inner, dict) and _called(entry, inner, reference):
+            return inner
+    return None
+
+
+def _called(entry: dict[str, Any], inner: dict[str, Any], reference: str) -> bool:
+    return reference in (entry.get("fullUrl"), f"{inner.get('resourceType')}/{inner.get('id')}")
+
+
+def member_of(system: str | None, code: str, url: str) -> bool | None:
+    """Whether a value set of R4 holds a code; None when R4 alone can't list it."""
+    members = value_set(url)
+    if members is None:
+        return None
+    return (system, code) in members if system is not None else code in _codes(url)
+
+
+@lru_cache(256)
+def _codes(url: str) -> frozenset[str]:
+    return frozenset(code for _, code in value_set(url) or ())
+
+
+def known(connection: Connection, url: str) -> Profile | None:
+    """The profile with this canonical, as it is stored now; the newest of several, or the version that is named."""
+    plain, _, version = url.partition("|")
+    pairs = [("url", plain)] + ([("version", version)] if version else [])
+    found = store_search.find(connection, search.parse("StructureDefinition", pairs), budget=1.0).rows
+    return _read(found[0].rid, found[0].version, found[0].body) if found else None
+
+
+@lru_cache(KEPT)
+def _read(rid: int, version: int, body: bytes) -> Profile:
+    return profiles.read(json.reread(body))
+
+
+OPERATION = Operation(
+    "validate",
+    "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+    "Checks a resource against R4, and against profiles that are stored here.",
+    ("type", "instance"),
+    run,
+    parameters=(
+        Parameter("resource", "Resource", "POST the resource, or Parameters that hold it."),
+        Parameter("mode", "code", "create, update, delete or profile"),
+        Parameter("profile", "canonical", "profiles to check, besides those that meta.profile names", many=True),
+    ),
+    scope="r, c or u of the type; r to check what is stored",
+)

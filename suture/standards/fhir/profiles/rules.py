@@ -1,0 +1,140 @@
+"""A StructureDefinition as a tree of rules, one for each element it constrains (https://hl7.org/fhir/R4/elementdefinition.html)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from suture.errors import InvalidResource
+from suture.standards.fhir.definitions import Invariant
+
+BASE = "http://hl7.org/fhir/StructureDefinition/"
+# the base validator holds these against everything already
+_EVERYWHERE = re.compile(r"ele-1|ext-1|dom-\d|bdl-\d+|us-core-0")
+_MOST = 5000  # elements of one profile
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRule:
+    """One allowed type: profiles it must follow (one of them), and what a reference of it may point to."""
+
+    code: str
+    profiles: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slicing:
+    """How the values of a list are told apart: (kind, path) each; `rules`: open, closed or openAtEnd."""
+
+    discriminators: tuple[tuple[str, str], ...]
+    rules: str = "open"
+    ordered: bool = False
+
+
+@dataclass(slots=True)
+class Rule:
+    """What holds of one element. `children` by name, a choice without its `[x]`; `slices` in their order."""
+
+    id: str
+    name: str
+    min: int = 0
+    max: int | None = None
+    types: tuple[TypeRule, ...] = ()
+    fixed: Any = None
+    pattern: Any = None
+    binding: tuple[str, str] | None = None  # strength, value set
+    invariants: tuple[Invariant, ...] = ()
+    must_support: bool = False
+    slicing: Slicing | None = None
+    slices: dict[str, Rule] = field(default_factory=dict)
+    children: dict[str, Rule] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile's rules. `whole`: they come from a snapshot; else those of `base` hold, too."""
+
+    url: str
+    version: str
+    type: str
+    base: str
+    root: Rule
+    whole: bool
+
+    @property
+    def name(self) -> str:
+        """The canonical with its version."""
+        return f"{self.url}|{self.version}" if self.version else self.url
+
+
+def read(definition: dict[str, Any]) -> Profile:
+    """Reads a StructureDefinition that constrains a type; raises InvalidResource for one that can't be read."""
+    elements = definition.get("snapshot", definition.get("differential", {})).get("element", [])
+    type, url = definition.get("type"), definition.get("url")
+    if not isinstance(type, str) or not isinstance(url, str) or not elements or len(elements) > _MOST:
+        raise InvalidResource("this StructureDefinition has no url, type or elements", where="StructureDefinition")
+    root = Rule(type, type)
+    for element in elements:
+        _place(root, element)
+    base, version = str(definition.get("baseDefinition", "")), str(definition.get("version", ""))
+    return Profile(url, version, type, base, root, "snapshot" in definition)
+
+
+def _place(root: Rule, element: dict[str, Any]) -> None:
+    """Puts an element's rule into the tree, where its id says."""
+    id = str(element.get("id") or element.get("path", ""))
+    rule = root
+    for segment in _segments(id)[1:]:
+        name, _, slice = segment.partition(":")
+        name = name.removesuffix("[x]")
+        rule = rule.children.setdefault(name, Rule(f"{rule.id}.{name}", name))
+        for part in slice.split("/") if slice else ():
+            rule = rule.slices.setdefault(part, Rule(f"{rule.id}:{part}", name))
+    _fill(rule, element, id)
+
+
+def _segments(id: str) -> list[str]:
+    return id.split(".")
+
+
+def _fill(rule: Rule, element: dict[str, Any], id: str) -> None:
+    rule.id = id
+    rule.min = int(element.get("min", rule.min))
+    most = element.get("max")
+    rule.max = None if most in (None, "*") else int(most)
+    rule.types = tuple(_type(row) for row in element.get("type", []))
+    rule.fixed = next((v for k, v in element.items() if k.startswith("fixed")), None)
+    rule.pattern = next((v for k, v in element.items() if k.startswith("pattern")), None)
+    binding = element.get("binding", {})
+    if binding.get("valueSet"):
+        rule.binding = (binding.get("strength", "example"), binding["valueSet"])
+    rule.invariants = tuple(_invariants(element))
+    rule.must_support = bool(element.get("mustSupport"))
+    if "slicing" in element:
+        rule.slicing = _slicing(element["slicing"])
+
+
+def _type(row: dict[str, Any]) -> TypeRule:
+    code = str(row.get("code", ""))
+    name = "" if "/System." in code else code  # FHIRPath's own types, of ids and urls: the base validator knows better
+    return TypeRule(name, tuple(row.get("profile", ())), tuple(row.get("targetProfile", ())))
+
+
+def _invariants(element: dict[str, Any]) -> Iterator[Invariant]:
+    for row in element.get("constraint", []):
+        key, expression = str(row.get("key", "")), row.get("expression")
+        ours = str(row.get("source", "")).removeprefix(BASE)
+        if (
+            expression
+            and not _EVERYWHERE.fullmatch(key)
+            and not (row.get("source", "").startswith(BASE) and "/" not in ours)
+        ):
+            yield Invariant(key, str(row.get("severity", "error")), str(expression), key)
+
+
+def _slicing(row: dict[str, Any]) -> Slicing:
+    found = tuple((str(d.get("type", "value")), str(d.get("path", "$this"))) for d in row.get("discriminator", []))
+    return Slicing(found, str(row.get("rules", "open")), bool(row.get("ordered")))
