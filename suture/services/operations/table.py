@@ -11,6 +11,7 @@ import suture.services.operations.export as export
 import suture.services.operations.graphql as graphql
 import suture.services.operations.lastn as lastn
 import suture.services.operations.lookup as lookup
+import suture.services.operations.match as match
 import suture.services.operations.meta as meta
 import suture.services.operations.subscription_events as subscription_events
 import suture.services.operations.subscription_status as subscription_status
@@ -30,6 +31,7 @@ def every() -> tuple[Operation, ...]:
         export.PATIENT,
         export.GROUP,
         lastn.OPERATION,
+        match.OPERATION,
         graphql.OPERATION,
         docref.OPERATION,
         meta.META,
