@@ -57,9 +57,11 @@ def _chain(scope: Scope, c: Chain) -> Term:
 
 def _canonical_branch(scope: Scope, code: str, branch: Branch) -> Term:
     """The same through canonical URLs: the few that are meant are read, others refer to them by URL and version."""
-    pids = scope.pids(code, "urls")
-    rt, far = names.find(scope.connection, branch.type), scope.inner(branch.type)
-    if not pids or not rt or not far.pids("url", "urls"):
+    far = scope.inner(branch.type)
+    if not far.pids("url", "urls"):
+        return NEVER
+    pids, rt = scope.pids(code, "urls"), names.find(scope.connection, branch.type)
+    if not pids or not rt:
         return NEVER
     inner = both(scope.connection, terms(far, branch.conditions)) if branch.conditions else ALWAYS
     if inner is NEVER:

@@ -74,12 +74,15 @@ class SearchParameter:
     built: bool = True  # False: rows written from now on have it, those from before are being indexed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Own:
-    """The search parameters a site has besides R4's: resource type -> code -> parameter. `mark` names this very set."""
+    """The search parameters a site has besides R4's: resource type -> code -> parameter. `mark` names this very set.
+
+    What is made of a set is kept by the object, so that looking it up costs next to nothing.
+    """
 
     mark: str = ""
-    parameters: Mapping[str, Mapping[str, SearchParameter]] = field(default_factory=dict, compare=False)
+    parameters: Mapping[str, Mapping[str, SearchParameter]] = field(default_factory=dict)
 
 
 NO_OWN = Own()

@@ -80,7 +80,7 @@ def parse(
     query = SearchQuery(resource_type, types=types)
     for key, text in pairs:
         query = _with(query, key, text, reading)
-    return replace(query, unknown=tuple(reading.unknown))
+    return replace(query, unknown=tuple(reading.unknown)) if reading.unknown else query
 
 
 def _with(query: SearchQuery, key: str, text: str, reading: _Reading) -> SearchQuery:
