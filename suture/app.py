@@ -33,6 +33,7 @@ from suture.server.web import Web
 from suture.services import brands
 from suture.services.audit.copies import Copies, listed
 from suture.services.building import Builder
+from suture.services.bulk.imports import Imports
 from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
@@ -69,6 +70,7 @@ class App:
     udap: Udap | None = None
     gateway: Gateway | None = None
     exports: Exports | None = None
+    imports: Imports | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
 
@@ -97,6 +99,7 @@ class App:
             statements,
             self.gateway,
             self.exports,
+            self.imports,
         )
 
     async def start(self) -> None:
@@ -188,13 +191,14 @@ def _server(
         app.engine.senders.require_agreement,
     )  # fmt: skip
     app.exports = Exports(app.database, clock, settings)
+    app.imports = Imports(app.interactions.chart)
     subscribing = notifier.wired(
         app.interactions.chart, app.authority.tokens, app.outbound, app.engine.senders.require_agreement_at
     )
     app.interactions.chart.topics.update(flows.topics)
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
-    alone: list[Part] = [copies, Builder(app.database), app.engine, subscribing]
+    alone: list[Part] = [copies, Builder(app.database), app.engine, subscribing, app.imports]
     app.turn = Turn(app.database, alone, lost, app.engine.rest, never=web_only)
     app.parts += [
         *renewing,

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from suture.server import bulk, contact, fhir, gateway, graphql, health, hooks, metrics, operations, sign_in
+from suture.server import (
+    bulk,
+    bulk_import,
+    contact,
+    fhir,
+    gateway,
+    graphql,
+    health,
+    hooks,
+    metrics,
+    operations,
+    sign_in,
+)
 from suture.server.admin import (
     clients,
     ehi,
@@ -47,6 +59,7 @@ _TABLE = (
     *fhir.ROUTES,
     *operations.ROUTES,
     *bulk.ROUTES,
+    *bulk_import.ROUTES,
     *graphql.ROUTES,
     *_CONSOLE,
     *_PEOPLE,

@@ -17,6 +17,7 @@ from suture.clock import Clock
 from suture.engine.engine import Engine
 from suture.server.figures import Figures
 from suture.services.brands import Brands
+from suture.services.bulk.imports import Imports
 from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
@@ -45,6 +46,7 @@ class Site:
     statements: Statements | None = None
     gateway: Gateway | None = None
     exports: Exports | None = None
+    imports: Imports | None = None
     figures: Figures = field(default_factory=Figures)
 
     @property

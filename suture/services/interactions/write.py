@@ -235,7 +235,8 @@ class Repeatable(Protocol):
     def outcome(self, tx: Tx, access: Access, unit: Callable[[Tx], Outcome]) -> Outcome: ...
 
 
-def _kept(chart: Chart, tx: Tx, caller: Caller, row: Row) -> None:
+def kept(chart: Chart, tx: Tx, caller: Caller, row: Row) -> None:
+    """Tells who looks at what is written of this type."""
     warden = chart.wardens.get(row.type)
     if warden is not None and row.change not in ("", resources.UNCHANGED):
         warden.keep(tx, caller, row)
@@ -251,7 +252,7 @@ async def committed(
         access.concerns(outcome.patients)
         if outcome.row is not None:
             access.touched(tx, outcome.row)
-            _kept(chart, tx, access.caller, outcome.row)
+            kept(chart, tx, access.caller, outcome.row)
         access.status = outcome.status
         access.append(tx)
         return outcome
