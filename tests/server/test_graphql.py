@@ -222,3 +222,43 @@ async def test_a_list_that_is_no_page_names_the_connection(tmp_path: Path) -> No
 async def test_metadata_lists_it(server: Running) -> None:
     rest = (await server.http.get("/fhir/metadata")).json()["rest"][0]
     assert "graphql" in {operation["name"] for operation in rest["operation"]}
+
+
+INNER = [
+    "id", "name { family }", "name(use: official) { given @first }", 'name(fhirpath: "given.first() = \'x\'") { family }',
+    'name(fhirpath: "1/0 = (") { family }', 'name(fhirpath: "repeat(extension)") { family }', 'name(_count: "x") { family }',
+    "name(use: [1]) { family }", "name(use: null) { family }", "contained { id frob }", "contained { ... on Patient { name { frob } } }",
+    "contained { ObservationList(_reference: patient) { id } }", "_birthDate { extension { url valueAddress { city } } }",
+    "name @flatten @slice(path: 5) { family @singleton }", 'name @slice(fhirpath: "(") { family }', "name @first @first { given }",
+    "link { other { resource(optional: null) { id } } }", "link { other { resource(type: [1], optional: true) { id } } }",
+    "link { other { resource(type: HumanName, optional: true) { family } } }", "extension(url: {a: 1}) { url }", "text { div status }",
+    "ObservationList(_reference: [patient]) { id }", "ObservationList(_reference: patient, date: null, code: [a, true, 1.5]) { id }",
+    'ObservationConnection(_reference: patient, _count: 0) { count edges { resource { ... on Observation { id } } } }',
+    "ListList(_reference: subject) { id }", "meta { lastUpdated profile }", "__typename", "id @skip(if: null)", "identifier { assigner { resource { id } } }",
+]  # fmt: skip
+
+
+async def test_no_query_is_a_fault_of_the_server(server: Running) -> None:
+    contained = [{"resourceType": "Patient", "id": "in"}]
+    link = [{"other": {"reference": "#in"}, "type": "seealso"}]
+    await server.put({**patient("p1"), "contained": contained, "link": link})
+    odd = [f'{{ Patient(id: "p1") {{ {inner} }} }}' for inner in INNER]
+    odd += [f"{{ PatientList {{ {inner} id: {inner} }} }}" for inner in INNER]
+    odd += [
+        "{ Patient(id: [1]) { id } }",
+        "{ PatientList(_reference: patient) { id } }",
+        "{ PatientConnection { edges { frob } } }",
+    ]
+    for query in odd:
+        answer = await ask(server, query)
+        assert answer.status_code in (200, 400, 403, 404, 405, 422), (query, answer.text)
+    for body in (
+        "[]",
+        "{}",
+        '{"query": 1}',
+        '{"query": "{id}", "variables": []}',
+        '{"query": "{id}", "operationName": 5}',
+        "{",
+    ):
+        sent = await server.http.post("/fhir/$graphql", content=body, headers={"Content-Type": "application/json"})
+        assert sent.status_code == 400, (body, sent.text)

@@ -156,6 +156,8 @@ def _pairs(type: str, arguments: Mapping[str, Any], holder: Resource | None, pla
     """Search parameters: a name's - is written _, a list means any of its values."""
     found = [(_name(name, place), _text(value)) for name, value in arguments.items() if name not in (REFERENCE, CURSOR)]
     if holder is None:
+        if REFERENCE in arguments:
+            raise InvalidSearch("_reference is of a resource", where=f"query {place}", mend="Write subject: …, say.")
         return found
     linked = str(arguments.get(REFERENCE, "")).replace("_", "-")
     parameter = search_parameter(type, linked)

@@ -9,7 +9,7 @@ from suture.errors import Invalid, TooCostly
 from suture.services.graphql import steps
 from suture.services.graphql.scope import Group, Scope, Selections, check_arguments
 from suture.services.graphql.sources import Resource, Sources
-from suture.services.graphql.steps import CONNECTION, ROOT, Step
+from suture.services.graphql.steps import CONNECTION, EDGE, ROOT, Step
 from suture.standards.fhir import fhirpath
 from suture.standards.graphql.tree import Directive, Field
 
@@ -104,7 +104,7 @@ class Walk:
         if found.way == "type":
             return [(value.get("resourceType", type.strip("()")), "string", holder)]
         if found.way == "element":
-            return self._elements(field, found, value, holder)
+            return self._elements(field, found, value, type, holder)
         if found.way == "resource":
             return self._referred(field, value, holder)
         arguments = {name: self._scope.value(given) for name, given in field.arguments.items()}
@@ -120,13 +120,13 @@ class Walk:
             return [_whole(self._sources.taken(row)) for row in rows]
         return [(self._page(group, kind, arguments, owner), CONNECTION, holder)]
 
-    def _elements(self, field: Field, found: Step, value: dict[str, Any], holder: Resource) -> Items:
+    def _elements(self, field: Field, found: Step, value: dict[str, Any], type: str, holder: Resource) -> Items:
         there = value.get(field.name)
         if there is None:
             return []
         listed = there if isinstance(there, list) else [there]
         if found.type in ("Resource", steps.UNKNOWN):
-            return [(v, _type(v, found.type), v if field.name == "resource" else holder) for v in listed]
+            return [(v, _type(v, found.type), v if type == EDGE else holder) for v in listed]
         return [(v, found.type, holder) for v in listed]
 
     def _referred(self, field: Field, value: dict[str, Any], holder: Resource) -> Items:
