@@ -10,6 +10,7 @@ import pytest
 from suture.store import terminology_loaded
 from suture.store.connection import Tx
 from tests.server.running import Running, outcome_of
+from tests.standards.fhir.profiles.made import element, profile
 from tests.standards.terminology.worlds import ANIMALS, RESOURCE, a_set, rule
 
 GENDER = "http://hl7.org/fhir/administrative-gender"
@@ -267,3 +268,19 @@ async def test_a_loaded_code_system_is_used(server: Running) -> None:
     assert codes(await got(server, "ValueSet/$expand", url="http://loinc.org/vs")) == ["90001-1"]
     rows = [row for row in server.trail() if row.what == "$lookup"]
     assert len(rows) == 1, "read in a thread, and still one row"
+
+
+async def test_profiles_bind_stored_sets(server: Running) -> None:
+    await server.put(STORED)
+    await server.put({"id": "set", **a_set(rule("concept", "is-a", "bird"))})
+    bound = {"strength": "required", "valueSet": "http://example.org/set"}
+    made = profile("http://example.org/bird", "Observation", element("Observation.code", binding=bound))
+    await server.put({**made, "id": "bird"})
+    for code, severity in (("hen", "information"), ("cat", "error")):
+        seen = {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"coding": [{"system": ANIMALS, "code": code}]},
+        }
+        answer = await server.http.post("/fhir/Observation/$validate?profile=http://example.org/bird", json=seen)
+        assert answer.json()["issue"][0]["severity"] == severity, answer.text

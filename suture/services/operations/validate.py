@@ -10,9 +10,9 @@ from suture.access import policy
 from suture.access.policy import Reach
 from suture.errors import Forbidden, Invalid, InvalidResource, Issue
 from suture.services.interactions.answer import Answer
+from suture.services.interactions.chart import Chart
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.fhir import json, outcome, profiles, search, validate
-from suture.standards.fhir.definitions import value_set
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.profiles.slices import type_of
 from suture.store import search as store_search
@@ -65,7 +65,7 @@ def _issues(asked: Asked, mode: str, resource: dict[str, Any], connection: Conne
     named = asked.all("profile")
     urls = dict.fromkeys([*named, *_claimed(resource)])
     for url in urls:
-        found += _kept(connection, resource, url, "error" if url in named else "information")
+        found += _kept(asked.chart, connection, resource, url, "error" if url in named else "information")
     return found
 
 
@@ -89,7 +89,7 @@ def _claimed(resource: dict[str, Any]) -> list[str]:
     return [url for url in claims if isinstance(url, str)] if isinstance(claims, list) else []
 
 
-def _kept(connection: Connection, resource: dict[str, Any], url: str, severity: str) -> list[Issue]:
+def _kept(chart: Chart, connection: Connection, resource: dict[str, Any], url: str, severity: str) -> list[Issue]:
     """What a profile finds; one that is R4's own says nothing that was not said."""
     if type_of(url):
         return []
@@ -100,11 +100,11 @@ def _kept(connection: Connection, resource: dict[str, Any], url: str, severity: 
     if profile is None:
         mend = "Store its StructureDefinition here, then validate again."
         return [Issue(severity, "not-found", f"the profile {url[:300]} is not here", "meta.profile", mend)]
-    return profiles.check(resource, profile, around(connection, resource))
+    return profiles.check(resource, profile, around(chart, connection, resource))
 
 
-def around(connection: Connection, resource: dict[str, Any]) -> Around:
-    """Other profiles from the store, references inside the resource, value sets of R4."""
+def around(chart: Chart, connection: Connection, resource: dict[str, Any]) -> Around:
+    """Other profiles from the store, references inside the resource, value sets of R4 and of the store."""
 
     def other(url: str) -> Profile | None:
         try:
@@ -112,7 +112,7 @@ def around(connection: Connection, resource: dict[str, Any]) -> Around:
         except InvalidResource:
             return None
 
-    return Around(other, partial(_inside, resource), member_of)
+    return Around(other, partial(_inside, resource), partial(chart.terminology.member_of, connection))
 
 
 def _inside(resource: dict[str, Any], reference: str) -> dict[str, Any] | None:
@@ -129,19 +129,6 @@ def _inside(resource: dict[str, Any], reference: str) -> dict[str, Any] | None:
 
 def _called(entry: dict[str, Any], inner: dict[str, Any], reference: str) -> bool:
     return reference in (entry.get("fullUrl"), f"{inner.get('resourceType')}/{inner.get('id')}")
-
-
-def member_of(system: str | None, code: str, url: str) -> bool | None:
-    """Whether a value set of R4 holds a code; None when R4 alone can't list it."""
-    members = value_set(url)
-    if members is None:
-        return None
-    return (system, code) in members if system is not None else code in _codes(url)
-
-
-@lru_cache(256)
-def _codes(url: str) -> frozenset[str]:
-    return frozenset(code for _, code in value_set(url) or ())
 
 
 def known(connection: Connection, url: str) -> Profile | None:

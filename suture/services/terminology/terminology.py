@@ -12,7 +12,7 @@ from suture.services.terminology.kept import Kept
 from suture.services.terminology.shelf import Judge, Shelf, anyone
 from suture.standards.fhir.search_parse import R4_CODES
 from suture.standards.terminology.compose import canonical, members
-from suture.standards.terminology.membership import Known, member_of
+from suture.standards.terminology.membership import Known, member_anywhere, member_of
 from suture.store.connection import Connection
 from suture.store.database import Database
 
@@ -52,8 +52,15 @@ class Terminology:
         there = found.find(code)
         return None if there is None else found.above(there) if above else found.below(there)
 
-    def member_of(self, connection: Connection, system: str, code: str, url: str) -> Known:
-        """Whether a value set holds a code; None when that can't be said."""
-        shelf = self.shelf(connection)
-        value_set = shelf.value_set(*canonical(url))
-        return None if value_set is None else member_of(shelf, value_set, system, code)
+    def member_of(self, connection: Connection, system: str | None, code: str, url: str) -> Known:
+        """Whether a value set holds a code (None: of whatever system); None when that can't be said."""
+        try:
+            shelf = self.shelf(connection)
+            value_set = shelf.value_set(*canonical(url))
+            if value_set is None:
+                return None
+            if system is None:
+                return member_anywhere(shelf, value_set, code)
+            return member_of(shelf, value_set, system, code)
+        except (Inapplicable, TooCostly):
+            return None

@@ -76,6 +76,7 @@ def canonical(text: str) -> tuple[str, str]:
 class _Work:
     library: Library
     most: int
+    known: dict[str, Members] = field(default_factory=dict)  # each imported set is made once
 
     def whole(self, value_set: Mapping[str, Any], above: tuple[str, ...]) -> Members:
         compose = value_set.get("compose")
@@ -119,13 +120,15 @@ class _Work:
     def imported(self, named: str, above: tuple[str, ...], where: str) -> Members:
         if named in above or len(above) >= DEEPEST:
             raise Inapplicable("the value set imports itself", where=where, mend="Take the import out.")
-        url, version = canonical(named)
-        value_set = self.library.value_set(url, version)
-        if value_set is None:
-            raise imported_unknown(named, where)
-        found = self.whole(value_set, (*above, named))
-        found.imported[url] = str(value_set.get("version", ""))
-        return found
+        if named not in self.known:
+            url, version = canonical(named)
+            value_set = self.library.value_set(url, version)
+            if value_set is None:
+                raise imported_unknown(named, where)
+            self.known[named] = made = self.whole(value_set, (*above, named))
+            made.imported[url] = str(value_set.get("version", ""))
+        made = self.known[named]
+        return Members(made.codes, dict(made.used), dict(made.imported), set(made.part))
 
     def of_system(self, include: Mapping[str, Any], where: str) -> Members:
         url, version = str(include["system"]), str(include.get("version", ""))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from suture.errors import Inapplicable
+from suture.errors import Inapplicable, TooCostly
 from suture.standards.fhir.fhirpath import regex
 from suture.standards.terminology import ecl
 from suture.standards.terminology.code_system import CodeSystem
 
 SNOMED = "http://snomed.info/sct"
+WORK = 1_000_000_000  # steps that a regular expression may take over all codes
+_ENDS = re.compile(r"[*+]|,\}")
+_SIMPLER = "Repeat less in it, or narrow the codes with another filter first."
 Chooses = Callable[[str], bool]
 Made = Callable[[CodeSystem, str, str], Chooses]
 
@@ -67,7 +71,18 @@ def _list(value: str) -> frozenset[str]:
 
 
 def _matches(system: CodeSystem, name: str, value: str) -> Chooses:
-    return lambda code: any(regex.full(text, value) for text in system.values(code, name))
+    """The whole value; what all codes together may cost is bounded, too."""
+    ends, left = max(1, len(_ENDS.findall(value))), WORK
+
+    def chooses(code: str) -> bool:
+        nonlocal left
+        texts = system.values(code, name)
+        left -= sum((len(text) + 1) ** min(ends, 4) for text in texts)
+        if left < 0:
+            raise TooCostly("the regular expression is too much for so many codes", where="filter.value", mend=_SIMPLER)
+        return any(regex.full(text, value) for text in texts)
+
+    return chooses
 
 
 def _exists(system: CodeSystem, name: str, value: str) -> Chooses:

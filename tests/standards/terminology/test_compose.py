@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suture.errors import Inapplicable, SutureError, TooCostly
+from suture.standards.terminology import filters
 from suture.standards.terminology.compose import members
 from suture.standards.terminology.filters import OPERATORS
-from suture.standards.terminology.membership import member_of
+from suture.standards.terminology.membership import member_anywhere, member_of
 from tests.standards.terminology.worlds import ANIMALS, CODES, Books, a_set, rule
 
 BIRDS = {"bird", "hen", "dodo", "swift"}
@@ -70,6 +71,19 @@ def test_a_set_that_imports_itself_is_named() -> None:
         member_of(books, made, ANIMALS, "cat")
 
 
+def test_sets_that_import_one_another_twice_are_asked_once() -> None:
+    books = Books()
+    for n in range(25):
+        twice = [f"http://example.org/{n + 1}"]
+        books.sets[f"http://example.org/{n}"] = a_set({"valueSet": twice}, {"valueSet": twice})
+    books.sets["http://example.org/25"] = a_set(rule("concept", "is-a", "bird"))
+    first = books.sets["http://example.org/0"]
+    assert {code for _, code in members(books, first).codes} == BIRDS
+    assert member_of(books, first, ANIMALS, "cat") is False
+    assert member_anywhere(books, first, "hen") is True
+    assert member_anywhere(books, first, "cat") is False
+
+
 @pytest.mark.parametrize(
     ("include", "said"),
     [
@@ -101,6 +115,12 @@ def test_what_is_unknown_is_neither_in_nor_out() -> None:
 def test_too_many_codes_are_refused() -> None:
     with pytest.raises(TooCostly, match="more than 3 codes"):
         members(Books(), a_set({"system": ANIMALS}), most=3)
+
+
+def test_a_pattern_over_very_many_codes_is_too_costly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "WORK", 100)
+    with pytest.raises(TooCostly, match="too much for so many codes"):
+        members(Books(), a_set(rule("display", "regex", ".*a.*b.*")))
 
 
 RULES = st.builds(

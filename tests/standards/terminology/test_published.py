@@ -12,23 +12,13 @@ import pytest
 
 from suture.errors import SutureError
 from suture.standards.terminology import core
-from suture.standards.terminology.code_system import CodeSystem
 from suture.standards.terminology.compose import members
 from suture.standards.terminology.expansion import Wanted, expansion
 from tests import docs, public
+from tests.standards.terminology.worlds import Core
 
 FLAT = Wanted(nested=False)
 CUT = {"http://hl7.org/fhir/ValueSet/c80-doc-typecodes"}  # published with its first 1,000 of 6,401 codes only
-
-
-class Core:
-    """R4 alone."""
-
-    def system(self, url: str, version: str = "") -> CodeSystem | None:
-        return core.code_system(url)
-
-    def value_set(self, url: str, version: str = "") -> dict[str, Any] | None:
-        return core.value_set(url)
 
 
 def published() -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from suture.standards.terminology import core, membership
 from suture.standards.terminology.code_system import CodeSystem, of_resource
 
 ANIMALS = "http://example.org/animals"
@@ -72,3 +73,24 @@ def rule(property: str, op: str, value: str) -> dict[str, Any]:
 def a_set(*include: dict[str, Any], exclude: tuple[dict[str, Any], ...] = (), **more: Any) -> dict[str, Any]:
     compose = {"include": list(include), **({"exclude": list(exclude)} if exclude else {}), **more}
     return {"resourceType": "ValueSet", "url": "http://example.org/set", "status": "active", "compose": compose}
+
+
+class Core:
+    """A Library of R4 alone."""
+
+    def system(self, url: str, version: str = "") -> CodeSystem | None:
+        return core.code_system(url)
+
+    def value_set(self, url: str, version: str = "") -> dict[str, Any] | None:
+        return core.value_set(url)
+
+
+def member_of(system: str | None, code: str, url: str) -> bool | None:
+    """Whether a value set of R4 holds a code."""
+    value_set = core.value_set(url.partition("|")[0])
+    if value_set is None:
+        return None
+    library = Core()
+    if system is None:
+        return membership.member_anywhere(library, value_set, code)
+    return membership.member_of(library, value_set, system, code)

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suture.errors import InvalidResource, Issue
-from suture.services.operations.validate import member_of
 from suture.standards.fhir import json, profiles
 from suture.standards.fhir.profiles import Around, Profile
 from tests import public
@@ -26,6 +25,7 @@ from tests.standards.fhir.profiles.made import (
     pulse,
     pulse_profile,
 )
+from tests.standards.terminology.worlds import member_of
 
 KNOWN = {PULSE: profiles.read(pulse_profile), MARK: profiles.read(mark_profile)}
 AROUND = Around(lambda url: KNOWN.get(url.partition("|")[0]), lambda reference: None, member_of)
