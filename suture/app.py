@@ -38,6 +38,7 @@ from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
 from suture.services.subscriptions import notifier
+from suture.services.subscriptions.sockets import Sockets
 from suture.settings import Settings
 from suture.store import keys
 from suture.store.database import Database
@@ -71,6 +72,7 @@ class App:
     gateway: Gateway | None = None
     exports: Exports | None = None
     imports: Imports | None = None
+    sockets: Sockets | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
 
@@ -100,6 +102,7 @@ class App:
             self.gateway,
             self.exports,
             self.imports,
+            self.sockets,
         )
 
     async def start(self) -> None:
@@ -196,6 +199,7 @@ def _server(
         app.interactions.chart, app.authority.tokens, app.outbound, app.engine.senders.require_agreement_at
     )
     app.interactions.chart.topics.update(flows.topics)
+    app.sockets = subscribing.sockets
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
     alone: list[Part] = [copies, Builder(app.database), app.engine, subscribing, app.imports]

@@ -299,6 +299,7 @@ TABLE: tuple[Setting, ...] = (
         "wait before the second try; doubles up to subscriptions.retry_longest",
     ),
     Setting("subscriptions.retry_longest", "duration", "5m", "longest wait between two tries of a notification"),
+    Setting("subscriptions.token", "duration", "5m", "how long a token that binds a websocket is good"),
     Setting("subscriptions.keep", "duration", "7d", "how long events can be asked for with $events"),
     Setting("outbound.timeout", "duration", "10s", "how long a whole request to an entered URL may take"),
     Setting("outbound.max_answer", "size", "1MiB", "largest answer from an entered URL"),

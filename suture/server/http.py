@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from suture.errors import Forbidden, Invalid, Unauthenticated, Unavailable
-from suture.server import answers
+from suture.server import answers, subscriptions
 from suture.server.extras import allow_origin, compress, indent, preflight
 from suture.server.identify import identify
 from suture.server.log import Log
@@ -20,6 +20,7 @@ from suture.server.route import Request, Response, Route
 from suture.server.router import Router
 from suture.server.site import Site
 from suture.services.gateway.limits import TooMany
+from suture.services.subscriptions import sockets
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -46,6 +47,9 @@ class Shell:
         self._log = log
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] == sockets.PATH and self._site.sockets is not None:
+            await subscriptions.serve(self._site.sockets, receive, send)
+            return
         if scope["type"] != "http":
             await _refuse(scope, receive, send)
             return
@@ -171,7 +175,7 @@ def _headers(request: Request, response: Response) -> list[tuple[bytes, bytes]]:
 
 
 async def _refuse(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-    """Nothing but HTTP is spoken; a WebSocket is closed before it opens."""
+    """Elsewhere nothing but HTTP is spoken; a WebSocket is closed before it opens."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1000})

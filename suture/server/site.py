@@ -21,6 +21,7 @@ from suture.services.bulk.imports import Imports
 from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
+from suture.services.subscriptions.sockets import Sockets
 from suture.settings import Settings
 from suture.store import audit
 from suture.store.database import Database
@@ -47,6 +48,7 @@ class Site:
     gateway: Gateway | None = None
     exports: Exports | None = None
     imports: Imports | None = None
+    sockets: Sockets | None = None
     figures: Figures = field(default_factory=Figures)
 
     @property

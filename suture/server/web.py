@@ -17,6 +17,7 @@ from suture.access.sso import require_sound
 from suture.connectors.connection import loopback
 from suture.connectors.tls import Tls
 from suture.errors import Unstartable
+from suture.server import subscriptions
 from suture.server.http import Shell
 from suture.server.log import Lines, Log
 from suture.server.protocol import Protocol
@@ -105,7 +106,9 @@ class Web:
         config = uvicorn.Config(
             Shell(self._site, TABLE, self._log),
             http=type("LimitedProtocol", (Protocol,), limits),
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=subscriptions.LARGEST,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             access_log=False,

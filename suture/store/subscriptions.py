@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from suture.store.connection import Connection, Tx
 
-_COLUMNS = "rid, fid, ver, status, since, events, sent, tries, due, beat, error, who, zd, owner"
+_COLUMNS = "rid, fid, ver, status, since, events, sent, tries, due, beat, error, who, held, zd, owner"
 LIVE = ("requested", "active", "error")
 
 
@@ -33,6 +33,7 @@ class Subscription:
     beat: int
     error: str
     who: str
+    held: int  # 1: events wait for whoever holds a websocket
     owner: Mapping[str, Any]
 
 
@@ -58,8 +59,8 @@ class Found(NamedTuple):
 
 
 def _of(connection: Connection, row: tuple[Any, ...]) -> Subscription:
-    owner = json.loads(connection.bodies.unpack(row[12], row[13]))
-    return Subscription(*(*row[:12], owner))
+    owner = json.loads(connection.bodies.unpack(row[13], row[14]))
+    return Subscription(*(*row[:13], owner))
 
 
 def get(connection: Connection, rid: int) -> Subscription | None:
@@ -77,21 +78,29 @@ def every(connection: Connection) -> list[Subscription]:
     return [_of(connection, row) for row in connection.all(f"SELECT {_COLUMNS} FROM subscription ORDER BY rid", ())]
 
 
+def of(connection: Connection, who: str) -> list[Subscription]:
+    """Those of one caller."""
+    rows = connection.all(f"SELECT {_COLUMNS} FROM subscription WHERE who = ? ORDER BY rid", (who,))
+    return [_of(connection, row) for row in rows]
+
+
 def count_of(connection: Connection, who: str) -> int:
     """How many a caller has that are not off."""
     row = connection.one("SELECT count(*) FROM subscription WHERE who = ? AND status <> 'off'", (who,))
     return row[0] if row else 0
 
 
-def ask(tx: Tx, rid: int, id: str, version: int, status: str, who: str, owner: Mapping[str, Any]) -> None:
+def ask(
+    tx: Tx, rid: int, id: str, version: int, status: str, who: str, owner: Mapping[str, Any], held: bool = False
+) -> None:
     """A subscription was written: it begins (again) with this status, its numbers go on."""
     zd, packed = tx.bodies.pack("content", json.dumps(dict(owner)).encode())
     tx.execute(
-        "INSERT INTO subscription (rid, fid, ver, status, since, events, sent, tries, due, beat, error, who, zd, owner) "
-        "VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?, 0, '', ?, ?, ?) ON CONFLICT (rid) DO UPDATE SET ver = excluded.ver, "
-        "status = excluded.status, tries = 0, due = excluded.due, error = '', who = excluded.who, zd = excluded.zd, "
+        "INSERT INTO subscription (rid, fid, ver, status, since, events, sent, tries, due, beat, error, who, held, zd, owner) "
+        "VALUES (?, ?, ?, ?, 0, 0, 0, 0, ?, 0, '', ?, ?, ?, ?) ON CONFLICT (rid) DO UPDATE SET ver = excluded.ver, "
+        "status = excluded.status, tries = 0, due = excluded.due, error = '', who = excluded.who, held = excluded.held, zd = excluded.zd, "
         "owner = excluded.owner",
-        (rid, id, version, status, tx.now, who, zd, packed),
+        (rid, id, version, status, tx.now, who, int(held), zd, packed),
     )
     if status == "off":
         tx.execute("UPDATE subscription SET since = 0, sent = events WHERE rid = ?", (rid,))
@@ -158,7 +167,7 @@ def _last(tx: Tx, rid: int) -> int | None:
 def waiting(connection: Connection, now: int, count: int = 200) -> list[int]:
     """Those with something to send now: a handshake or events, longest waiting first."""
     rows = connection.all(
-        "SELECT rid FROM subscription WHERE (status = 'requested' OR (status = 'active' AND sent < events)) AND due <= ? "
+        "SELECT rid FROM subscription WHERE (status = 'requested' OR (status = 'active' AND held = 0 AND sent < events)) AND due <= ? "
         "ORDER BY due LIMIT ?",
         (now, count),
     )

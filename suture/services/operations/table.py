@@ -18,6 +18,7 @@ import suture.services.operations.subscription_status as subscription_status
 import suture.services.operations.translate as translate
 import suture.services.operations.validate as validate
 import suture.services.operations.validate_code as validate_code
+import suture.services.operations.ws_token as ws_token
 from suture.services.operations.operation import Operation
 
 
@@ -46,6 +47,7 @@ def every() -> tuple[Operation, ...]:
         translate.OPERATION,
         subscription_status.OPERATION,
         subscription_events.OPERATION,
+        ws_token.OPERATION,
     )
 
 

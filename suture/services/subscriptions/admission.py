@@ -11,7 +11,7 @@ from suture.errors import Forbidden, InvalidResource, SendFailed
 from suture.services.interactions.chart import Chart
 from suture.services.subscriptions import owners
 from suture.standards.fhir import subscription
-from suture.standards.fhir.subscription import OFF, REQUESTED, TYPE
+from suture.standards.fhir.subscription import OFF, REQUESTED, REST_HOOK, TYPE, WEBSOCKET
 from suture.store import resources, subscriptions
 from suture.store.connection import Tx
 from suture.store.resources import Row
@@ -32,16 +32,21 @@ class Admission:
         """The resource as it begins: requested unless it is off; raises what says why it can't be."""
         owners.kept(caller)
         wanted = subscription.read(resource, self._chart.topics, self._chart.fhir_url)
+        if wanted.channel == REST_HOOK:
+            self._require_open(wanted.endpoint)
+        made = {name: value for name, value in resource.items() if name not in ("error", "_error")}
+        return made | {"status": OFF if resource.get("status") == OFF else REQUESTED}
+
+    def _require_open(self, endpoint: str) -> None:
+        """Raises when nothing may be sent to the endpoint."""
         try:
-            self._outbound.check(wanted.endpoint, PURPOSE)
+            self._outbound.check(endpoint, PURPOSE)
         except SendFailed as error:
             where = f"{TYPE}.channel.endpoint"
             raise InvalidResource(
                 f"nothing is sent to this endpoint: {error.text}", where=where, mend=error.mend
             ) from None
-        self._permit(wanted.endpoint)
-        made = {name: value for name, value in resource.items() if name not in ("error", "_error")}
-        return made | {"status": OFF if resource.get("status") == OFF else REQUESTED}
+        self._permit(endpoint)
 
     def keep(self, tx: Tx, caller: Caller, row: Row) -> None:
         """Runs inside the write; raises Forbidden when the caller has too many."""
@@ -49,7 +54,8 @@ class Admission:
             subscriptions.drop(tx, row.rid)
             return
         resource = self._chart.read_json(row.body)
-        subscriptions.ask(tx, row.rid, row.id, row.version, resource["status"], caller.id, owners.kept(caller))
+        held = resource["channel"]["type"] == WEBSOCKET
+        subscriptions.ask(tx, row.rid, row.id, row.version, resource["status"], caller.id, owners.kept(caller), held)
         most = int(self._chart.settings["subscriptions.most"])
         if subscriptions.count_of(tx, caller.id) > most:
             raise Forbidden(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from suture.access.agreements import NoAgreement
@@ -52,9 +52,12 @@ class Courier:
         kept = subscriptions.get(self._chart.database.read, entry.kept.rid)
         if kept is None or kept.version != entry.kept.version:
             return
+        if kept.held:  # whoever holds a websocket is sent to from there
+            await self._begin(kept)
+            return
         try:
             caller = self._owners.caller(self._chart.database.read, kept.owner)
-            letter = self._letter(kept, entry, caller, beat)
+            letter = self._letter(kept, entry, caller, _kind(kept, beat))
         except Forbidden as error:
             await self.turn(kept, ERROR, error.text)
             return
@@ -68,12 +71,27 @@ class Courier:
         else:
             await self._chart.database.write(lambda tx: subscriptions.delivered(tx, kept.rid, letter.upto))
 
-    def _letter(self, kept: Subscription, entry: Entry, caller: Caller, beat: bool) -> Letter:
+    async def _begin(self, kept: Subscription) -> None:
+        """A subscription without an endpoint has nobody to shake hands with yet."""
+        if kept.status == REQUESTED:
+            await self.turn(kept, ACTIVE)
+
+    async def told(self, kept: Subscription, entry: Entry, kind: str, sent: int = 0) -> Letter:
+        """What a websocket is about to be sent, written down; raises Forbidden when its owner is let in no longer."""
+        caller = self._owners.caller(self._chart.database.read, kept.owner)
+        at = replace(kept, sent=sent) if kind == notification.EVENT else kept
+        letter = self._letter(at, entry, caller, kind)
+        async with self._chart.access(caller, NOTIFY, TYPE, kept.id) as access:
+            access.detail = f"{kind} through a websocket"
+            access.concerns(letter.patients)
+        return letter
+
+    def _letter(self, kept: Subscription, entry: Entry, caller: Caller, kind: str) -> Letter:
         wanted, connection = entry.wanted, self._chart.database.read
-        told, upto, kind = Told(), kept.sent, notification.HEARTBEAT if beat else notification.HANDSHAKE
-        if kept.status == ACTIVE and not beat:
+        told, upto = Told(), kept.sent
+        if kind == notification.EVENT:
             found = subscriptions.events(connection, kept.rid, kept.sent + 1, kept.events, wanted.most or AT_ONCE)
-            told, kind = compose(connection, caller, wanted.topic, found, wanted.content), notification.EVENT
+            told = compose(connection, caller, wanted.topic, found, wanted.content)
             upto = told.events[-1].number if told.events else kept.events  # those before were let go
         state = State(kept.id, wanted.topic.url, kept.status, kept.events, wanted.content)
         return Letter(kind, self._bundle(state, kind, told), told, upto, whose.of_rows(connection, told.rows))
@@ -112,6 +130,12 @@ class Courier:
     async def turn(self, kept: Subscription, status: str, error: str = "") -> None:
         """Changes the status, in the resource too, unless somebody wrote it meanwhile."""
         await self._chart.database.write(turning(kept, status, error))
+
+
+def _kind(kept: Subscription, beat: bool) -> str:
+    if beat:
+        return notification.HEARTBEAT
+    return notification.EVENT if kept.status == ACTIVE else notification.HANDSHAKE
 
 
 def turning(kept: Subscription, status: str, error: str = "") -> Callable[[Tx], None]:

@@ -15,6 +15,7 @@ from suture.services.subscriptions.admission import Admission, Permit
 from suture.services.subscriptions.courier import Courier
 from suture.services.subscriptions.owners import Owners
 from suture.services.subscriptions.registry import Entry
+from suture.services.subscriptions.sockets import Sockets
 from suture.services.subscriptions.watch import Watch
 from suture.standards.fhir.subscription import ACTIVE, ERROR, OFF, TYPE
 from suture.store import subscriptions
@@ -35,6 +36,7 @@ class Notifier:
         self._chart = chart
         self._watch = watch
         self._courier = courier
+        self.sockets = Sockets(chart, courier)
         self._loops: list[asyncio.Task[None]] = []
         self._sends: dict[int, asyncio.Task[None]] = {}
 
@@ -103,7 +105,7 @@ class Notifier:
 def _silent(entry: Entry, kept: Subscription, now: int) -> bool:
     """Whether a heartbeat is due."""
     period = entry.wanted.heartbeat * 1_000_000
-    if not period or kept.status != ACTIVE or kept.sent < kept.events:
+    if not period or kept.held or kept.status != ACTIVE or kept.sent < kept.events:
         return False
     return kept.due <= now and kept.beat + period <= now
 

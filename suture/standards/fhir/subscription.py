@@ -22,7 +22,8 @@ REQUESTED, ACTIVE, ERROR, OFF = "requested", "active", "error", "off"
 EMPTY, ID_ONLY, FULL = "empty", "id-only", "full-resource"
 CONTENTS = (EMPTY, ID_ONLY, FULL)
 PAYLOADS = ("application/fhir+json", "application/json")
-CHANNELS = ("rest-hook",)
+REST_HOOK, WEBSOCKET = "rest-hook", "websocket"
+CHANNELS = (REST_HOOK, WEBSOCKET)
 MOST_HEADERS, MOST_FILTERS, LONGEST_TEXT = 20, 10, 2000
 SHORTEST_BEAT, LONGEST_WAIT, MOST_AT_ONCE = 10, 60, 100
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
@@ -57,6 +58,7 @@ class Wanted:
     timeout: int = 0
     most: int = 0  # events in one notification; 0: as many as the server likes
     end: int = 0  # microseconds; 0: none
+    channel: str = REST_HOOK
 
 
 def read(resource: Mapping[str, Any], known: Mapping[str, Topic], base: str = "") -> Wanted:
@@ -75,6 +77,7 @@ def read(resource: Mapping[str, Any], known: Mapping[str, Topic], base: str = ""
         _number(channel, "backport-timeout", "valueUnsignedInt", 1, LONGEST_WAIT),
         _number(channel, "backport-max-count", "valuePositiveInt", 1, MOST_AT_ONCE),
         _end(resource),
+        str(channel["type"]),
     )
 
 
@@ -141,6 +144,10 @@ def _endpoint(channel: Mapping[str, Any]) -> str:
     if channel.get("type") not in CHANNELS:
         raise _refused("there is no such channel here", "channel.type", f"Write one of: {', '.join(CHANNELS)}.")
     endpoint = str(channel.get("endpoint") or "")
+    if channel["type"] == WEBSOCKET:
+        if endpoint or channel.get("header"):
+            raise _refused("a websocket has no endpoint and no headers", "channel", "Leave out endpoint and header.")
+        return ""
     if (
         not endpoint.startswith(("https://", "http://"))
         or len(endpoint) > LONGEST_TEXT
