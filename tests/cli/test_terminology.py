@@ -93,7 +93,10 @@ def test_versions_stand_side_by_side(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("load", "snomed", "x", "--version", "1"), "'snomed' can't be loaded. Use one of: loinc, icd-10-cm, cvx"),
+        (
+            ("load", "snomed", "x", "--version", "1"),
+            "'snomed' can't be loaded. Use one of: loinc, rxnorm, icd-10-cm, cvx",
+        ),
         (("load", "cvx", "nowhere", "--version", "1"), "there is no such file"),
         (("load", "cvx", ".", "--version", " "), "a version has 1 to 100 characters"),
     ],

@@ -17,7 +17,8 @@ from typing import IO
 import orjson
 
 from suture.errors import Invalid
-from suture.standards.terminology.files import KINDS, Concept, Files, Kind, Lines
+from suture.standards.terminology.files import KINDS, Kind
+from suture.standards.terminology.lines import Concept, Files, Lines
 from suture.store import terminology_loaded as store
 from suture.store.connection import Tx
 from suture.store.database import Database

@@ -1,21 +1,17 @@
-"""Reads code systems as their publishers ship them: LOINC, ICD-10-CM, CVX. Lines come in, concepts go out.
+"""Reads code systems as their publishers ship them: LOINC, RxNorm, ICD-10-CM, CVX. Lines come in, concepts go out.
 
 https://loinc.org/downloads/ · https://www.cms.gov/medicare/coding-billing/icd-10-codes · https://www2.cdc.gov/vaccines/iis/iisstandards/vaccines.asp?rpt=cvx
 """
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
-from suture.errors import Invalid
+from suture.standards.terminology.lines import Concept, Files, Lines, Property
+from suture.standards.terminology.rxnorm import rxnorm
 
-Property = dict[str, Any]
-BOM = "\ufeff"
-MOST_TEXT = 20_000  # characters of one line
 _ICD = re.compile(r"\d{5} [A-Z][0-9A-Z]{2,6} +[01] ")
 _LOINC_PROPERTIES = (
     "COMPONENT",
@@ -28,54 +24,6 @@ _LOINC_PROPERTIES = (
     "STATUS",
     "ORDER_OBS",
 )
-
-
-class Concept(NamedTuple):
-    """One concept; `parents` are codes of the same system."""
-
-    code: str
-    display: str
-    parents: list[str]
-    properties: list[Property]
-    designations: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """The lines of a file, with its name for errors."""
-
-    name: str
-    lines: Iterable[str]
-
-    def wrong(self, number: int, text: str, mend: str) -> Invalid:
-        return Invalid(text, where=f"{self.name}:{number}", mend=mend)
-
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        for number, line in enumerate(self.lines, 1):
-            if len(line) > MOST_TEXT:
-                raise self.wrong(number, f"a line of more than {MOST_TEXT} characters", "Is this the right file?")
-            yield number, line.removeprefix(BOM) if number == 1 else line
-
-    def rows(self, *needed: str) -> Iterator[tuple[int, dict[str, str]]]:
-        """The rows of a CSV with a heading; raises Invalid when a column is not there."""
-        reader = csv.reader((line for _, line in self), strict=True)
-        heading: list[str] = []
-        try:
-            for row in reader:
-                if not heading:
-                    heading = [name.strip() for name in row]
-                    lost = [name for name in needed if name not in heading]
-                    if lost:
-                        raise self.wrong(1, f"the column {lost[0]} is not there", "Is this the right file?")
-                elif len(row) != len(heading):
-                    raise self.wrong(reader.line_num, f"{len(row)} columns, not {len(heading)}", "Mend the line.")
-                else:
-                    yield reader.line_num, dict(zip(heading, row, strict=True))
-        except csv.Error as error:
-            raise self.wrong(reader.line_num, f"this is no CSV ({error})", "Mend the line.") from error
-
-
-Files = Mapping[str, Lines]
 
 
 def cvx(files: Files) -> Iterator[Concept]:
@@ -189,6 +137,12 @@ KINDS: dict[str, Kind] = {
         "LOINC",
         {"loinc": r"loinc\.csv", "hierarchy": r"componenthierarchybysystem\.csv", "answers": r"answerlist\.csv"},
         loinc,
+    ),
+    "rxnorm": Kind(
+        "http://www.nlm.nih.gov/research/umls/rxnorm",
+        "RxNorm",
+        {"concepts": r"rxnconso\.rrf", "relations": r"rxnrel\.rrf"},
+        rxnorm,
     ),
     "icd-10-cm": Kind("http://hl7.org/fhir/sid/icd-10-cm", "ICD-10-CM", {"order": r"icd10cm.order.*\.txt"}, icd_10_cm),
     "cvx": Kind("http://hl7.org/fhir/sid/cvx", "CVX", {"cvx": r"cvx.*\.txt"}, cvx),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suture.errors import Invalid
-from suture.standards.terminology.files import KINDS, Concept, Lines
+from suture.standards.terminology.files import KINDS
+from suture.standards.terminology.lines import Concept, Lines
 
 CVX = """900|Moon pox|Moon pox vaccine, live|notes|Active|False|2020/01/01
 901|Old pox|Old pox vaccine||Inactive|False|2020/01/01
@@ -39,6 +40,30 @@ LL90-1,Phases,LA91-1,New
 LL90-1,Phases,LA92-1,Full
 LL91-1,Others,LA92-1,Full
 """
+
+
+def consult(code: str, kind: str, text: str, source: str = "RXNORM", suppress: str = "N") -> str:
+    return f"{code}|ENG||||||1|||{code}|{source}|{kind}|{code}|{text}||{suppress}||\n"
+
+
+def relates(first: str, second: str, name: str, source: str = "RXNORM") -> str:
+    return f"{first}||CUI|RN|{second}||CUI|{name}|1||{source}|{source}||||\n"
+
+
+CONSO = (
+    consult("901", "SY", "moonine hcl")
+    + consult("901", "IN", "moonine")
+    + consult("902", "SCD", "moonine 5 MG Oral Tablet")
+    + consult("903", "BN", "Lunar", suppress="O")
+    + consult("904", "IN", "of somebody else", source="OTHER")
+)
+REL = (
+    relates("901", "902", "has_ingredient")
+    + relates("901", "903", "isa")
+    + relates("902", "901", "ingredient_of")
+    + relates("904", "901", "isa")
+    + relates("903", "901", "isa", source="OTHER")
+)
 
 
 def read(kind: str, **texts: str) -> list[Concept]:
@@ -71,9 +96,25 @@ def test_loinc_with_its_tree_and_answers() -> None:
     assert [one.code for one in read("loinc", loinc=LOINC)] == ["90001-1", "90002-9"]
 
 
+def test_drugs_with_their_ingredients() -> None:
+    found = {one.code: one for one in read("rxnorm", concepts=CONSO, relations=REL)}
+    assert list(found) == ["901", "902", "903"], "names of other sources are not RxNorm's"
+    assert (found["901"].display, found["901"].designations) == ("moonine", [{"value": "moonine hcl"}])
+    assert found["902"].properties == [
+        {"code": "TTY", "valueCode": "SCD"},
+        {"code": "has_ingredient", "valueCode": "901"},
+    ]
+    assert found["903"].parents == ["901"]
+    assert {"code": "inactive", "valueBoolean": True} in found["903"].properties
+    assert [one.parents for one in found.values()] == [[], [], ["901"]]
+
+
 @pytest.mark.parametrize(
     ("kind", "texts", "said"),
     [
+        ("rxnorm", {"concepts": CONSO + "1|2\n"}, "concepts.txt:6: 2 columns, not 18"),
+        ("rxnorm", {"concepts": CONSO + consult("x", "IN", "y")}, "concepts.txt:6: no RXCUI or no name"),
+        ("rxnorm", {"concepts": CONSO, "relations": "x\n"}, "relations.txt:1: 1 columns, not 16"),
         ("cvx", {"cvx": CVX + "nonsense\n"}, "cvx.txt:3: not a line of CVX"),
         ("cvx", {"cvx": CVX + CVX}, "cvx.txt:3: the code 900 comes twice"),
         ("icd-10-cm", {"order": ORDER + "x\n"}, "order.txt:5: not a line of the ICD-10-CM order file"),
@@ -91,8 +132,8 @@ def test_a_wrong_line_is_named(kind: str, texts: dict[str, str], said: str) -> N
     assert str(caught.value).startswith(said)
 
 
-@given(st.sampled_from(["cvx", "icd-10-cm", "loinc"]), st.text(max_size=200))
+@given(st.sampled_from(["cvx", "icd-10-cm", "loinc", "rxnorm"]), st.text(max_size=200))
 def test_any_text_is_read_or_refused(kind: str, text: str) -> None:
     first = next(iter(KINDS[kind].files))
     with suppress(Invalid):
-        read(kind, **{first: {"cvx": CVX, "order": ORDER, "loinc": LOINC}[first] + text})
+        read(kind, **{first: {"cvx": CVX, "order": ORDER, "loinc": LOINC, "concepts": CONSO}[first] + text})
