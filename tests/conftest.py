@@ -33,7 +33,7 @@ ON_EVERY_DATABASE = (
     "services", "access", "engine", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_conformance",
     "server/test_operations", "server/test_patch", "server/test_own_parameters", "server/test_large", "server/test_audit",
     "server/test_compartment", "server/test_hooks", "server/test_withheld", "server/test_cursor", "server/test_sign_in",
-    "server/test_register", "server/admin", "server/test_bulk", "server/test_everything", "server/test_graphql", "server/test_once",
+    "server/test_register", "server/admin", "server/test_bulk", "server/test_everything", "server/test_graphql", "server/test_match", "server/test_once",
     "server/test_subscriptions", "server/test_terminology", "server/test_binary", "server/test_shapes",
 )  # fmt: skip
 
