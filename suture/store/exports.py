@@ -80,6 +80,11 @@ def take(tx: Tx, lease: float) -> Job | None:
     return job
 
 
+def release(tx: Tx) -> None:
+    """Whoever worked on them is gone, as the only process that did."""
+    tx.execute("UPDATE export_job SET lease = 0 WHERE state = ?", (RUNNING,))
+
+
 def tell(tx: Tx, jid: int, progress: str, lease: float) -> bool:
     """Notes how far it is and keeps it; False when it was cancelled meanwhile."""
     tx.execute(

@@ -55,6 +55,8 @@ class Exports:
         self._polls: dict[str, deque[float]] = {}
 
     async def start(self) -> None:
+        if not self._database.read.far:  # a file is served by one process: nobody else is at work
+            await self._database.write(exports.release)
         self._task = asyncio.get_running_loop().create_task(self._work())
 
     async def stop(self) -> None:
