@@ -1,4 +1,4 @@
-"""`suture terminology`: code systems from their publishers' files (LOINC, RxNorm, ICD-10-CM, CVX), in versions."""
+"""`suture terminology`: code systems from their publishers' files (LOINC, SNOMED CT, RxNorm, ICD-10-CM, CVX), in versions."""
 
 from __future__ import annotations
 

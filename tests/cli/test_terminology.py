@@ -14,7 +14,7 @@ from suture.services.terminology.terminology import Terminology
 from suture.store import audit
 from suture.store.database import Database
 from tests.commands import run
-from tests.standards.terminology.test_files import ANSWERS, CVX, LOINC, ORDER, TREE
+from tests.standards.terminology.test_files import ANSWERS, CVX, LOINC, ORDER, SNOMED, TREE
 from tests.stores import settings
 
 URL = "http://loinc.org"
@@ -90,12 +90,33 @@ def test_versions_stand_side_by_side(project: Path) -> None:
     assert listed(project) == [("http://hl7.org/fhir/sid/cvx", "1", 2), (icd, "2029", 4), (icd, "2030", 4)]
 
 
+def test_a_snapshot_of_snomed_ct_by_its_files_names(project: Path) -> None:
+    names = {
+        "concepts": "sct2_Concept_Snapshot_US1000124_20300301.txt",
+        "descriptions": "sct2_Description_Snapshot-en_US1000124_20300301.txt",
+        "relationships": "sct2_Relationship_Snapshot_US1000124_20300301.txt",
+        "language": "der2_cRefset_LanguageSnapshot-en_US1000124_20300301.txt",
+    }
+    with zipfile.ZipFile(project / "snomed.zip", "w") as archive:
+        for name, file in names.items():
+            archive.writestr(f"Snapshot/Terminology/{file}", SNOMED[name])
+            archive.writestr(f"Full/Terminology/{file.replace('Snapshot', 'Full')}", "broken")
+            if name == "relationships":
+                continue
+            (project / file).write_text(SNOMED[name])
+    here = ("--project", str(project))
+    run(terminology.app, "load", "snomed", str(project / "snomed.zip"), "--version", "1", *here)
+    assert listed(project) == [("http://snomed.info/sct", "1", 2)]
+    with pytest.raises(Invalid, match="SNOMED CT is not in it"):
+        run(terminology.app, "load", "snomed", str(project), "--version", "1", *here)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (
-            ("load", "snomed", "x", "--version", "1"),
-            "'snomed' can't be loaded. Use one of: loinc, rxnorm, icd-10-cm, cvx",
+            ("load", "atc", "x", "--version", "1"),
+            "'atc' can't be loaded. Use one of: loinc, snomed, rxnorm, icd-10-cm, cvx",
         ),
         (("load", "cvx", "nowhere", "--version", "1"), "there is no such file"),
         (("load", "cvx", ".", "--version", " "), "a version has 1 to 100 characters"),

@@ -88,6 +88,8 @@ _DONE = {
     "rotate-key": "made a new key of the database",
     "backup": "made a backup",
     "restore": "restored a backup",
+    "terminology-load": "loaded a version of",
+    "terminology-remove": "took away loaded versions of",
     "accept-audit-trail": "took the trail as it is",
 }
 _SENT = {

@@ -93,8 +93,9 @@ def _opened(kind: Kind, path: Path, opened: ExitStack, told: Told) -> Files:
             shortest = min(fits, key=len)
             file = opened.enter_context(names[shortest]())
             found[name] = Lines(PurePosixPath(shortest).name, _lines(file, PurePosixPath(shortest).name, told))
-    if needed not in found:
-        mend = f"Give a file, a folder or a zip with {kind.files[needed]}."
+    lost = next((name for name in (needed, *kind.needed) if name not in found), "")
+    if lost:
+        mend = f"Give a file, a folder or a zip with {kind.files[lost]}."
         raise Invalid(f"{kind.title} is not in it", where=str(path), mend=mend)
     return found
 

@@ -1,4 +1,4 @@
-"""Reads code systems as their publishers ship them: LOINC, RxNorm, ICD-10-CM, CVX. Lines come in, concepts go out.
+"""Reads code systems as their publishers ship them: LOINC, SNOMED CT, RxNorm, ICD-10-CM, CVX. Lines come in, concepts go out.
 
 https://loinc.org/downloads/ · https://www.cms.gov/medicare/coding-billing/icd-10-codes · https://www2.cdc.gov/vaccines/iis/iisstandards/vaccines.asp?rpt=cvx
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from suture.standards.terminology.lines import Concept, Files, Lines, Property
 from suture.standards.terminology.rxnorm import rxnorm
+from suture.standards.terminology.snomed import SYSTEM, snomed
 
 _ICD = re.compile(r"\d{5} [A-Z][0-9A-Z]{2,6} +[01] ")
 _LOINC_PROPERTIES = (
@@ -129,6 +130,7 @@ class Kind:
     title: str
     files: Mapping[str, str]
     read: Callable[[Files], Iterator[Concept]]
+    needed: tuple[str, ...] = ()  # besides the first
 
 
 KINDS: dict[str, Kind] = {
@@ -137,6 +139,18 @@ KINDS: dict[str, Kind] = {
         "LOINC",
         {"loinc": r"loinc\.csv", "hierarchy": r"componenthierarchybysystem\.csv", "answers": r"answerlist\.csv"},
         loinc,
+    ),
+    "snomed": Kind(
+        SYSTEM,
+        "SNOMED CT",
+        {
+            "concepts": r"x?sct2_concept_(?:\w*)snapshot_.*\.txt",
+            "descriptions": r"x?sct2_description_(?:\w*)snapshot(?:-en)?_.*\.txt",
+            "relationships": r"x?sct2_relationship_(?:\w*)snapshot_.*\.txt",
+            "language": r"x?der2_crefset_language(?:\w*)snapshot(?:-en)?_.*\.txt",
+        },
+        snomed,
+        needed=("concepts", "descriptions", "relationships"),
     ),
     "rxnorm": Kind(
         "http://www.nlm.nih.gov/research/umls/rxnorm",

@@ -66,6 +66,32 @@ REL = (
 )
 
 
+def rf2(*rows: str) -> str:
+    """Columns between spaces; _ stands for a space inside one."""
+    return "id\t…\n" + "".join("\t".join(row.split(" ")).replace("_", " ") + "\n" for row in rows)
+
+
+SNOMED = {
+    "concepts": rf2("900001 1 1 m d", "900002 1 1 m d", "900003 1 0 m d"),
+    "descriptions": rf2(
+        "11 1 1 m 900001 en 900000000000003001 Moon_(planet) c",
+        "12 1 1 m 900001 en 900000000000013009 Luna c",
+        "13 1 1 m 900001 en 900000000000013009 Moon c",
+        "14 1 1 m 900002 en 900000000000003001 Phase_of_moon_(finding) c",
+        "15 1 0 m 900002 en 900000000000013009 Old_words c",
+        "16 1 1 m 900003 en 900000000000013009 Gone c",
+    ),
+    "relationships": rf2(
+        "21 1 1 m 900002 900001 0 116680003 c m",
+        "22 1 0 m 900001 900002 0 116680003 c m",
+        "23 1 1 m 900002 900003 0 116680003 c m",
+    ),
+    "language": rf2(
+        "u 1 1 m 900000000000509007 13 900000000000548007", "v 1 1 m 900000000000508004 12 900000000000548007"
+    ),
+}
+
+
 def read(kind: str, **texts: str) -> list[Concept]:
     files = {name: Lines(f"{name}.txt", text.splitlines(keepends=True)) for name, text in texts.items()}
     return list(KINDS[kind].read(files))
@@ -96,6 +122,14 @@ def test_loinc_with_its_tree_and_answers() -> None:
     assert [one.code for one in read("loinc", loinc=LOINC)] == ["90001-1", "90002-9"]
 
 
+def test_active_concepts_with_their_terms_and_parents() -> None:
+    moon, phase = read("snomed", **SNOMED)
+    assert (moon.code, moon.display, moon.parents) == ("900001", "Moon", [])
+    assert [d["value"] for d in moon.designations] == ["Luna", "Moon (planet)"]
+    assert moon.designations[1]["use"]["code"] == "900000000000003001"
+    assert (phase.display, phase.parents, phase.designations) == ("Phase of moon (finding)", ["900001"], [])
+
+
 def test_drugs_with_their_ingredients() -> None:
     found = {one.code: one for one in read("rxnorm", concepts=CONSO, relations=REL)}
     assert list(found) == ["901", "902", "903"], "names of other sources are not RxNorm's"
@@ -112,6 +146,8 @@ def test_drugs_with_their_ingredients() -> None:
 @pytest.mark.parametrize(
     ("kind", "texts", "said"),
     [
+        ("snomed", {**SNOMED, "concepts": rf2("x 1 1 m d")}, "concepts.txt:2: this is no concept id"),
+        ("snomed", {**SNOMED, "relationships": rf2("x 1")}, "relationships.txt:2: 2 columns, not 10"),
         ("rxnorm", {"concepts": CONSO + "1|2\n"}, "concepts.txt:6: 2 columns, not 18"),
         ("rxnorm", {"concepts": CONSO + consult("x", "IN", "y")}, "concepts.txt:6: no RXCUI or no name"),
         ("rxnorm", {"concepts": CONSO, "relations": "x\n"}, "relations.txt:1: 1 columns, not 16"),
