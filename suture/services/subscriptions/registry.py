@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from suture.errors import SutureError
 from suture.standards.fhir import json, subscription, topics
-from suture.standards.fhir.search import Condition, Match, Subject, Target
+from suture.standards.fhir.search import Condition, Match, Subject, Target, Token
 from suture.standards.fhir.subscription import Wanted
 from suture.standards.fhir.topics import Change, Topic
 from suture.store import resources, subscriptions
@@ -15,7 +15,7 @@ from suture.store.connection import Connection
 from suture.store.subscriptions import Subscription
 
 Conditions = tuple[Condition, ...]
-Key = tuple[str, tuple[str, str]]  # a reference parameter and what it leads to
+Key = tuple[str, tuple[str, str]]  # a parameter, and the resource or code that stands there
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,15 @@ class Group:
     def fitting(self, subject: Subject) -> Iterator[Entry]:
         yield from _fitting(self.rest, subject)
         for parameter, places in self.keyed.items():
-            for reference in {tuple(found[:2]) for found in subject.found(parameter).get("references", ())}:
-                yield from _fitting(places.get(reference, {}), subject)
+            for place in _places(subject, parameter):
+                yield from _fitting(places.get(place, {}), subject)
+
+
+def _places(subject: Subject, parameter: str) -> set[tuple[str, str]]:
+    """What a resource has at a parameter: whom it refers to, its codes, its identifiers."""
+    found = subject.found(parameter)
+    made = {(row[0], row[1]) for name in ("references", "tokens") for row in found.get(name, ())}
+    return made | {(system, text.lower()) for system, text in found.get("identifiers", ())}
 
 
 def _fitting(found: Mapping[Conditions, list[Entry]], subject: Subject) -> Iterator[Entry]:
@@ -53,18 +60,15 @@ def _fitting(found: Mapping[Conditions, list[Entry]], subject: Subject) -> Itera
 
 
 def _key(condition: Condition) -> Key | None:
-    """What a change must refer to, when a filter names exactly one resource."""
-    if (
-        not isinstance(condition, Match)
-        or condition.kind != "reference"
-        or condition.modifier
-        or len(condition.values) != 1
-    ):
+    """What a change must have at a parameter, when a filter names exactly one resource or one code of a system."""
+    if not isinstance(condition, Match) or condition.modifier or len(condition.values) != 1:
         return None
     value = condition.values[0]
-    if not isinstance(value, Target) or not value.type or not value.id:
-        return None
-    return condition.parameter, (value.type, value.id)
+    if isinstance(value, Target) and value.type and value.id:
+        return condition.parameter, (value.type, value.id)
+    if isinstance(value, Token) and condition.parameter != "_id" and value.system and value.code:
+        return condition.parameter, (value.system, value.code.lower())
+    return None
 
 
 @dataclass(slots=True)

@@ -50,8 +50,9 @@ class Watch:
         if not rows or subscriptions.place(connection)[1] != mark:  # somebody began to listen meanwhile: look again
             return len(rows)
         found: list[Found] = []
+        may = self._judge(connection)
         for at, row in enumerate(rows):
-            found += _events(connection, known, row, self._judge(connection))
+            found += _events(connection, known, row, may)
             if at % 10 == 9:
                 await asyncio.sleep(0)
         return await self._move(kept, rows[-1].updated, found, len(rows))
@@ -65,16 +66,16 @@ class Watch:
 
     def _judge(self, connection: Connection) -> Callable[[Entry, Row], bool]:
         """Whether a subscription's owner may see the version; who is let in no longer gets numbers until that is told."""
-        known: dict[int, Callable[[Row], bool]] = {}
+        known: dict[str, Callable[[Row], bool]] = {}
 
         def may(entry: Entry, row: Row) -> bool:
-            rid = entry.kept.rid
-            if rid not in known:
+            whose = repr(entry.kept.owner)
+            if whose not in known:
                 try:
-                    known[rid] = guard.judge(connection, self._owners.caller(connection, entry.kept.owner), "read")
+                    known[whose] = guard.judge(connection, self._owners.caller(connection, entry.kept.owner), "read")
                 except SutureError:
-                    known[rid] = lambda _: True
-            return known[rid](row)
+                    known[whose] = lambda _: True
+            return known[whose](row)
 
         return may
 
