@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
 import pytest
 
+from suture.services.terminology import kept
 from suture.store import terminology_loaded
 from suture.store.connection import Tx
 from tests.server.running import Running, outcome_of
@@ -248,7 +250,9 @@ async def test_searches_use_stored_sets(server: Running) -> None:
         assert [entry["resource"]["id"] for entry in answer.json()["entry"]] == ["o1"], query
 
 
-async def test_a_loaded_code_system_is_used(server: Running) -> None:
+async def test_a_loaded_code_system_is_used(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "SMALL", 0)
+
     def load(tx: Tx) -> None:
         number = terminology_loaded.begin(
             tx, "http://loinc.org", "9", {"url": "http://loinc.org", "content": "complete"}
@@ -259,6 +263,13 @@ async def test_a_loaded_code_system_is_used(server: Running) -> None:
         terminology_loaded.finish(tx, number, 1)
 
     server.app.database.write_now(load)
+    search = "/fhir/Observation?code:below=http://loinc.org|90001-1"
+    early = await server.http.get(search)
+    assert outcome_of(early) == (503, "transient", "a large code system is being read for the first time")
+    reading = server.app.interactions.chart.terminology._reading
+    assert reading is not None
+    await asyncio.to_thread(reading.join, 20)
+    assert (await server.http.get(search)).status_code == 200
     body = await got(server, "CodeSystem/$lookup", system="http://loinc.org", code="90001-1")
     assert values(body)["display"] == "Moonlight"
     checked = await got(
@@ -266,8 +277,10 @@ async def test_a_loaded_code_system_is_used(server: Running) -> None:
     )
     assert values(checked)["result"] is False
     assert codes(await got(server, "ValueSet/$expand", url="http://loinc.org/vs")) == ["90001-1"]
+    server.app.interactions.chart.terminology._kept.systems.clear()
+    await got(server, "CodeSystem/$lookup", system="http://loinc.org", code="90001-1")
     rows = [row for row in server.trail() if row.what == "$lookup"]
-    assert len(rows) == 1, "read in a thread, and still one row"
+    assert len(rows) == 2, "read in a thread, and still one row for each"
 
 
 async def test_profiles_bind_stored_sets(server: Running) -> None:

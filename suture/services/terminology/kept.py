@@ -16,6 +16,7 @@ from suture.store.resources import Row
 from suture.store.terminology_loaded import Loaded
 
 MOST_CODES = 2_000_000  # of all code systems that are kept
+SMALL = 5_000  # codes that are read at once
 MOST_ROWS = 5_000  # URLs whose rows are kept
 
 Key = tuple[int, int]  # row number, version; of what was loaded its number below zero, and when
@@ -87,7 +88,7 @@ class Kept:
     def loaded(self, connection: Connection, one: Loaded, quick: bool) -> CodeSystem:
         """A loaded code system; raises Cold when it has to be read first and `quick` says that it takes too long."""
         key = (-one.number, one.loaded)
-        if quick and key not in self.systems:
+        if quick and one.codes > SMALL and key not in self.systems:
             raise Cold
         return self._system(key, lambda: of_parts(one.head, terminology_loaded.parts(connection, one.number)))
 
