@@ -13,6 +13,7 @@ from suture.store.connection import Connection
 from suture.store.resources import DELETE, TYPES, VERSION_BITS, id_of
 
 CHUNK = 2000
+LARGEST_PORTION = 1 << 20  # packed bytes that are read at once
 
 
 def chunks(connection: Connection, moment: int, types: Sequence[str] = ()) -> Iterator[list[tuple[str, bytes]]]:
@@ -64,9 +65,21 @@ def versions(connection: Connection, moment: int, types: Sequence[str] = ()) -> 
     only = f"AND rt IN ({','.join('?' * len(wanted))})" if types else ""
     sql = f"SELECT {_COLUMNS} FROM res WHERE rid > ? {only} ORDER BY rid LIMIT {CHUNK}"
     last = 0
-    while rows := connection.all(sql, [last, *wanted]):
+    while rows := _some(connection, sql, [last, *wanted]):
         last = rows[-1][0]
         yield _versions(connection, moment, rows)
+
+
+def _some(connection: Connection, sql: str, values: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Rows until their packed bodies (the last column) are large enough together."""
+    found: list[tuple[Any, ...]] = []
+    size = 0
+    for row in connection.execute(sql, values):
+        found.append(row)
+        size += len(row[-1] or b"")
+        if size > LARGEST_PORTION:
+            break
+    return found
 
 
 def of_rows(connection: Connection, moment: int, rids: Sequence[int]) -> list[Version]:
@@ -75,6 +88,23 @@ def of_rows(connection: Connection, moment: int, rids: Sequence[int]) -> list[Ve
     rows = connection.all(f"SELECT {_COLUMNS} FROM res WHERE rid IN ({marks})", tuple(rids))
     found = {version.rid: version for version in _versions(connection, moment, rows)}
     return [found[rid] for rid in rids if rid in found]
+
+
+def portions(connection: Connection, rids: Sequence[int], most: int = LARGEST_PORTION) -> Iterator[list[int]]:
+    """These rows, in their order, in portions whose packed bodies are `most` bytes together; a larger one stands alone."""
+    marks = ",".join("?" * len(rids))
+    sizes = dict(connection.all(f"SELECT rid, length(body) FROM res WHERE rid IN ({marks})", tuple(rids)))
+    portion: list[int] = []
+    size = 0
+    for rid in rids:
+        own = sizes.get(rid) or 0
+        if portion and size + own > most:
+            yield portion
+            portion, size = [], 0
+        portion.append(rid)
+        size += own
+    if portion:
+        yield portion
 
 
 def _versions(connection: Connection, moment: int, rows: Sequence[tuple[Any, ...]]) -> list[Version]:

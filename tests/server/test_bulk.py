@@ -6,13 +6,14 @@ import asyncio
 import base64
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from suture.store import exports
+from suture.store import exports, scan
 from tests.server.people import encounter, observation, patient, practitioner
 from tests.server.running import FHIR, Running, outcome_of, serving
 
@@ -423,3 +424,27 @@ async def test_attachments_come_along(server: Running) -> None:
 def test_row_numbers_are_packed_and_come_back() -> None:
     raw = exports.array("q", range(10)).tobytes()
     assert list(exports.numbers(raw, 4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+async def test_large_resources_are_read_a_few_at_a_time(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan.portions, "__defaults__", (20_000,))
+    monkeypatch.setattr(scan, "LARGEST_PORTION", 20_000)
+    for n in range(6):
+        await server.put(
+            patient(
+                f"big{n}",
+                photo=[
+                    {"contentType": "image/png", "data": base64.b64encode(random.Random(n).randbytes(15_000)).decode()}
+                ],
+            )
+        )
+        await server.put(patient(f"small{n}"))
+    connection = server.app.database.read
+    parts = [[v.id for v in part] for part in scan.versions(connection, 1 << 62, ("Patient",))]
+    assert [id for part in parts for id in part] == [f"{size}{n}" for n in range(6) for size in ("big", "small")]
+    assert max(sum(id.startswith("big") for id in part) for part in parts) == 2
+    rids = [v.rid for part in scan.versions(connection, 1 << 62, ("Patient",)) for v in part]
+    portions = list(scan.portions(connection, rids))
+    assert [rid for portion in portions for rid in portion] == rids
+    assert len(portions) >= 5
+    assert len((await exported(server, "/fhir/$export?_type=Patient"))["Patient"]) == 12

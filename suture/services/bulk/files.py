@@ -38,8 +38,9 @@ def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Ca
     moment = jobs.moment_of(job, wanted)
     for rids in exports.numbers(held, CHUNK):
         judged = guard.judge(connection, caller, "read")
-        rows = [select.row_of(connection, version) for version in scan.of_rows(connection, moment, rids)]
-        yield lines([row for row in rows if select.may(caller, row, judged)])
+        for portion in scan.portions(connection, rids):
+            rows = [select.row_of(connection, version) for version in scan.of_rows(connection, moment, portion)]
+            yield lines([row for row in rows if select.may(caller, row, judged)])
 
 
 def require(caller: Caller, file: File) -> None:
