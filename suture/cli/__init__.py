@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "key": ("suture.cli.key", "add, list, rotate, revoke API keys of the gateway"),
     "client": ("suture.cli.client", "programs with a bearer key; apps that come by OAuth: register, approve, revoke"),
     "access": ("suture.cli.access", "clearance, bounds and organization of people and programs"),
+    "ig": ("suture.cli.ig", "store an implementation guide's profiles and value sets from its package"),
     "terminology": ("suture.cli.terminology", "code systems from their publishers: load, list, remove"),
     "user": ("suture.cli.user", "people who sign in: add, invite, give roles, reset what was lost"),
 }

@@ -12,9 +12,9 @@ import orjson
 import typer
 from rich.console import Console
 
+from suture.cli import guides
 from suture.errors import Invalid, InvalidSyntax, Issue
 from suture.standards.fhir import json, xml
-from suture.standards.fhir.validate import check
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 LARGEST = 4 * 1024**3
@@ -40,14 +40,25 @@ class Found:
         )
 
 
-@app.command(epilog="Example: `suture validate patient.json bundle.xml export.ndjson`")
+@app.command(
+    epilog="Examples: `suture validate patient.json bundle.xml export.ndjson` · "
+    "`suture validate patient.json --package hl7.fhir.us.core.tgz --profile us-core-patient`"
+)
 def validate(
     files: Annotated[list[Path], typer.Argument(help="JSON, XML or NDJSON files of resources or bundles")],
+    profile: Annotated[
+        list[str] | None, typer.Option(help="a profile that every resource has to keep; its URL or id")
+    ] = None,
+    package: Annotated[list[Path] | None, typer.Option(help="a guide's .tgz: profiles, extensions, value sets")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Checks structure, formats, required codes, references, narrative and the rules of R4. Exit code 1: an error was found."""
+    """Checks structure, formats, required codes, references, narrative and the rules of R4. Exit code 1: an error was found.
+
+    With --package the profiles that meta.profile claims are checked, too, where the package has them.
+    """
     counts: Counter[str] = Counter()
-    found = (one for file in files for one in _file(file, counts))
+    checks = guides.checks(package or [], profile or [])
+    found = (one for file in files for one in _file(file, counts, checks))
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]))
     else:
@@ -56,20 +67,20 @@ def validate(
         raise SystemExit(1)
 
 
-def _file(file: Path, counts: Counter[str]) -> Iterator[Found]:
+def _file(file: Path, counts: Counter[str], checks: guides.Checks) -> Iterator[Found]:
     counts["file"] += 1
-    for line, issue in _issues(file, counts):
+    for line, issue in _issues(file, counts, checks):
         counts[issue.severity] += 1
         yield Found(str(file), line, issue.severity, issue.code, issue.expression, issue.text, issue.mend)
 
 
-def _issues(file: Path, counts: Counter[str]) -> Iterator[tuple[int, Issue]]:
+def _issues(file: Path, counts: Counter[str], checks: guides.Checks) -> Iterator[tuple[int, Issue]]:
     for line, read in _resources(file):
         counts["resource"] += 1
         if isinstance(read, Invalid):
             yield from ((line, issue) for issue in read.issues)
         else:
-            yield from ((line, issue) for issue in check(read))
+            yield from ((line, issue) for issue in checks(read))
 
 
 def _resources(file: Path) -> Iterator[tuple[int, dict[str, Any] | Invalid]]:

@@ -13,6 +13,7 @@ from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.fhir import json, outcome, profiles, search, validate
+from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.profiles.slices import type_of
 from suture.store import search as store_search
@@ -112,23 +113,7 @@ def around(chart: Chart, connection: Connection, resource: dict[str, Any]) -> Ar
         except InvalidResource:
             return None
 
-    return Around(other, partial(_inside, resource), partial(chart.terminology.member_of, connection))
-
-
-def _inside(resource: dict[str, Any], reference: str) -> dict[str, Any] | None:
-    """What a reference leads to: something contained, or an entry of the same Bundle."""
-    for one in resource.get("contained", []) if reference.startswith("#") else ():
-        if isinstance(one, dict) and one.get("id") == reference[1:]:
-            return one
-    for entry in resource.get("entry", []) if resource.get("resourceType") == "Bundle" else ():
-        inner = entry.get("resource") if isinstance(entry, dict) else None
-        if isinstance(inner, dict) and _called(entry, inner, reference):
-            return inner
-    return None
-
-
-def _called(entry: dict[str, Any], inner: dict[str, Any], reference: str) -> bool:
-    return reference in (entry.get("fullUrl"), f"{inner.get('resourceType')}/{inner.get('id')}")
+    return Around(other, partial(resolved, resource), partial(chart.terminology.member_of, connection))
 
 
 def known(connection: Connection, url: str) -> Profile | None:
