@@ -16,6 +16,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from suture.cli import export_ehi, place
 from suture.clock import instant
 from suture.errors import Invalid
+from suture.services.bulk.files import one_line
 from suture.standards.fhir import definitions
 from suture.store import audit, scan
 from suture.store.database import Database
@@ -87,7 +88,7 @@ def _write(database: Database, moment: int, types: list[str], out: Path) -> dict
             for name, body in chunk:
                 if name not in files:
                     files[name] = opened.enter_context(_file(out / f"{name}.ndjson"))
-                files[name].write(body + b"\n")
+                files[name].write(one_line(body) + b"\n")
                 counts[name] = counts.get(name, 0) + 1
             progress.advance(bar, len(chunk))
     return counts

@@ -85,3 +85,11 @@ def test_an_unknown_type_and_a_full_folder_are_refused(project: Path, capsys: py
             cli.main(["export", "--out", str(project / "out"), "--project", str(project), *more])
         assert stopped.value.code == 1
         assert said in capsys.readouterr().err
+
+
+def test_what_was_sent_over_several_lines_is_one(project: Path) -> None:
+    database = Database.open(settings_of.read(project))
+    body = orjson.dumps({"resourceType": "Patient", "id": "p1", "active": True}, option=orjson.OPT_INDENT_2)
+    database.write_now(lambda tx: resources.put(tx, "Patient", "p1", body))
+    database.close()
+    assert [(r["id"], r["active"]) for r in lines(export(project) / "Patient.ndjson")] == [("p1", True)]
