@@ -51,8 +51,3 @@ def concept_maps() -> tuple[dict[str, Any], ...]:
     """All of them."""
     rows = _rows("conceptmaps.jsonl")
     return tuple(found[1] for url in rows.lines if (found := rows.get(url)))
-
-
-def value_sets() -> frozenset[str]:
-    """The URLs of all value sets."""
-    return frozenset(_rows("composes.jsonl").lines)
