@@ -68,11 +68,6 @@ def get(connection: Connection, rid: int) -> Subscription | None:
     return None if row is None else _of(connection, row)
 
 
-def by_id(connection: Connection, id: str) -> Subscription | None:
-    row = connection.one(f"SELECT {_COLUMNS} FROM subscription WHERE fid = ?", (id,))
-    return None if row is None else _of(connection, row)
-
-
 def every(connection: Connection) -> list[Subscription]:
     """All of them, in the order of their row numbers."""
     return [_of(connection, row) for row in connection.all(f"SELECT {_COLUMNS} FROM subscription ORDER BY rid", ())]
