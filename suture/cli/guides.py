@@ -40,7 +40,7 @@ class Guides:
     """The profiles and value sets of several packages."""
 
     def __init__(self, found: Sequence[Package]) -> None:
-        self._terms = Collected(one for each in found for one in each.resources)
+        self._terms = Collected((one for each in found for one in each.resources), _sound)
         self._definitions: dict[str, dict[str, Any]] = {}
         self._ids: dict[str, str] = {}
         self._read: dict[str, Profile | None] = {}
@@ -55,19 +55,21 @@ class Guides:
         url = self._ids.get(name, name)
         if self.profile(url) is None:
             mend = "Name the package that has it: --package FILE.tgz"
-            raise Invalid(f"the profile {name[:300]} is not here", where="--profile", mend=mend)
+            raise Invalid(f"the profile {name[:300]} is not here, or not sound", where="--profile", mend=mend)
         return url
 
     def profile(self, url: str) -> Profile | None:
-        """The profile of a canonical; None when no package has it or it can't be read."""
+        """The profile of a canonical; None when no package has it or it is not sound R4."""
         if url not in self._read:
             self._read[url] = self._compiled(url)
         return self._read[url]
 
     def _compiled(self, url: str) -> Profile | None:
         definition = self._definitions.get(url)
+        if definition is None or not _sound(definition):
+            return None
         try:
-            return None if definition is None else profiles.read(definition)
+            return profiles.read(definition)
         except InvalidResource:
             return None
 
@@ -91,7 +93,7 @@ class Guides:
             return profiles.check(resource, profile, around)
         if type_of(url):
             return []
-        text = f"the profile {url[:300]} is not here"
+        text = f"the profile {url[:300]} is not here, or not sound"
         return [
             Issue(
                 "information",
@@ -101,6 +103,11 @@ class Guides:
                 "Name its package: --package FILE.tgz",
             )
         ]
+
+
+def _sound(resource: dict[str, Any]) -> bool:
+    """A package may hold anything: what is not sound R4 is not used."""
+    return not any(issue.severity in ("error", "fatal") for issue in check(resource))
 
 
 def _entries(resource: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:

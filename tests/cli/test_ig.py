@@ -58,7 +58,7 @@ def test_a_claim_is_checked_where_a_package_has_the_profile(guide: Path) -> None
     assert texts(file, code=0) == []
     assert texts(file, "--package", str(guide), code=1) == [MISSING]
     other = put(guide.parent, pulse(meta={"profile": ["http://example.org/other"]}))
-    note = ("information", "Observation.meta.profile", "the profile http://example.org/other is not here")
+    note = ("information", "Observation.meta.profile", "the profile http://example.org/other is not here, or not sound")
     assert texts(other, "--package", str(guide), code=0) == [note]
 
 
@@ -74,6 +74,19 @@ def test_a_profile_that_no_package_has_is_refused(guide: Path) -> None:
         run(validate.app, put(guide.parent, pulse()), "--package", str(guide), "--profile", f"{MARK}2")
     with pytest.raises(Invalid, match="the package can't be read"):
         run(validate.app, put(guide.parent, pulse()), "--package", "absent.tgz")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"differential": {"element": [{"id": "Observation.note", "path": "Observation.note", "maxLength": "five"}]}},
+     {"differential": {"element": ["x"]}}, {"differential": 5}, {"type": None}],
+)  # fmt: skip
+def test_a_profile_that_is_not_sound_is_refused(change: dict[str, Any], guide: Path) -> None:
+    guide.write_bytes(
+        packed(ENTRIES | {"package/StructureDefinition-pulse.json": pulse_profile | {"id": "pulse"} | change})
+    )
+    with pytest.raises(Invalid, match="the profile pulse is not here, or not sound"):
+        run(validate.app, put(guide.parent, pulse()), "--package", str(guide), "--profile", "pulse")
 
 
 @pytest.mark.slow

@@ -49,3 +49,17 @@ def test_a_code_is_in_a_set_or_not_or_nobody_can_tell(
 def test_a_system_of_which_only_the_name_is_here_tells_nothing() -> None:
     bare = {"resourceType": "CodeSystem", "url": ANIMALS, "content": "not-present"}
     assert Collected([bare, *SETS]).member_of(ANIMALS, "hen", BIRDS) is None
+
+
+def test_what_is_not_sound_is_not_used() -> None:
+    broken = {"resourceType": "ValueSet", "url": BIRDS, "compose": {"include": ["x"]}}
+    asked: list[str] = []
+
+    def sound(resource: dict[str, object]) -> bool:
+        asked.append(str(resource["url"]))
+        return resource is not broken
+
+    found = Collected([RESOURCE, broken], sound)
+    assert found.member_of(ANIMALS, "hen", BIRDS) is None
+    assert found.member_of(ANIMALS, "hen", BIRDS) is None
+    assert asked == [BIRDS]

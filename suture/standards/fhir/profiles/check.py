@@ -77,10 +77,20 @@ class _Check:
             self.add(path, "value", f"The value is not {_short(rule.fixed)}.", "The profile fixes it.")
         if rule.pattern is not None and not values.fits(place.value, rule.pattern):
             self.add(path, "value", f"The value does not hold {_short(rule.pattern)}.", "The profile asks for it.")
+        self.bounds(rule, place.value, path)
         self.bound(rule, place, path)
         self.invariants(rule, place, path)
         if rule.children:
             self.walk(rule, place, path)
+
+    def bounds(self, rule: Rule, value: Any, path: str) -> None:
+        """Not less, not more, not longer than allowed; what can't be compared is let through."""
+        if rule.least is not None and values.order(value, rule.least) == -1:
+            self.add(path, "value", f"The value is less than {_short(rule.least)}.", "The profile allows no less.")
+        if rule.most is not None and values.order(value, rule.most) == 1:
+            self.add(path, "value", f"The value is more than {_short(rule.most)}.", "The profile allows no more.")
+        if rule.longest is not None and isinstance(value, str) and len(value) > rule.longest:
+            self.add(path, "too-long", f"The text has more than {rule.longest} characters.", "Shorten it.")
 
     def typed(self, rule: Rule, place: Place, path: str) -> bool:
         """One of the types (else nothing more is asked), one of its profiles; a reference leads to one of its targets."""

@@ -45,6 +45,9 @@ class Rule:
     types: tuple[TypeRule, ...] = ()
     fixed: Any = None
     pattern: Any = None
+    least: Any = None
+    most: Any = None
+    longest: int | None = None  # characters
     binding: tuple[str, str] | None = None  # strength, value set
     invariants: tuple[Invariant, ...] = ()
     must_support: bool = False
@@ -108,6 +111,9 @@ def _fill(rule: Rule, element: dict[str, Any], id: str) -> None:
     rule.types = tuple(_type(row) for row in element.get("type", []))
     rule.fixed = next((v for k, v in element.items() if k.startswith("fixed")), None)
     rule.pattern = next((v for k, v in element.items() if k.startswith("pattern")), None)
+    rule.least = next((v for k, v in element.items() if k.startswith("minValue")), None)
+    rule.most = next((v for k, v in element.items() if k.startswith("maxValue")), None)
+    rule.longest = element.get("maxLength")
     binding = element.get("binding", {})
     if binding.get("valueSet"):
         rule.binding = (binding.get("strength", "example"), binding["valueSet"])

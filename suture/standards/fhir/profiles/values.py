@@ -31,6 +31,20 @@ def fits(value: Any, pattern: Any) -> bool:
     return same(value, pattern)
 
 
+def order(one: Any, other: Any) -> int | None:
+    """-1, 0 or 1; None for what can't be compared: other kinds, other units, dates of other precision or zone."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        alike = all(one.get(key) == other.get(key) for key in ("system", "code"))
+        return order(one.get("value"), other.get("value")) if alike else None
+    if isinstance(one, bool) or isinstance(other, bool):
+        return None
+    if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
+        return (one > other) - (one < other)
+    if isinstance(one, str) and isinstance(other, str) and len(one) == len(other) and one[19:] == other[19:]:
+        return (one > other) - (one < other)
+    return None
+
+
 def member(value: Any, url: str, member_of: MemberOf) -> bool | None:
     """Whether a code, Coding, Quantity or CodeableConcept holds a code of the value set; None when nobody can tell."""
     if isinstance(value, str):
