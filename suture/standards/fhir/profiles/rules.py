@@ -80,15 +80,33 @@ def read(definition: dict[str, Any]) -> Profile:
     if not isinstance(type, str) or not isinstance(url, str) or not elements or len(elements) > _MOST:
         raise InvalidResource("this StructureDefinition has no url, type or elements", where="StructureDefinition")
     root = Rule(type, type)
-    for element in elements:
-        _place(root, element)
+    for id, element in _identified(elements):
+        _place(root, id, element)
     base, version = str(definition.get("baseDefinition", "")), str(definition.get("version", ""))
     return Profile(url, version, type, base, root, "snapshot" in definition)
 
 
-def _place(root: Rule, element: dict[str, Any]) -> None:
+def _identified(elements: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each element with its id; one without gets it from its path and the slices it stands in."""
+    within: dict[str, str] = {}  # path -> the slice that is being told
+    for element in elements:
+        path, slice = str(element.get("path", "")), element.get("sliceName")
+        within = {at: name for at, name in within.items() if path.startswith(f"{at}.")}
+        if slice:
+            within[path] = str(slice)
+        yield str(element.get("id") or _id(path, within)), element
+
+
+def _id(path: str, within: dict[str, str]) -> str:
+    found, at = [], ""
+    for part in path.split("."):
+        at = f"{at}.{part}" if at else part
+        found.append(f"{part}:{within[at]}" if at in within else part)
+    return ".".join(found)
+
+
+def _place(root: Rule, id: str, element: dict[str, Any]) -> None:
     """Puts an element's rule into the tree, where its id says."""
-    id = str(element.get("id") or element.get("path", ""))
     rule = root
     for segment in _segments(id)[1:]:
         name, _, slice = segment.partition(":")

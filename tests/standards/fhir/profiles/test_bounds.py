@@ -1,4 +1,4 @@
-"""The least, the most and the longest that a profile allows; what can't be compared is let through."""
+"""The least, the most and the longest that a profile allows, and differentials without ids."""
 
 from __future__ import annotations
 
@@ -62,3 +62,26 @@ def test_what_stands_on_a_bound_or_is_less_precise_passes() -> None:
 )
 def test_values_are_ordered_as_far_as_that_goes(one: Any, other: Any, known: int | None) -> None:
     assert order(one, other) == known
+
+
+def test_elements_without_ids_are_placed_by_path_and_slice() -> None:
+    rows = [
+        {"path": "Patient"},
+        {
+            "path": "Patient.telecom",
+            "slicing": {"discriminator": [{"type": "value", "path": "system"}], "rules": "open"},
+        },
+        {"path": "Patient.telecom", "sliceName": "phone", "min": 1},
+        {"path": "Patient.telecom.system", "fixedCode": "phone"},
+        {"path": "Patient.telecom", "sliceName": "fax", "max": "0"},
+        {"path": "Patient.telecom.system", "fixedCode": "fax"},
+        {"path": "Patient.name", "min": 1},
+    ]
+    bare = profiles.read(profile(URL, "Patient", *rows))
+    phone, fax = {"system": "phone", "value": "1"}, {"system": "fax", "value": "2"}
+    found = [
+        [issue.text.partition(" (")[0] for issue in profiles.check({"resourceType": "Patient", **more}, bare, Around())]
+        for more in ({"telecom": [phone], "name": [{}]}, {"telecom": [phone, fax], "name": [{}]}, {"telecom": []})
+    ]
+    few = ["The slice phone is missing.", "The element is missing."]
+    assert found == [[], ["The slice fax may not be there."], few]
