@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suture.sandbox.synthetic import FAMILY, family, world
-from suture.standards.fhir import validate
+from suture.standards.fhir import profiles, validate
 from tests import public
-from tests.sandbox.must_support import missing
+from tests.sandbox.must_support import missing, package
 
 VERSIONS = {"6.1.0": "us_core_610.tgz", "7.0.0": "us_core_700.tgz", "8.0.0": "us_core_800.tgz"}
 # A blood pressure has its values in its components; a value beside them would contradict them.
@@ -105,3 +105,15 @@ def test_every_must_support_element_is_there(version: str) -> None:
     looked, lacking = missing(public.path(f"fhir/{VERSIONS[version]}"), one_family(us_core=version))
     assert looked > 500
     assert set(lacking) - NOT_MEANT == set()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_profile_that_is_claimed_is_kept(version: str) -> None:
+    published = package(public.path(f"fhir/{VERSIONS[version]}")).items()
+    known = {url: profiles.read(one) for url, one in published if one["resourceType"] == "StructureDefinition"}
+    made = one_family(us_core=version)
+    around = profiles.Around(known.get, {f"{one['resourceType']}/{one['id']}": one for one in made}.get)
+    claims = [(one, known[url]) for one in made for url in one["meta"].get("profile", []) if url in known]
+    assert len(claims) > 300
+    found = [issue for one, profile in claims for issue in profiles.check(one, profile, around)]
+    assert [issue for issue in found if issue.severity in {"error", "fatal"}] == []

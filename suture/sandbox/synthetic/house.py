@@ -17,6 +17,7 @@ PHONE = [{"system": "phone", "value": "555-0100", "use": "work"}]
 HOSPITAL, LABORATORY, WARD = named_id("house/hospital"), named_id("house/laboratory"), named_id("house/ward")
 ENDPOINT, QUESTIONNAIRE = named_id("house/endpoint"), named_id("house/questionnaire")
 QUESTIONNAIRE_URL = f"https://synthetic.example.org/Questionnaire/{QUESTIONNAIRE}"
+NPIS = ("1245319599", "1245319607", "1245319615")  # with their check digits
 STAFF = (
     ("Okafor", "Grace", "208D00000X", "General Practice"),
     ("Lindqvist", "Ivan", "207RC0000X", "Cardiovascular Disease"),
@@ -126,7 +127,7 @@ def _questionnaire(anchor: date) -> Resource:
 def _staff(number: int, anchor: date) -> list[Resource]:
     family, given, specialty, title = STAFF[number]
     who: dict[str, Any] = {
-        "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": f"124531959{number}"}],
+        "identifier": [{"system": "http://hl7.org/fhir/sid/us-npi", "value": NPIS[number]}],
         "active": True,
         "name": [{"family": family, "given": [given], "prefix": ["Dr."]}],
         "telecom": PHONE,
