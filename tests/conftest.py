@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,22 @@ ON_EVERY_DATABASE = (
 )  # fmt: skip
 
 
+# what hardly differs from one database to another: on PostgreSQL only with SUTURE_POSTGRES=all, so that the suite stays short
+SELDOM = (
+    "access", "services/gateway", "services/ehi", "services/test_brands", "engine/test_flow", "engine/test_expressions",
+    "engine/test_safeguards", "server/admin", "server/test_sign_in", "server/test_register", "server/test_own_parameters",
+)  # fmt: skip
+EVERYTHING = os.environ.get("SUTURE_POSTGRES") == "all"
+
+
+def kinds_of(place: str) -> tuple[str, ...]:
+    """The databases a test file is run on: all that what it tests can tell apart."""
+    *_, newest = stores.BACKENDS
+    if EVERYTHING or (place.startswith("store") and not place.startswith("store/search")):
+        return stores.BACKENDS if place.startswith("store") else (stores.SQLITE, newest)
+    return (stores.SQLITE,) if place.startswith(SELDOM) else (stores.SQLITE, newest)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """The kind of database that tests/stores.py gives."""
@@ -52,6 +69,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     place = Path(metafunc.module.__file__).relative_to(HERE).as_posix()
     of_files = "faulty" in metafunc.fixturenames or "_wal_" in metafunc.function.__name__
     if place.startswith(ON_EVERY_DATABASE) and not of_files:
-        kinds = stores.BACKENDS if place.startswith("store") else (stores.SQLITE, stores.BACKENDS[-1])
-        names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in kinds]
+        names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in kinds_of(place)]
         metafunc.parametrize("backend", names, indirect=True, scope="session")

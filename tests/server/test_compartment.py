@@ -11,10 +11,16 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.notified import subscription
 from tests.server.people import SYSTEM, encounter, observation, patient, practitioner
 from tests.server.running import Running, serving
 
 SECRET = "Bsecret"  # stands in everything that is about patient b, and nowhere else
+
+
+def websocket(channel: dict[str, Any]) -> dict[str, Any]:
+    """The same without an address to send to."""
+    return {name: value for name, value in channel.items() if name != "endpoint"} | {"type": "websocket"}
 
 
 async def fill(server: Running) -> None:
@@ -46,7 +52,7 @@ async def fill(server: Running) -> None:
             "participant": [{"actor": r, "status": "accepted"} for r in both],
         },
         {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "member": [{"entity": both[1]}], "name": SECRET},
-        {"resourceType": "Subscription", "id": "s", "status": "off", "reason": SECRET, "criteria": "Observation", "channel": {"type": "rest-hook"}},
+        {**(made := subscription("")), "id": "s", "status": "off", "reason": SECRET, "channel": websocket(made["channel"])},
     ):  # fmt: skip
         await server.put(resource)
     # versions: oc was about b and is now about a; od was about a and is now about b

@@ -42,7 +42,7 @@ def statements(store: Database) -> session.Raw:
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_every_migration_applies_by_itself_and_once(name: str) -> None:
-    raw = session.connect(postgres.server(name).fresh())
+    raw = session.connect(postgres.server(name).empty())
     dialect = Dialect(tables.read(m.sql for m in migrations.known()))
     for migration in migrations.known():
         assert schema.migrate(raw, dialect, 0, "here", migration.number) == [migration]
