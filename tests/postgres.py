@@ -53,6 +53,11 @@ def _user() -> dict[str, str]:
     return {"user": "postgres" if "postgres" in names else "nobody"}
 
 
+def reached(binaries: Path) -> bool:
+    """Whether whoever runs the programs may: not in a folder that only root may open."""
+    return bool(os.getuid()) or all(p.stat().st_mode & 0o001 for p in (binaries, *binaries.parents))
+
+
 class Server:
     """One running server; `fsync` only where a test is about what survives."""
 
@@ -137,6 +142,8 @@ def server(name: str) -> Server:
     found = folders()
     if name not in found:
         pytest.skip(f"{name} is not installed here")
+    if not reached(found[name]):
+        pytest.skip(f"{name} lies in a folder that only root may open: PostgreSQL, which refuses to run as root, can't")
     made = Server(found[name])
     atexit.register(made.stop)
     return made

@@ -9,11 +9,11 @@ import asyncio
 from email.utils import formatdate, parsedate_to_datetime
 
 import suture.services.interactions.patch as patches
+import suture.services.operations.call as call
 from suture.errors import Issue, NotFound
 from suture.server import binary, formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
 from suture.services.interactions import Answer, Conditions, Once, Outcome, Preferences
-from suture.services.operations import call
 from suture.standards.fhir import json, outcome, xml
 from suture.store.resources import Row
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import suture.services.subscriptions.binding as binding
 from suture.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from suture.server import answers, subscriptions
 from suture.server.extras import allow_origin, compress, indent, preflight
@@ -20,7 +21,6 @@ from suture.server.route import Request, Response, Route
 from suture.server.router import Router
 from suture.server.site import Site
 from suture.services.gateway.limits import TooMany
-from suture.services.subscriptions import sockets
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -47,7 +47,7 @@ class Shell:
         self._log = log
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and scope["path"] == sockets.PATH and self._site.sockets is not None:
+        if scope["type"] == "websocket" and scope["path"] == binding.PATH and self._site.sockets is not None:
             await subscriptions.serve(self._site.sockets, receive, send)
             return
         if scope["type"] != "http":

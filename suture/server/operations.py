@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import suture.services.operations.call as call
 from suture.server import fhir
 from suture.server.route import Handler, Request, Response, Route
 from suture.services.interactions import Preferences
-from suture.services.operations import call
 from suture.services.operations.operation import Operation
 from suture.services.operations.table import every
 from suture.standards.fhir import json

@@ -15,9 +15,9 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+import suture.services.subscriptions.binding as binding
 from suture.access.people import revoke_client
 from suture.server import subscriptions as served
-from suture.services.subscriptions import sockets
 from tests.notified import numbers, subscription, told
 from tests.server.people import observation, patient
 from tests.server.running import Running, serving
@@ -122,13 +122,13 @@ async def test_a_token_binds_once_and_only_its_owner_gets_one(server: Running) -
 
 @pytest.mark.parametrize("text", ["hello", "bind-with-token:", "bind-with-token: nonsense", "bind-with-token\n", "{}"])
 async def test_what_is_no_token_ends_it(server: Running, text: str) -> None:
-    async with connect(f"ws{server.url.removeprefix('http')}{sockets.PATH}") as line:
+    async with connect(f"ws{server.url.removeprefix('http')}{binding.PATH}") as line:
         await line.send(text)
         assert await ended(line) == 1008
 
 
 async def test_silence_large_frames_and_crowds_are_let_go(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"ws{server.url.removeprefix('http')}{sockets.PATH}"
+    url = f"ws{server.url.removeprefix('http')}{binding.PATH}"
     async with connect(url) as line:
         await line.send("x" * 10_000)
         assert await ended(line) == 1009

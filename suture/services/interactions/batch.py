@@ -12,6 +12,7 @@ import suture.services.interactions.entries as entries
 import suture.services.interactions.patch as patch
 import suture.services.interactions.search as search
 import suture.services.interactions.write as write
+import suture.services.operations.call as call
 from suture.access.caller import Caller
 from suture.errors import Invalid, SutureError
 from suture.services.interactions.chart import Chart, names_of
@@ -20,7 +21,6 @@ from suture.services.interactions.look import look
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.search import Asked
 from suture.services.interactions.write import Body
-from suture.services.operations import call
 from suture.standards.fhir import json, outcome
 from suture.store.resources import Row
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import suture.services.operations.table as table
+import suture.services.operations.values as values
 from suture.access.caller import Caller
 from suture.errors import NotAllowed, NotFound
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.incoming import require_id, require_type
-from suture.services.operations import table, values
 from suture.services.operations.operation import Asked, Operation
 
 Pairs = Sequence[tuple[str, str]]

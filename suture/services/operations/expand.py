@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import suture.services.operations.terms as terms
 from suture.clock import instant, new_id
 from suture.errors import Invalid
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Access
-from suture.services.operations import terms
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.fhir import json
 from suture.standards.terminology import expansion

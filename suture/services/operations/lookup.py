@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import suture.services.operations.terms as terms
 from suture.errors import Invalid, NotFound
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Access
-from suture.services.operations import terms
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.terminology import concept
 from suture.standards.terminology.code_system import CodeSystem

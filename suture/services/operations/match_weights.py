@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from suture.services.operations import match_compare as compare
+import suture.services.operations.match_compare as compare
 from suture.standards.fhir.index_values import cut
 
 PRIOR = -17.0  # bits: before anything is compared, one in 130,000 is the one

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import suture.services.operations.terms as terms
 from suture.errors import Invalid, NotFound
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Access
-from suture.services.operations import terms
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.services.terminology.shelf import Shelf
 from suture.standards.terminology.compose import canonical

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import suture.services.operations.terms as terms
 from suture.errors import Invalid
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Access
-from suture.services.operations import terms
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.terminology.validation import Coding, Manner, Verdict, best, in_set, in_system
 from suture.store.connection import Connection

@@ -15,7 +15,7 @@ from suture.crypto import new_token
 from suture.errors import Invalid, NotFound
 from suture.services.interactions.answer import Answer
 from suture.services.operations.operation import Asked, Operation, Parameter
-from suture.services.subscriptions.sockets import PATH, PURPOSE
+from suture.services.subscriptions.binding import PATH, PURPOSE
 from suture.standards.fhir import json
 from suture.standards.fhir.subscription import TYPE
 from suture.store import accounts, resources, subscriptions

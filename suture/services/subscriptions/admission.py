@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import suture.services.subscriptions.owners as owners
 from suture.access.caller import Caller
 from suture.connectors.outbound import Outbound
 from suture.errors import Forbidden, InvalidResource, SendFailed
 from suture.services.interactions.chart import Chart
-from suture.services.subscriptions import owners
 from suture.standards.fhir import subscription
 from suture.standards.fhir.subscription import OFF, REQUESTED, REST_HOOK, TYPE, WEBSOCKET
 from suture.store import resources, subscriptions

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from suture.clock import Clock
 from suture.errors import Forbidden, SutureError, Unauthenticated
 from suture.services.interactions.chart import Chart
+from suture.services.subscriptions.binding import PURPOSE
 from suture.services.subscriptions.courier import Courier, Letter
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification, subscription
@@ -19,8 +20,6 @@ from suture.standards.fhir.subscription import ACTIVE, ERROR, WEBSOCKET
 from suture.store import accounts, resources, subscriptions
 from suture.store.subscriptions import Subscription
 
-PATH = "/ws/subscriptions"
-PURPOSE = "websocket"  # of the links that stand for tokens
 MOST_OPEN = 500  # connections of a process
 MOST_BOUND = 100  # subscriptions of a connection
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 import suture.services.interactions.guard as guard
+import suture.services.subscriptions.registry as registry
 from suture.errors import SutureError
 from suture.services.interactions.chart import Chart
-from suture.services.subscriptions import registry
 from suture.services.subscriptions.owners import Owners
 from suture.services.subscriptions.registry import Entry, Registry
 from suture.standards.fhir import json
