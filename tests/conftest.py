@@ -40,10 +40,11 @@ ON_EVERY_DATABASE = (
 )  # fmt: skip
 
 
-# what hardly differs from one database to another: on PostgreSQL only with SUTURE_POSTGRES=all, so that the suite stays short
-SELDOM = (
-    "access", "services/gateway", "services/ehi", "services/test_brands", "engine/test_flow", "engine/test_expressions",
-    "engine/test_safeguards", "server/admin", "server/test_sign_in", "server/test_register", "server/test_own_parameters",
+# beside the store's own contract, what is run on PostgreSQL each time; all of the list above with SUTURE_POSTGRES=all
+EACH_TIME = (
+    "store/search/test_against_memory", "store/search/test_pages", "store/search/test_fulltext", "store/search/test_own_parameters",
+    "engine/test_engine", "services/test_identities", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_bulk",
+    "server/test_once", "server/test_audit.py", "server/test_binary", "server/test_hooks", "server/test_large",
 )  # fmt: skip
 EVERYTHING = os.environ.get("SUTURE_POSTGRES") == "all"
 
@@ -51,9 +52,10 @@ EVERYTHING = os.environ.get("SUTURE_POSTGRES") == "all"
 def kinds_of(place: str) -> tuple[str, ...]:
     """The databases a test file is run on: all that what it tests can tell apart."""
     *_, newest = stores.BACKENDS
-    if EVERYTHING or (place.startswith("store") and not place.startswith("store/search")):
-        return stores.BACKENDS if place.startswith("store") else (stores.SQLITE, newest)
-    return (stores.SQLITE,) if place.startswith(SELDOM) else (stores.SQLITE, newest)
+    contract = place.startswith("store") and not place.startswith("store/search")
+    if contract or (EVERYTHING and place.startswith("store")):
+        return stores.BACKENDS
+    return (stores.SQLITE, newest) if EVERYTHING or place.startswith(EACH_TIME) else (stores.SQLITE,)
 
 
 @pytest.fixture(autouse=True, scope="session")
