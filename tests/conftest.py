@@ -43,8 +43,7 @@ ON_EVERY_DATABASE = (
 # beside the store's own contract, what is run on PostgreSQL each time; all of the list above with SUTURE_POSTGRES=all
 EACH_TIME = (
     "store/search/test_against_memory", "store/search/test_pages", "store/search/test_fulltext", "store/search/test_own_parameters",
-    "engine/test_engine", "services/test_identities", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_bulk",
-    "server/test_once", "server/test_audit.py", "server/test_binary", "server/test_hooks", "server/test_large",
+    "engine/test_engine", "services/test_identities", "server/test_fhir", "server/test_bundles", "server/test_search",
 )  # fmt: skip
 EVERYTHING = os.environ.get("SUTURE_POSTGRES") == "all"
 
