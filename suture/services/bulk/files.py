@@ -26,7 +26,8 @@ Lines = Callable[[list[Row]], bytes]
 
 
 def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Caller, url: str) -> Iterator[bytes]:
-    """The file in parts of a few hundred lines. What the caller may no longer see is left out.
+    """The file in parts of a few hundred lines. What the caller may no longer see, as it was or as
+    it is today, is left out.
 
     `url`: the FHIR base as the outside world sees it.
     """
@@ -37,7 +38,7 @@ def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Ca
     lines = _deletions if file.kind == exports.DELETED else _lines(wanted, file.type, url)
     moment = jobs.moment_of(job, wanted)
     for rids in exports.numbers(held, CHUNK):
-        judged = guard.judge(connection, caller, "read")
+        judged = guard.judge_versions(connection, caller, "read")
         for portion in scan.portions(connection, rids):
             rows = [select.row_of(connection, version) for version in scan.of_rows(connection, moment, portion)]
             yield lines([row for row in rows if select.may(caller, row, judged)])

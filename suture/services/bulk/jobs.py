@@ -143,7 +143,7 @@ class Exports:
         wanted = asked_of(job)
         connection = self._database.reader()
         try:
-            found = Selection(connection, wanted, moment_of(job, wanted), self._teller(job, loop)).run()
+            found = Selection(connection, wanted, moment_of(job, wanted), Teller(self._database, job, loop)).run()
         finally:
             connection.close()
         most = self._settings["bulk.file_resources"]
@@ -157,9 +157,6 @@ class Exports:
             exports.finish(tx, job.jid, exports.DONE, "done")
 
         asyncio.run_coroutine_threadsafe(self._database.write(unit), loop).result()
-
-    def _teller(self, job: Job, loop: asyncio.AbstractEventLoop) -> Teller:
-        return Teller(self._database, job, loop)
 
 
 class Teller:

@@ -9,6 +9,7 @@ from typing import Any
 import suture.standards.fhir.profiles.values as values
 from suture.errors import Inapplicable, InvalidSyntax, Issue
 from suture.standards.fhir.fhirpath import Environment, compile
+from suture.standards.fhir.patch_json import equal
 from suture.standards.fhir.patch_place import Place, children
 from suture.standards.fhir.profiles.rules import Profile, Rule, TypeRule
 from suture.standards.fhir.profiles.slices import URL, Told, type_of
@@ -73,7 +74,7 @@ class _Check:
             return
         if not self.typed(rule, place, path):
             return
-        if rule.fixed is not None and not values.same(place.value, rule.fixed):
+        if rule.fixed is not None and not equal(place.value, rule.fixed):
             self.add(path, "value", f"The value is not {_short(rule.fixed)}.", "The profile fixes it.")
         if rule.pattern is not None and not values.fits(place.value, rule.pattern):
             self.add(path, "value", f"The value does not hold {_short(rule.pattern)}.", "The profile asks for it.")

@@ -108,17 +108,13 @@ def _id(path: str, within: dict[str, str]) -> str:
 def _place(root: Rule, id: str, element: dict[str, Any]) -> None:
     """Puts an element's rule into the tree, where its id says."""
     rule = root
-    for segment in _segments(id)[1:]:
+    for segment in id.split(".")[1:]:
         name, _, slice = segment.partition(":")
         name = name.removesuffix("[x]")
         rule = rule.children.setdefault(name, Rule(f"{rule.id}.{name}", name))
         for part in slice.split("/") if slice else ():
             rule = rule.slices.setdefault(part, Rule(f"{rule.id}:{part}", name))
     _fill(rule, element, id)
-
-
-def _segments(id: str) -> list[str]:
-    return id.split(".")
 
 
 def _fill(rule: Rule, element: dict[str, Any], id: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import suture.standards.fhir.profiles.values as values
+from suture.standards.fhir.patch_json import equal
 from suture.standards.fhir.patch_place import Place, children
 from suture.standards.fhir.profiles.rules import BASE, Rule
 from suture.standards.fhir.profiles.values import MemberOf
@@ -95,7 +96,7 @@ class Told:
 
 
 def _is(value: Any, rule: Rule) -> bool:
-    return values.same(value, rule.fixed) if rule.fixed is not None else values.fits(value, rule.pattern)
+    return equal(value, rule.fixed) if rule.fixed is not None else values.fits(value, rule.pattern)
 
 
 def _rules(slice: Rule, path: str) -> Iterator[Rule]:

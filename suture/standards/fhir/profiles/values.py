@@ -6,20 +6,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from suture.standards.fhir.patch_json import equal
+
 MemberOf = Callable[[str | None, str, str], bool | None]  # system, code, value set: None when nobody can tell
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal to the letter; numbers by value."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
-        return one == other
-    return type(one) is type(other) and bool(one == other)
 
 
 def fits(value: Any, pattern: Any) -> bool:
@@ -28,7 +17,7 @@ def fits(value: Any, pattern: Any) -> bool:
         return isinstance(value, dict) and all(k in value and fits(value[k], v) for k, v in pattern.items())
     if isinstance(pattern, list):
         return isinstance(value, list) and all(any(fits(v, p) for v in value) for p in pattern)
-    return same(value, pattern)
+    return equal(value, pattern)
 
 
 def order(one: Any, other: Any) -> int | None:
