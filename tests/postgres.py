@@ -19,6 +19,7 @@ from collections import deque
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -69,7 +70,7 @@ class Server:
         self._run("initdb", "-D", "data", "-U", "suture", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         self._fsync = fsync
         self._migrated = False
-        self._kept: deque[str] = deque(maxlen=KEPT)
+        self._kept: deque[str] = deque()
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -105,7 +106,7 @@ class Server:
         """The address of a new database that has its tables: a copy of one, which is much quicker than all migrations."""
         if not self._migrated:
             raw = session.connect(self._made(TEMPLATE, "template1"))
-            self._kept.clear()  # this one stays
+            self._kept.remove(TEMPLATE)  # this one stays
             schema.migrate(raw, Dialect(tables.read(m.sql for m in migrations.known())), 1, "tests")
             raw.close()
             self._migrated = True
@@ -113,12 +114,22 @@ class Server:
 
     def _made(self, name: str, template: str) -> str:
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
-            if len(self._kept) == KEPT:
-                connection.execute(f"DROP DATABASE IF EXISTS {self._kept[0]} WITH (FORCE)".encode())
+            if len(self._kept) >= KEPT:
+                self._drop_one_left(connection)
             self._kept.append(name)
             strategy = "" if self.binaries == DEBIAN and template == "template1" else " STRATEGY file_copy"
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}".encode())
         return self.address(name)
+
+    def _drop_one_left(self, connection: psycopg.Connection[Any]) -> None:
+        """The oldest database that nobody has open: what a whole folder of tests shares stays until it is closed."""
+        used = {
+            name for (name,) in connection.execute("SELECT datname FROM pg_stat_activity WHERE datname IS NOT NULL")
+        }
+        name = next((one for one in self._kept if one not in used), None)
+        if name is not None:
+            self._kept.remove(name)
+            connection.execute(f"DROP DATABASE {name}".encode())
 
     def kill(self) -> None:
         """As when the power goes."""
