@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from suture.errors import Invalid, InvalidResource, Issue
-from suture.standards.fhir import packages, profiles
+from suture.standards.fhir import closely, packages, profiles
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.packages import Package
 from suture.standards.fhir.profiles import Around, Profile
@@ -33,7 +33,13 @@ def package(file: Path) -> Package:
 def checks(files: Sequence[Path], named: Sequence[str]) -> Checks:
     """What a resource is held against: R4, the profiles that are named, those of the packages that it claims."""
     guides = Guides([package(file) for file in files])
-    return partial(guides.check, [guides.url(name) for name in named]) if files or named else check
+    return partial(guides.check, [guides.url(name) for name in named]) if files or named else alone
+
+
+def alone(resource: dict[str, Any], around: closely.Around | None = None) -> list[Issue]:
+    """R4 as the validator checks it, then closely; what can't even be read is not looked at."""
+    found = check(resource)
+    return found if any(issue.severity == "fatal" for issue in found) else found + closely.look(resource, around)
 
 
 class Guides:
@@ -42,9 +48,11 @@ class Guides:
     def __init__(self, found: Sequence[Package]) -> None:
         self._terms = Collected((one for each in found for one in each.resources), _sound)
         self._definitions: dict[str, dict[str, Any]] = {}
+        self._canonicals: dict[tuple[str, str], dict[str, Any]] = {}
         self._ids: dict[str, str] = {}
         self._read: dict[str, Profile | None] = {}
         for one in (one for each in found for one in each.resources):
+            self._canonicals.setdefault((str(one.get("resourceType")), str(one.get("url"))), one)
             if one.get("resourceType") == "StructureDefinition" and isinstance(one.get("url"), str):
                 self._definitions.setdefault(one["url"], one)
                 self._definitions.setdefault(f"{one['url']}|{one.get('version', '')}", one)
@@ -57,6 +65,11 @@ class Guides:
             mend = "Name the package that has it: --package FILE.tgz"
             raise Invalid(f"the profile {name[:300]} is not here, or not sound", where="--profile", mend=mend)
         return url
+
+    def definition(self, type: str, url: str) -> dict[str, Any] | None:
+        """What a package has of this type under a canonical; None when none has it or it is not sound R4."""
+        found = self._canonicals.get((type, url.partition("|")[0]))
+        return found if found is not None and _sound(found) else None
 
     def profile(self, url: str) -> Profile | None:
         """The profile of a canonical; None when no package has it or it is not sound R4."""
@@ -75,7 +88,7 @@ class Guides:
 
     def check(self, named: Sequence[str], resource: dict[str, Any]) -> list[Issue]:
         """R4 first; what it can't even read is held against no profile."""
-        found = check(resource)
+        found = alone(resource, closely.Around(self.definition, self._terms.member_of))
         if any(issue.severity == "fatal" for issue in found):
             return found
         around = Around(self.profile, partial(resolved, resource), self._terms.member_of)

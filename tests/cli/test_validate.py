@@ -62,6 +62,14 @@ def test_xml_and_bundles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "Bundle.entry[0].resource.gender" in out
 
 
+def test_bundles_are_looked_at_closely(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = (
+        f'{{"resourceType": "Bundle", "type": "collection", "entry": [{{"fullUrl": "Patient/1", "resource": {GOOD}}}]}}'
+    )
+    assert run(put(tmp_path, "b.json", bundle)) == 1
+    assert "Bundle.entry[0].fullUrl: A fullUrl is an absolute address." in capsys.readouterr().out
+
+
 def test_json_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = put(tmp_path, "a.json", BAD)
     assert run(file, "--json") == 1

@@ -33,6 +33,14 @@ async def test_r4_itself(server: Running) -> None:
     assert (await server.http.get("/fhir/Patient?_summary=count")).json()["total"] == 0
 
 
+async def test_a_bundle_is_looked_at_closely_and_written_all_the_same(server: Running) -> None:
+    entry = {"fullUrl": "Patient/1", "resource": {**patient("1"), "id": "1"}}
+    bundle = {"resourceType": "Bundle", "id": "b", "type": "collection", "entry": [entry]}
+    found = await server.http.post("/fhir/Bundle/$validate", json=bundle)
+    assert issues(found) == [("error", "A fullUrl is an absolute address.")]
+    assert (await server.http.put("/fhir/Bundle/b", json=bundle)).status_code == 201
+
+
 async def test_a_stored_profile_by_name_and_by_claim(server: Running) -> None:
     await store(server)
     place = "/fhir/Observation/$validate"

@@ -12,10 +12,11 @@ from suture.errors import Forbidden, Invalid, InvalidResource, Issue
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.operations.operation import Asked, Operation, Parameter
-from suture.standards.fhir import json, outcome, profiles, search, validate
+from suture.standards.fhir import closely, json, outcome, profiles, search, validate
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.profiles.slices import type_of
+from suture.standards.fhir.profiles.values import MemberOf
 from suture.store import search as store_search
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -63,6 +64,7 @@ def _issues(asked: Asked, mode: str, resource: dict[str, Any], connection: Conne
     found += validate.check(resource)
     if any(issue.severity == "fatal" for issue in found):
         return found
+    found += closely.look(resource, closely.Around(partial(_definition, connection), _members(asked.chart, connection)))
     named = asked.all("profile")
     urls = dict.fromkeys([*named, *_claimed(resource)])
     for url in urls:
@@ -113,15 +115,35 @@ def around(chart: Chart, connection: Connection, resource: dict[str, Any]) -> Ar
         except InvalidResource:
             return None
 
-    return Around(other, partial(resolved, resource), partial(chart.terminology.member_of, connection))
+    return Around(other, partial(resolved, resource), _members(chart, connection))
+
+
+def _members(chart: Chart, connection: Connection) -> MemberOf:
+    return partial(chart.terminology.member_of, connection)
 
 
 def known(connection: Connection, url: str) -> Profile | None:
     """The profile with this canonical, as it is stored now; the newest of several, or the version that is named."""
+    row = _newest(connection, "StructureDefinition", url)
+    return None if row is None else _read(row.rid, row.version, row.body)
+
+
+def _definition(connection: Connection, type: str, url: str) -> dict[str, Any] | None:
+    """What stands here under a canonical, the same way."""
+    row = _newest(connection, type, url)
+    return None if row is None else _body(row.rid, row.version, row.body)
+
+
+def _newest(connection: Connection, type: str, url: str) -> Row | None:
     plain, _, version = url.partition("|")
     pairs = [("url", plain)] + ([("version", version)] if version else [])
-    found = store_search.find(connection, search.parse("StructureDefinition", pairs), budget=1.0).rows
-    return _read(found[0].rid, found[0].version, found[0].body) if found else None
+    found = store_search.find(connection, search.parse(type, pairs), budget=1.0).rows
+    return found[0] if found else None
+
+
+@lru_cache(KEPT)
+def _body(rid: int, version: int, body: bytes) -> dict[str, Any]:
+    return json.reread(body)
 
 
 @lru_cache(KEPT)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from suture.errors import InvalidResource, SutureError
-from suture.standards.fhir import json, profiles, xml
+from suture.standards.fhir import closely, json, profiles, xml
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.validate import check
@@ -40,6 +40,7 @@ class Case:
     def __init__(self, folder: Path, row: Resource) -> None:
         self.folder, self.row, self.profile = folder, row, row.get("profile", {})
         self.known: dict[str, Profile] = {}
+        self.definitions: dict[tuple[str, str], Resource] = {}
         beside = [found for name in self._beside() if (found := self._quietly(name)) is not None]
         for one in beside:
             self._learn(one)
@@ -53,6 +54,7 @@ class Case:
             yield self.profile["source"]
 
     def _learn(self, found: Resource) -> None:
+        self.definitions[str(found.get("resourceType")), str(found.get("url"))] = found
         if found.get("resourceType") == "StructureDefinition":
             try:
                 made = profiles.read(found)
@@ -77,12 +79,16 @@ class Case:
         except SutureError:
             return True
         found = check(resource)
+        found = found + closely.look(resource, closely.Around(self.definition, self.terms.member_of))
         around = Around(self.find, partial(resolved, resource), self.terms.member_of)
         claimed = resource.get("meta", {}).get("profile", []) if isinstance(resource.get("meta"), dict) else []
         for url in dict.fromkeys([*named, *(one for one in claimed if isinstance(one, str))]):
             profile = self.find(url)
             found = found + (profiles.check(resource, profile, around) if profile else [])
         return any(issue.severity in ("error", "fatal") for issue in found)
+
+    def definition(self, type: str, url: str) -> Resource | None:
+        return self.definitions.get((type, url.partition("|")[0]))
 
     def find(self, url: str) -> Profile | None:
         return self.known.get(url.partition("|")[0])
