@@ -22,6 +22,9 @@ class Hook:
     wait: float = 0.0
     came: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, str], bytes]] = field(
+        default_factory=list
+    )  # of searches: first line, headers, body
 
     @property
     def url(self) -> str:
@@ -45,6 +48,17 @@ class Hook:
             await asyncio.sleep(0.02)
         raise AssertionError(f"it did not come: {self.bundles}")
 
+    def _took(self, line: str, headers: dict[str, str], body: bytes) -> None:
+        made = json.loads(body) if headers.get("content-type", "").endswith("json") else {}
+        if made.get("resourceType") == "Bundle":
+            self.came.append((headers, made))
+        else:
+            self.calls.append((line.removesuffix(" HTTP/1.1"), headers, body))
+
+    def paths(self, starting: str) -> list[str]:
+        """METHOD and path of the calls to one place, in order."""
+        return [line for line, _, _ in self.calls if line.partition(" ")[2].startswith(starting)]
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
@@ -55,7 +69,7 @@ class Hook:
                 self.raw.append(head)
                 status = self.status
                 if 200 <= status < 300:
-                    self.came.append((small, json.loads(body)))
+                    self._took(head.split(b"\r\n")[0].decode(), small, body)
                 await asyncio.sleep(self.wait)
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n".encode())
                 await writer.drain()
@@ -74,6 +88,14 @@ async def hook() -> AsyncIterator[Hook]:
         yield made
     finally:
         server.close()
+
+
+def searching(url: str, criteria: str, payload: str = "", **channel: Any) -> dict[str, Any]:
+    """One whose criteria is a search."""
+    made: dict[str, Any] = {"type": "rest-hook", "endpoint": url} | ({"payload": payload} if payload else {}) | channel
+    return {
+        "resourceType": "Subscription", "status": "requested", "reason": "tests", "criteria": criteria, "channel": made,
+    }  # fmt: skip
 
 
 def told(bundle: dict[str, Any]) -> dict[str, Any]:

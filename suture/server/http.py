@@ -11,16 +11,17 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import suture.services.subscriptions.binding as binding
-from suture.errors import Forbidden, Invalid, Unauthenticated, Unavailable
+from suture.errors import Forbidden, Invalid, SutureError, Unauthenticated, Unavailable
 from suture.server import answers, subscriptions
 from suture.server.extras import allow_origin, compress, indent, preflight
-from suture.server.identify import identify
+from suture.server.identify import identify, shown
 from suture.server.log import Log
 from suture.server.protocol import CERTIFICATE
 from suture.server.route import Request, Response, Route
 from suture.server.router import Router
 from suture.server.site import Site
 from suture.services.gateway.limits import TooMany
+from suture.services.subscriptions.sockets import Sockets
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -48,7 +49,7 @@ class Shell:
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and scope["path"] == binding.PATH and self._site.sockets is not None:
-            await subscriptions.serve(self._site.sockets, receive, send)
+            await self._subscribed(self._site.sockets, scope, receive, send)
             return
         if scope["type"] != "http":
             await _refuse(scope, receive, send)
@@ -74,6 +75,17 @@ class Shell:
             caller=request.caller.id,
         )
 
+    async def _subscribed(self, sockets: Sockets, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """A websocket may be opened by somebody who shows a credential; one that is not good opens nothing."""
+        request = self._request({**scope, "method": "GET"}, receive)
+        try:
+            _require_single(scope["headers"])
+            caller = await shown(request)
+        except SutureError:
+            await _refuse(scope, receive, send)
+            return
+        await subscriptions.serve(sockets, receive, send, caller)
+
     async def _within(self, request: Request, route: Route) -> AbstractContextManager[object]:
         """Lets a caller of our own FHIR API in, within its limits."""
         if self._site.gateway is None or route.access == "anonymous" or not route.pattern.startswith("/fhir"):
@@ -85,7 +97,7 @@ class Shell:
             raise
 
     def _request(self, scope: Mapping[str, Any], receive: Receive) -> Request:
-        client, shown = scope.get("client"), scope.get("extensions", {}).get(CERTIFICATE, {})
+        client, card = scope.get("client"), scope.get("extensions", {}).get(CERTIFICATE, {})
         return Request(
             site=self._site,
             method=scope["method"],
@@ -96,8 +108,8 @@ class Shell:
             remote=client[0] if client else "",
             secure=scope.get("scheme") == "https",
             receive=receive,
-            certificate=shown.get("sha256", ""),
-            subject=shown.get("subject", ""),
+            certificate=card.get("sha256", ""),
+            subject=card.get("subject", ""),
             raw_path=(scope.get("raw_path") or scope["path"].encode()).decode("latin-1"),
             header_list=scope["headers"],
         )

@@ -40,6 +40,18 @@ async def identify(request: Request, route: Route) -> None:
         raise
 
 
+async def shown(request: Request) -> Caller | None:
+    """Who opens a websocket, by the Authorization header alone: a browser sends cookies for any page that asks it to."""
+    if not request.header(b"authorization"):
+        return None
+    try:
+        await _identify(request, keep=False)
+    except (Unauthenticated, Forbidden) as error:
+        await request.site.denied(request.caller, request.remote, error.status)
+        raise
+    return request.caller
+
+
 async def _identify(request: Request, *, keep: bool) -> None:
     kind, _, key = request.header(b"authorization").partition(" ")
     if kind.lower() == "bearer":

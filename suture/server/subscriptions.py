@@ -1,6 +1,6 @@
-"""The websocket of subscriptions: a client binds with a token, then it is sent what happens.
+"""The websocket of subscriptions: a client binds with a token, or to a search's by its id; then it is sent what happens.
 
-https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#websockets · RFC 6455
+https://hl7.org/fhir/R4/subscription.html · https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/channels.html#websockets · RFC 6455
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from suture.access.caller import Caller
 from suture.errors import SutureError, Unauthenticated
+from suture.services.subscriptions.letters import Letter
 from suture.services.subscriptions.sockets import MOST_OPEN, Line, Sockets
+from suture.store.subscriptions import Subscription
 
-BIND = "bind-with-token"
+BIND, BIND_ONE = "bind-with-token", "bind "
 LARGEST = 4096  # bytes of a message from a client
 LOOK = 0.2  # seconds between two looks at what is owed
 PATIENCE = 10.0  # seconds until a client must have bound, and for it to take a message
@@ -23,8 +26,8 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
-async def serve(sockets: Sockets, receive: Receive, send: Send) -> None:
-    """One connection, from its opening to its end; errors end it, and say nothing of what they held."""
+async def serve(sockets: Sockets, receive: Receive, send: Send, caller: Caller | None = None) -> None:
+    """One connection, from its opening, by `caller`, to its end; errors end it, and say nothing of what they held."""
     await receive()
     if sockets.open >= MOST_OPEN:
         await send({"type": "websocket.close", "code": FULL})
@@ -32,7 +35,7 @@ async def serve(sockets: Sockets, receive: Receive, send: Send) -> None:
     sockets.open += 1
     try:
         await send({"type": "websocket.accept"})
-        await _talk(sockets.line(), receive, send)
+        await _talk(sockets.line(caller), receive, send)
     finally:
         sockets.open -= 1
 
@@ -52,20 +55,26 @@ async def _talk(line: Line, receive: Receive, send: Send) -> None:
 
 
 async def _hear(line: Line, receive: Receive, send: Send) -> None:
-    """Reads what the client says: nothing but bind-with-token."""
+    """Reads what the client says: nothing but what it is to be bound to."""
     while True:
         async with asyncio.timeout(None if line.places else PATIENCE):
             said = await receive()
         if said["type"] == "websocket.disconnect":
             return
-        word, _, token = str(said.get("text") or "").partition(":")
-        if word.strip() != BIND or not token.strip():
-            raise Unauthenticated("this is not understood", mend=f"Send {BIND}: TOKEN")
-        for kept, letter in await line.bind(token.strip()):
-            await _put(send, letter.body)
+        for kept, letter in await _bound(line, str(said.get("text") or "")):
+            await _put(send, letter)
             await line.gone(kept, letter)
         if not line.places:
             raise Unauthenticated("none of these subscriptions is active", mend="Look at their $status.")
+
+
+async def _bound(line: Line, text: str) -> list[tuple[Subscription, Letter]]:
+    word, _, token = text.partition(":")
+    if text.startswith(BIND_ONE) and text.removeprefix(BIND_ONE).strip():
+        return await line.bind_one(text.removeprefix(BIND_ONE).strip())
+    if word.strip() != BIND or not token.strip():
+        raise Unauthenticated("this is not understood", mend=f"Send {BIND}: TOKEN")
+    return await line.bind(token.strip())
 
 
 async def _tell(line: Line, send: Send) -> None:
@@ -74,13 +83,14 @@ async def _tell(line: Line, send: Send) -> None:
         bound = bool(line.places)
         with suppress(SutureError):  # of one look; the next one comes
             async for kept, letter in line.owed():
-                await _put(send, letter.body)
+                await _put(send, letter)
                 await line.gone(kept, letter)
         if bound and not line.places:
             return
         await asyncio.sleep(LOOK)
 
 
-async def _put(send: Send, body: bytes) -> None:
+async def _put(send: Send, letter: Letter) -> None:
     async with asyncio.timeout(PATIENCE):
-        await send({"type": "websocket.send", "text": body.decode()})
+        for _ in range(letter.times):
+            await send({"type": "websocket.send", "text": letter.body.decode()})

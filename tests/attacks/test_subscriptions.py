@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from suture.store import accounts, apps, grants
+from suture.store import accounts, apps, grants, subscriptions
 from suture.store.connection import Tx
 from tests.attacks.test_once_open import add
 from tests.attacks.world import consent, put
-from tests.notified import Hook, happened, hook, subscription
+from tests.notified import Hook, happened, hook, searching, subscription
 from tests.server.people import observation, patient
 from tests.server.running import Running, serving
 
@@ -103,6 +103,10 @@ async def test_a_consent_that_came_between_keeps_what_waits(server: Running, hoo
     id = await asked(server, hooked, dict(server.http.headers))
     other = server.key("system/*.cruds")
     seen = await asked(server, hooked, other)
+    made = await server.http.post(
+        "/fhir/Subscription", json=searching(hooked.url, "Observation", "application/fhir+json")
+    )
+    searched = await until(server, made.json()["id"], "active")
     hooked.status = 503
     await server.put(observation("o1", "p1"))
     for _ in range(100):
@@ -117,6 +121,12 @@ async def test_a_consent_that_came_between_keeps_what_waits(server: Running, hoo
     assert "o1" not in str(hooked.bundles)
     assert all("focus" not in event for b in hooked.of("event-notification") for event in happened(b))
     assert id != seen
+    for _ in range(200):
+        kept = next(one for one in subscriptions.every(server.app.database.read) if one.id == searched)
+        if kept.sent == 1:
+            break
+        await asyncio.sleep(0.05)
+    assert (kept.events, kept.sent, hooked.calls) == (1, 1, [])
 
 
 async def test_a_programs_grant_lasts_longer_than_its_token(server: Running, hooked: Hook) -> None:

@@ -11,7 +11,7 @@ from suture.errors import InvalidResource
 from suture.standards.fhir import notification, subscription, topics, validate
 from suture.standards.fhir.notification import Event, Part, State
 from suture.standards.fhir.subscription import Wanted
-from tests.notified import BACKPORT
+from tests.notified import BACKPORT, searching
 from tests.notified import subscription as asked
 
 KNOWN = {topic.url: topic for topic in topics.SHIPPED}
@@ -79,3 +79,41 @@ def test_notifications_are_sound_bundles() -> None:
         validate.require(made)
         assert len(made["entry"]) == (1 if content == "empty" else 4)
         assert ("topic" in str(made["entry"][0])) is (content != "empty")
+
+
+@given(st.text(max_size=60))
+def test_no_criteria_break_the_reader(text: str) -> None:
+    found, refused = read(searching("https://x.example", f"Observation?{text}"))
+    assert found or refused == "Subscription.criteria"
+
+
+def test_a_search_is_read_as_every_version_that_fits() -> None:
+    found = subscription.read(
+        searching("https://x.example/fhir", "Observation?code=1&status=final", subscription.XML), KNOWN
+    )
+    assert (found.topic.types, found.filters) == (("Observation",), (("Observation", "code=1&status=final"),))
+    assert (found.content, found.payload, found.canonical) == ("full-resource", "application/fhir+xml", "")
+    bare = subscription.read(searching("https://x.example/?a=b", "Observation"), KNOWN)
+    assert (bare.filters, bare.content, bare.topic) == ((), "empty", found.topic)
+
+
+def test_what_a_search_does_not_know_is_refused() -> None:
+    payload = {"extension": [{"url": BACKPORT + "backport-payload-content", "valueCode": "empty"}]}
+    beats = [{"url": BACKPORT + "backport-timeout", "valueUnsignedInt": 5}]
+    for changed, where in [
+        (searching("https://x.example/?a=b", "Patient", "application/fhir+json"), "channel.endpoint"),
+        (searching("https://x.example", "Patient", "text/csv"), "channel.payload"),
+        (searching("https://x.example", "Patient", _payload=payload), "channel.payload.extension"),
+        (searching("https://x.example", "Patient", extension=beats), "channel.extension"),
+        (searching("", "Patient", "application/fhir+json", type="websocket"), "channel.payload"),
+        (searching("https://x.example", "Patient", type="sms"), "channel.type"),
+        (searching("https://x.example", "Patient?name=" + "x" * 3000), "criteria"),
+        (searching("https://x.example", "patient?name=x"), "criteria"),
+    ]:
+        assert read(changed) == (None, f"Subscription.{where}")
+
+
+def test_a_filter_that_asks_a_terminology_is_refused() -> None:
+    """Such codes are known to searches alone; held against one resource it would never fit."""
+    made = asked("https://x.example", "observation-created", filters=("Observation?code:in=http://x.example/set",))
+    assert read(made) == (None, "Subscription.criteria.extension.valueString")

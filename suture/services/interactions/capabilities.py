@@ -38,6 +38,7 @@ INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",
 FHIR_VERSION = "4.0.1"
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
+WEBSOCKET = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket"
 SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
@@ -67,6 +68,7 @@ def statement(
 def _rest(base: str, text: tuple[str, ...], topics: tuple[str, ...]) -> dict[str, Any]:
     sources = _sources()
     return {
+        **({"extension": [{"url": WEBSOCKET, "valueUri": _websocket(base)}]} if topics else {}),
         "mode": "server",
         "security": _security(base.removesuffix("/fhir")),
         "resource": [_resource(name, sources, text) | _subscribed(name, topics) for name in sorted(RESOURCE_TYPES)],
@@ -135,7 +137,13 @@ def _subscribed(name: str, topics: tuple[str, ...]) -> dict[str, Any]:
     return {
         "extension": [{"url": url, "valueCanonical": topic} for topic in topics],
         "supportedProfile": [subscription.PROFILE],
+        "documentation": f"Channels: {', '.join(subscription.CHANNELS)}. The criteria is a topic listed here, or a search of one type.",
     }
+
+
+def _websocket(base: str) -> str:
+    """Where a websocket of subscriptions is opened."""
+    return "ws" + base.removeprefix("http").removesuffix("/fhir") + "/ws/subscriptions"
 
 
 def _listed(name: str, text: tuple[str, ...]) -> list[dict[str, str]]:

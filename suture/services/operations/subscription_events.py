@@ -39,7 +39,7 @@ async def run(asked: Asked) -> Answer:
         found = subscriptions.events(connection, kept.rid, max(first, 1), last, MOST)
         told = compose(connection, asked.caller, wanted.topic, found, content)
         access.concerns(whose.of_rows(connection, told.rows))
-        state = State(kept.id, wanted.topic.url, kept.status, kept.events, content, kept.error)
+        state = State(kept.id, wanted.canonical, kept.status, kept.events, content, kept.error)
         ids, now = (new_id(chart.clock) for _ in range(2)), instant(chart.clock.micros())
         made = notification.bundle(state, notification.QUERY, chart.fhir_url, ids, now, told.events)
         return Answer(json.write(made))

@@ -12,7 +12,7 @@ from suture.services.interactions.answer import Answer
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.fhir import json, notification
 from suture.standards.fhir.notification import State
-from suture.standards.fhir.subscription import TYPE
+from suture.standards.fhir.subscription import TYPE, searched
 from suture.store import resources, subscriptions
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -63,9 +63,8 @@ def _rows(asked: Asked, connection: Connection) -> Iterator[Row]:
 def _entry(asked: Asked, connection: Connection, row: Row) -> tuple[str, dict[str, object]]:
     kept, said = subscriptions.get(connection, row.rid), json.reread(row.body)
     status = kept.status if kept else "off"
-    state = State(
-        row.id, str(said.get("criteria", "")), status, kept.events if kept else 0, error=kept.error if kept else ""
-    )
+    criteria, events, error = str(said.get("criteria", "")), kept.events if kept else 0, kept.error if kept else ""
+    state = State(row.id, "" if searched(criteria) else criteria, status, events, error=error)
     made = notification.parameters(state, notification.STATUS, asked.chart.fhir_url)
     id = new_id(asked.chart.clock)
     return status, {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import suture.services.subscriptions.owners as owners
+from suture.access import policy
 from suture.access.caller import Caller
 from suture.connectors.outbound import Outbound
 from suture.errors import Forbidden, InvalidResource, SendFailed
@@ -32,6 +33,8 @@ class Admission:
         """The resource as it begins: requested unless it is off; raises what says why it can't be."""
         owners.kept(caller)
         wanted = subscription.read(resource, self._chart.topics, self._chart.fhir_url)
+        if wanted.criteria:  # its owner must be let in to search this
+            policy.require(caller, "search-type", subscription.searched(wanted.criteria))
         if wanted.channel == REST_HOOK:
             self._require_open(wanted.endpoint)
         made = {name: value for name, value in resource.items() if name not in ("error", "_error")}

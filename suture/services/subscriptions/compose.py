@@ -34,22 +34,29 @@ def compose(
     connection: Connection, caller: Caller, topic: Topic, events: Sequence[subscriptions.Event], content: str
 ) -> Told:
     """The events in order, as many as fit; what the caller may not see (any more) keeps its number and says nothing."""
-    told, judged = Told(), guard.judge_versions(connection, caller, "read")
+    told = Told()
+    for one in each(connection, caller, topic, events, content):
+        if told.events and told.size + one.size > LARGEST:
+            break
+        told.events += one.events
+        told.rows += one.rows
+        told.size += one.size
+    return told
+
+
+def each(
+    connection: Connection, caller: Caller, topic: Topic, events: Sequence[subscriptions.Event], content: str
+) -> Iterator[Told]:
+    """Every event for itself."""
+    judged = guard.judge_versions(connection, caller, "read")
     for event in events:
         shown = [] if content == EMPTY else list(_shown(connection, judged, topic, event))
-        size = sum(len(row.body) for row in shown)
-        if told.events and told.size + size > LARGEST:
-            break
         parts = [
             Part(row.type, row.id, _method(row, at), None if row.deleted else json.reread(row.body))
             for at, row in enumerate(shown)
         ]
-        told.events.append(
-            notification.Event(event.number, instant(event.at), parts[0] if parts else None, tuple(parts[1:]))
-        )
-        told.rows += shown
-        told.size += size
-    return told
+        made = notification.Event(event.number, instant(event.at), parts[0] if parts else None, tuple(parts[1:]))
+        yield Told([made], shown, sum(len(row.body) for row in shown))
 
 
 def _method(row: Row, at: int) -> str:

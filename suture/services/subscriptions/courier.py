@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from suture.access.agreements import NoAgreement
 from suture.access.caller import Caller
-from suture.clock import instant, new_id
 from suture.connectors.outbound import Outbound
 from suture.errors import Forbidden, OutboundRefused, SendFailed, SutureError
 from suture.services.interactions.chart import Chart
 from suture.services.subscriptions.admission import PURPOSE, Permit
-from suture.services.subscriptions.compose import Told, compose
+from suture.services.subscriptions.letters import Letter, Letters, bound
 from suture.services.subscriptions.owners import Owners
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification
-from suture.standards.fhir.notification import State
 from suture.standards.fhir.subscription import ACTIVE, ERROR, REQUESTED, TYPE
-from suture.store import audit, resources, subscriptions, whose
+from suture.store import audit, resources, subscriptions
 from suture.store.connection import Tx
 from suture.store.subscriptions import Subscription
 
 NOTIFY = "notify"  # in the audit trail
-AT_ONCE = 20  # events in one notification, unless the subscription says fewer or more
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One notification that is ready to go."""
-
-    kind: str
-    body: bytes
-    told: Told
-    upto: int  # the last event it holds
-    patients: tuple[str, ...] = ()
 
 
 class Courier:
@@ -46,59 +32,63 @@ class Courier:
         self._owners = owners
         self._outbound = outbound
         self._permit = permit
+        self._letters = Letters(chart)
 
     async def tend(self, entry: Entry, beat: bool = False) -> None:
-        """Sends the next thing; what goes wrong is kept for the next try, or turns the subscription to error."""
-        kept = subscriptions.get(self._chart.database.read, entry.kept.rid)
-        if kept is None or kept.version != entry.kept.version:
+        """Sends what comes next; what goes wrong is kept for the next try, or turns the subscription to error."""
+        kept = self._now(entry.kept)
+        if kept is None:
             return
-        if kept.held:  # whoever holds a websocket is sent to from there
+        if kept.held or (entry.wanted.criteria and kept.status == REQUESTED):
             await self._begin(kept)
             return
         try:
             caller = self._owners.caller(self._chart.database.read, kept.owner)
-            letter = self._letter(kept, entry, caller, _kind(kept, beat))
+            letters = self._letters.next(kept, entry, caller, _kind(kept, beat))
         except Forbidden as error:
             await self.turn(kept, ERROR, error.text)
             return
+        for letter in letters:
+            if (kept := self._now(entry.kept)) is None or not await self._put(kept, entry, caller, letter):
+                return
+
+    def _now(self, known: Subscription) -> Subscription | None:
+        """The subscription as it stands, unless somebody wrote it meanwhile."""
+        kept = subscriptions.get(self._chart.database.read, known.rid)
+        return kept if kept is not None and kept.version == known.version else None
+
+    async def _begin(self, kept: Subscription) -> None:
+        """There is nobody to shake hands with: whoever holds a websocket is sent to from there, a search knows no handshake."""
+        if kept.status == REQUESTED:
+            await self.turn(kept, ACTIVE)
+
+    async def _put(self, kept: Subscription, entry: Entry, caller: Caller, letter: Letter) -> bool:
+        """Whether it went out and is behind us."""
         try:
-            await self._send(kept, entry, caller, letter)
+            if letter.times:
+                await self._send(kept, entry, caller, letter)
         except (SendFailed, NoAgreement) as error:
             await self._failed(kept, error)
-            return
+            return False
         if kept.status == REQUESTED:
             await self.turn(kept, ACTIVE)
         else:
             await self._chart.database.write(lambda tx: subscriptions.delivered(tx, kept.rid, letter.upto))
-
-    async def _begin(self, kept: Subscription) -> None:
-        """A subscription without an endpoint has nobody to shake hands with yet."""
-        if kept.status == REQUESTED:
-            await self.turn(kept, ACTIVE)
+        return True
 
     async def told(self, kept: Subscription, entry: Entry, kind: str, sent: int = 0) -> Letter:
         """What a websocket is about to be sent, written down; raises Forbidden when its owner is let in no longer."""
         caller = self._owners.caller(self._chart.database.read, kept.owner)
-        at = replace(kept, sent=sent) if kind == notification.EVENT else kept
-        letter = self._letter(at, entry, caller, kind)
-        async with self._chart.access(caller, NOTIFY, TYPE, kept.id) as access:
-            access.detail = f"{kind} through a websocket"
-            access.concerns(letter.patients)
+        if entry.wanted.criteria and kind == notification.HANDSHAKE:
+            letter = bound(kept)
+        else:
+            at = replace(kept, sent=sent) if kind == notification.EVENT else kept
+            (letter,) = self._letters.next(at, entry, caller, kind)
+        if letter.times:
+            async with self._chart.access(caller, NOTIFY, TYPE, kept.id) as access:
+                access.detail = f"{kind} through a websocket"
+                access.concerns(letter.patients)
         return letter
-
-    def _letter(self, kept: Subscription, entry: Entry, caller: Caller, kind: str) -> Letter:
-        wanted, connection = entry.wanted, self._chart.database.read
-        told, upto = Told(), kept.sent
-        if kind == notification.EVENT:
-            found = subscriptions.events(connection, kept.rid, kept.sent + 1, kept.events, wanted.most or AT_ONCE)
-            told = compose(connection, caller, wanted.topic, found, wanted.content)
-            upto = told.events[-1].number if told.events else kept.events  # those before were let go
-        state = State(kept.id, wanted.topic.url, kept.status, kept.events, wanted.content)
-        return Letter(kind, self._bundle(state, kind, told), told, upto, whose.of_rows(connection, told.rows))
-
-    def _bundle(self, state: State, kind: str, told: Told) -> bytes:
-        ids, now = (new_id(self._chart.clock) for _ in range(2)), instant(self._chart.clock.micros())
-        return json.write(notification.bundle(state, kind, self._chart.fhir_url, ids, now, told.events))
 
     async def _send(self, kept: Subscription, entry: Entry, caller: Caller, letter: Letter) -> None:
         wanted, settings = entry.wanted, self._chart.settings
@@ -107,10 +97,10 @@ class Courier:
             access.concerns(letter.patients)
             self._permit(wanted.endpoint)
             answer = await self._outbound.fetch(
-                wanted.endpoint,
+                wanted.endpoint.rstrip("/") + letter.path if letter.path else wanted.endpoint,
                 purpose=PURPOSE,
-                method="POST",
-                headers={**dict(wanted.headers), "Content-Type": wanted.payload},
+                method=letter.method,
+                headers={**dict(wanted.headers), **({"Content-Type": letter.type} if letter.type else {})},
                 content=letter.body,
                 timeout=float(wanted.timeout or settings["outbound.timeout"]),
             )

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import suture.services.interactions.guard as guard
+from suture.access.caller import Caller
 from suture.clock import Clock
 from suture.errors import Forbidden, SutureError, Unauthenticated
 from suture.services.interactions.chart import Chart
 from suture.services.subscriptions.binding import PURPOSE
-from suture.services.subscriptions.courier import Courier, Letter
+from suture.services.subscriptions.courier import Courier
+from suture.services.subscriptions.letters import Letter
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification, subscription
 from suture.standards.fhir.subscription import ACTIVE, ERROR, WEBSOCKET
@@ -37,6 +40,7 @@ class Line:
     """One connection."""
 
     sockets: Sockets
+    caller: Caller | None = None  # who opened it, when that was shown
     places: dict[int, Place] = field(default_factory=dict)
 
     async def bind(self, token: str) -> list[tuple[Subscription, Letter]]:
@@ -45,12 +49,29 @@ class Line:
         found = await sockets.chart.database.write(lambda tx: accounts.use_link(tx, token, PURPOSE))
         if found is None:
             raise Unauthenticated("this token is not good", mend="Ask for a new one with $get-ws-binding-token.")
-        letters = []
-        for rid in found["subscriptions"][: MOST_BOUND - len(self.places)]:
-            kept = subscriptions.get(sockets.chart.database.read, rid)
-            if kept is not None and kept.status == ACTIVE and kept.who == found["who"]:
-                letters.append((kept, await sockets.courier.told(kept, sockets.entry(kept), notification.HANDSHAKE)))
-        return letters
+        every = [subscriptions.get(sockets.chart.database.read, rid) for rid in found["subscriptions"]]
+        return await self._greeted([kept for kept in every if kept is not None and kept.who == found["who"]])
+
+    async def bind_one(self, id: str) -> list[tuple[Subscription, Letter]]:
+        """The greeting of one whose criteria is a search; raises Unauthenticated unless it belongs to whom the connection was opened by."""
+        connection = self.sockets.chart.database.read
+        mine = subscriptions.of(connection, self.caller.id) if self.caller is not None else []
+        judged = guard.judge(connection, self.caller, "read") if self.caller is not None else None
+        found = [kept for kept in mine if kept.id == id and kept.held]
+        rows = [resources.read_rid(connection, kept.rid) for kept in found]
+        if judged is None or not found or not all(row is not None and not row.deleted and judged(row) for row in rows):
+            raise Unauthenticated(
+                "no subscription of yours", mend="Open the connection with your Authorization header."
+            )
+        return await self._greeted([kept for kept in found if self.sockets.entry(kept).wanted.criteria])
+
+    async def _greeted(self, found: list[Subscription]) -> list[tuple[Subscription, Letter]]:
+        sockets, room = self.sockets, MOST_BOUND - len(self.places)
+        return [
+            (kept, await sockets.courier.told(kept, sockets.entry(kept), notification.HANDSHAKE))
+            for kept in found[:room]
+            if kept.status == ACTIVE
+        ]
 
     async def owed(self) -> AsyncIterator[tuple[Subscription, Letter]]:
         """What is to go out now: one notification for each subscription that has something."""
@@ -96,8 +117,8 @@ class Sockets:
     def clock(self) -> Clock:
         return self.chart.clock
 
-    def line(self) -> Line:
-        return Line(self)
+    def line(self, caller: Caller | None = None) -> Line:
+        return Line(self, caller)
 
     def entry(self, kept: Subscription) -> Entry:
         """What it wants, as it stands now; raises Forbidden when it is no websocket's any more."""

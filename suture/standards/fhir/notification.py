@@ -44,7 +44,7 @@ class State:
     """How a subscription stands."""
 
     id: str
-    topic: str
+    topic: str  # empty for one whose criteria is a search
     status: str
     events: int  # since its start
     content: str = EMPTY
@@ -56,7 +56,7 @@ def parameters(state: State, kind: str, base: str, events: Sequence[Event] = ())
     rows: list[dict[str, Any]] = [
         {"name": "subscription", "valueReference": {"reference": f"{base}/Subscription/{state.id}"}}
     ]
-    if state.content != EMPTY or kind in (STATUS, HANDSHAKE):
+    if state.topic and (state.content != EMPTY or kind in (STATUS, HANDSHAKE)):
         rows.append({"name": "topic", "valueCanonical": state.topic})
     rows += [
         {"name": "status", "valueCode": state.status},

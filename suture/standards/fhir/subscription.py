@@ -1,6 +1,7 @@
-"""What a topic-based Subscription asks for, read and checked element by element.
+"""What a Subscription asks for, by a topic or by a search as its criteria, read and checked element by element.
 
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backport-subscription.html
+https://hl7.org/fhir/R4/subscription.html
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from suture.errors import InvalidResource, InvalidSearch
 from suture.standards.fhir import topics
+from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_time import moment_range
-from suture.standards.fhir.topics import Topic
+from suture.standards.fhir.topics import Topic, Trigger
 
 TYPE = "Subscription"
 IG = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
@@ -22,6 +25,7 @@ REQUESTED, ACTIVE, ERROR, OFF = "requested", "active", "error", "off"
 EMPTY, ID_ONLY, FULL = "empty", "id-only", "full-resource"
 CONTENTS = (EMPTY, ID_ONLY, FULL)
 PAYLOADS = ("application/fhir+json", "application/json")
+XML = "application/fhir+xml"  # of a resource; notifications of topics are JSON
 REST_HOOK, WEBSOCKET = "rest-hook", "websocket"
 CHANNELS = (REST_HOOK, WEBSOCKET)
 MOST_HEADERS, MOST_FILTERS, LONGEST_TEXT = 20, 10, 2000
@@ -46,7 +50,7 @@ OURS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One subscription as it was asked for."""
+    """One subscription as it was asked for; with a search as its criteria the topic is every version of the type."""
 
     topic: Topic
     filters: tuple[tuple[str, str], ...]  # (type, query)
@@ -59,12 +63,27 @@ class Wanted:
     most: int = 0  # events in one notification; 0: as many as the server likes
     end: int = 0  # microseconds; 0: none
     channel: str = REST_HOOK
+    criteria: str = ""  # the search, when it is one
+
+    @property
+    def canonical(self) -> str:
+        """The topic's URL; a search has none."""
+        return "" if self.criteria else self.topic.url
+
+
+def searched(criteria: str) -> str:
+    """The type that is searched when the criteria is a search; empty when it names a topic."""
+    type = criteria.partition("?")[0]
+    return type if type in RESOURCE_TYPES else ""
 
 
 def read(resource: Mapping[str, Any], known: Mapping[str, Topic], base: str = "") -> Wanted:
     """What is wanted; raises InvalidResource naming the element and the mend."""
     channel = resource.get("channel", {})
-    _require_no_strangers(resource, channel)
+    criteria = str(resource.get("criteria", ""))
+    if searched(criteria):
+        return _by_search(resource, channel, criteria, base)
+    _require_no_strangers(resource, channel, _HEEDED)
     topic = _topic(resource, known)
     return Wanted(
         topic,
@@ -85,30 +104,93 @@ def _refused(text: str, where: str, mend: str) -> InvalidResource:
     return InvalidResource(text, where=f"{TYPE}.{where}", mend=mend)
 
 
-def _require_no_strangers(resource: Mapping[str, Any], channel: Mapping[str, Any]) -> None:
+_HEEDED = {
+    "channel.extension": ("backport-heartbeat-period", "backport-timeout", "backport-max-count"),
+    "criteria.extension": ("backport-filter-criteria",),
+    "channel.payload.extension": ("backport-payload-content",),
+}
+
+
+def _require_no_strangers(
+    resource: Mapping[str, Any], channel: Mapping[str, Any], heeded: Mapping[str, tuple[str, ...]]
+) -> None:
     """Extensions that would change what is sent and are not known here are refused, not passed over."""
     places = {
-        "extension": (resource, ()),
-        "channel.extension": (channel, ("backport-heartbeat-period", "backport-timeout", "backport-max-count")),
-        "criteria.extension": (resource.get("_criteria") or {}, ("backport-filter-criteria",)),
-        "channel.payload.extension": (channel.get("_payload") or {}, ("backport-payload-content",)),
-        "channel.type.extension": (channel.get("_type") or {}, ()),
+        "extension": resource,
+        "channel.extension": channel,
+        "criteria.extension": resource.get("_criteria") or {},
+        "channel.payload.extension": channel.get("_payload") or {},
+        "channel.type.extension": channel.get("_type") or {},
     }
-    for where, (holder, fine) in places.items():
+    for where, holder in places.items():
         for one in holder.get("extension", ()):
             url = str(one.get("url", ""))
             ours = url.startswith((IG, "http://hl7.org/fhir/5.0/"))
-            if ours and url.removeprefix(IG) not in fine:
+            if ours and url.removeprefix(IG) not in heeded.get(where, ()):
                 raise _refused("this extension is not heeded here", where, "Leave it out.")
+
+
+def _by_search(resource: Mapping[str, Any], channel: Mapping[str, Any], criteria: str, base: str) -> Wanted:
+    """One whose criteria is a search: nothing of the topics' extensions means anything in it."""
+    _require_no_strangers(resource, channel, {})
+    type, query, payload = searched(criteria), _query(criteria, base), _resource_payload(channel)
+    endpoint = _endpoint(channel)
+    if payload and ("?" in endpoint or "#" in endpoint):
+        raise _refused(
+            "with a payload the endpoint is the base of an update", "channel.endpoint", "Write it without '?' and '#'."
+        )
+    return Wanted(
+        of_type(type),
+        ((type, query),) if query else (),
+        endpoint,
+        _headers(channel),
+        payload,
+        FULL if payload else EMPTY,
+        end=_end(resource),
+        channel=str(channel["type"]),
+        criteria=criteria,
+    )
+
+
+@cache
+def of_type(type: str) -> Topic:
+    """What a search is held against: each version of a type that was created or updated, never a deletion."""
+    return Topic(type, "", (Trigger(type),), {})
+
+
+def _query(criteria: str, base: str) -> str:
+    type, _, query = criteria.partition("?")
+    if len(criteria) > LONGEST_TEXT:
+        raise _refused("criteria is too long", "criteria", f"Write at most {LONGEST_TEXT} characters.")
+    try:
+        topics.conditions(type, query, base) if query else ()
+    except InvalidSearch as error:
+        text = f"criteria can't be used: {error.text}"
+        raise _refused(text, "criteria", error.mend or "Write TYPE?PARAMETER=VALUE.") from None
+    return query
+
+
+def _resource_payload(channel: Mapping[str, Any]) -> str:
+    """What the resource is sent as; empty: nothing goes along."""
+    payload = str(channel.get("payload") or "")
+    if payload and channel.get("type") == WEBSOCKET:
+        raise _refused("a websocket is sent a ping, never a payload", "channel.payload", "Leave it out.")
+    if payload and payload not in (*PAYLOADS, XML):
+        raise _refused(
+            "this payload is not sent",
+            "channel.payload",
+            f"Leave it out, or write one of: {', '.join((*PAYLOADS, XML))}.",
+        )
+    return payload
 
 
 def _topic(resource: Mapping[str, Any], known: Mapping[str, Topic]) -> Topic:
     found = known.get(str(resource.get("criteria", "")))
     if found is None:
         raise _refused(
-            "criteria names no topic of this server",
+            "criteria is no search of a type and names no topic of this server",
             "criteria",
-            "Write the canonical URL of a topic; /fhir/metadata lists them at Subscription.",
+            "Write TYPE?PARAMETER=VALUE, or the canonical URL of a topic; /fhir/metadata lists them at Subscription.",
         )
     return found
 

@@ -20,6 +20,8 @@ CREATE, UPDATE, DELETE = "create", "update", "delete"
 MOST_CONDITIONS = 10  # of one query
 MOST_STEPS = 20_000  # of one evaluation of a FHIRPath criterion
 _UNSTEADY = ("words", "special")
+_OF_TERMS = ("in", "not-in", "above", "below")  # of tokens: they stand for codes that a terminology knows
+_KEPT_BESIDE = ("_lastUpdated",)  # not in what is stored of a version
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,10 @@ def conditions(type: str, query: str, base: str = "") -> tuple[Condition, ...]:
     for condition in asked.conditions:
         if not isinstance(condition, Match | Missing) or condition.kind in _UNSTEADY:
             raise InvalidSearch("chains, _has and full text look beyond the resource", where="query")
+        if condition.parameter in _KEPT_BESIDE:
+            raise InvalidSearch("every change is new; its time is nothing to choose by", where="query")
+        if isinstance(condition, Match) and condition.kind == "token" and condition.modifier in _OF_TERMS:
+            raise InvalidSearch(f":{condition.modifier} looks into a terminology, beyond the resource", where="query")
     return asked.conditions
 
 
