@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from suture.clock import SYSTEM
 from suture.errors import Invalid, InvalidResource, Issue
 from suture.standards.fhir import closely, packages, profiles
 from suture.standards.fhir.inside import resolved
@@ -91,14 +91,14 @@ class Guides:
         found = alone(resource, closely.Around(self.definition, self._terms.member_of))
         if any(issue.severity == "fatal" for issue in found):
             return found
-        around = Around(self.profile, partial(resolved, resource), self._terms.member_of)
-        for url in dict.fromkeys([*named, *_claimed(resource)]):
+        today = SYSTEM.now().date().isoformat()
+        around = Around(self.profile, partial(resolved, resource), self._terms.member_of, today)
+        for url in named:
             found += self._kept(resource, url, around)
-        for number, inner in _entries(resource):
-            path = f"Bundle.entry[{number}].resource"
-            for url in dict.fromkeys(_claimed(inner)):
-                found += (_below(path, issue) for issue in self._kept(inner, url, around))
-        return found
+        for inner, path, url in profiles.claims(resource):
+            if inner is not resource or url not in named:
+                found += profiles.below(path, self._kept(inner, url, around))
+        return profiles.few(found)
 
     def _kept(self, resource: dict[str, Any], url: str, around: Around) -> list[Issue]:
         profile = self.profile(url)
@@ -121,22 +121,3 @@ class Guides:
 def _sound(resource: dict[str, Any]) -> bool:
     """A package may hold anything: what is not sound R4 is not used."""
     return not any(issue.severity in ("error", "fatal") for issue in check(resource))
-
-
-def _entries(resource: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    entries = resource.get("entry") if resource.get("resourceType") == "Bundle" else None
-    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-        inner = entry.get("resource") if isinstance(entry, dict) else None
-        if isinstance(inner, dict):
-            yield number, inner
-
-
-def _below(path: str, issue: Issue) -> Issue:
-    """A finding of an entry, at its place in the Bundle."""
-    return replace(issue, expression=path + issue.expression[len(issue.expression.split(".")[0]) :])
-
-
-def _claimed(resource: dict[str, Any]) -> list[str]:
-    meta = resource.get("meta")
-    claims = meta.get("profile") if isinstance(meta, dict) else None
-    return [url for url in claims if isinstance(url, str)] if isinstance(claims, list) else []

@@ -56,6 +56,26 @@ async def test_a_stored_profile_by_name_and_by_claim(server: Running) -> None:
     assert issues(posted) == [("error", "The element is missing.")]
 
 
+async def test_what_entries_and_contained_resources_claim(server: Running) -> None:
+    await store(server)
+    claims = {"meta": {"profile": [PULSE]}}
+    entries = [
+        pulse(**claims),
+        pulse(subject=None, **claims),
+        {"resourceType": "Patient", "contained": [claims | pulse(id="x", subject=None)]},
+    ]
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "batch",
+        "entry": [{"resource": one, "request": {"method": "POST", "url": "x"}} for one in entries],
+    }
+    answer = await server.http.post("/fhir/Bundle/$validate", json=bundle)
+    missing = [
+        i["expression"] for i in answer.json()["issue"] if i["details"]["text"].startswith("The element is missing.")
+    ]
+    assert missing == [["Bundle.entry[1].resource.subject"], ["Bundle.entry[2].resource.contained[0].subject"]]
+
+
 async def test_a_profile_that_changes_counts_at_once(server: Running) -> None:
     await store(server)
     place = f"/fhir/Observation/$validate?profile={PULSE}"

@@ -15,6 +15,7 @@ from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.fhir import closely, json, outcome, profiles, search, validate
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
+from suture.standards.fhir.profiles.claims import MOST
 from suture.standards.fhir.profiles.slices import type_of
 from suture.standards.fhir.profiles.values import MemberOf
 from suture.store import search as store_search
@@ -66,10 +67,15 @@ def _issues(asked: Asked, mode: str, resource: dict[str, Any], connection: Conne
         return found
     found += closely.look(resource, closely.Around(partial(_definition, connection), _members(asked.chart, connection)))
     named = asked.all("profile")
-    urls = dict.fromkeys([*named, *_claimed(resource)])
-    for url in urls:
-        found += _kept(asked.chart, connection, resource, url, "error" if url in named else "information")
-    return found
+    beside = around(asked.chart, connection, resource)
+    for url in dict.fromkeys(named):
+        found += _kept(connection, resource, url, "error", beside)
+    for inner, path, url in profiles.claims(resource):
+        if inner is not resource or url not in named:
+            found += profiles.below(path, _kept(connection, inner, url, "information", beside))
+        if len(found) > MOST:
+            break
+    return profiles.few(found)
 
 
 def _fitting(asked: Asked, mode: str, resource: dict[str, Any]) -> list[Issue]:
@@ -86,13 +92,7 @@ def _fitting(asked: Asked, mode: str, resource: dict[str, Any]) -> list[Issue]:
     return found
 
 
-def _claimed(resource: dict[str, Any]) -> list[str]:
-    meta = resource.get("meta")
-    claims = meta.get("profile") if isinstance(meta, dict) else None
-    return [url for url in claims if isinstance(url, str)] if isinstance(claims, list) else []
-
-
-def _kept(chart: Chart, connection: Connection, resource: dict[str, Any], url: str, severity: str) -> list[Issue]:
+def _kept(connection: Connection, resource: dict[str, Any], url: str, severity: str, beside: Around) -> list[Issue]:
     """What a profile finds; one that is R4's own says nothing that was not said."""
     if type_of(url):
         return []
@@ -102,8 +102,9 @@ def _kept(chart: Chart, connection: Connection, resource: dict[str, Any], url: s
         return [Issue("error", "invalid", f"the profile {url[:300]} can't be read", "profile", error.mend)]
     if profile is None:
         mend = "Store its StructureDefinition here, then validate again."
-        return [Issue(severity, "not-found", f"the profile {url[:300]} is not here", "meta.profile", mend)]
-    return profiles.check(resource, profile, around(chart, connection, resource))
+        place = f"{resource.get('resourceType')}.meta.profile"
+        return [Issue(severity, "not-found", f"the profile {url[:300]} is not here", place, mend)]
+    return profiles.check(resource, profile, beside)
 
 
 def around(chart: Chart, connection: Connection, resource: dict[str, Any]) -> Around:
@@ -115,7 +116,8 @@ def around(chart: Chart, connection: Connection, resource: dict[str, Any]) -> Ar
         except InvalidResource:
             return None
 
-    return Around(other, partial(resolved, resource), _members(chart, connection))
+    today = chart.clock.now().date().isoformat()
+    return Around(lru_cache(KEPT)(other), partial(resolved, resource), _members(chart, connection), today)
 
 
 def _members(chart: Chart, connection: Connection) -> MemberOf:

@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/profiling.html
 """
 
 from suture.standards.fhir.profiles.check import Around, check
+from suture.standards.fhir.profiles.claims import Claim, below, claims, few
 from suture.standards.fhir.profiles.rules import Profile, read
 
-__all__ = ["Around", "Profile", "check", "read"]
+__all__ = ["Around", "Claim", "Profile", "below", "check", "claims", "few", "read"]

@@ -21,6 +21,7 @@ from suture.standards.terminology.collected import Collected
 from tests import public
 
 Resource = dict[str, Any]
+TODAY = "2026-01-01"
 
 
 class Judged(NamedTuple):
@@ -80,11 +81,13 @@ class Case:
             return True
         found = check(resource)
         found = found + closely.look(resource, closely.Around(self.definition, self.terms.member_of))
-        around = Around(self.find, partial(resolved, resource), self.terms.member_of)
-        claimed = resource.get("meta", {}).get("profile", []) if isinstance(resource.get("meta"), dict) else []
-        for url in dict.fromkeys([*named, *(one for one in claimed if isinstance(one, str))]):
+        around = Around(self.find, partial(resolved, resource), self.terms.member_of, TODAY)
+        for inner, url in [
+            *((resource, url) for url in named),
+            *((one.resource, one.url) for one in profiles.claims(resource)),
+        ]:
             profile = self.find(url)
-            found = found + (profiles.check(resource, profile, around) if profile else [])
+            found = found + (profiles.check(inner, profile, around) if profile else [])
         return any(issue.severity in ("error", "fatal") for issue in found)
 
     def definition(self, type: str, url: str) -> Resource | None:

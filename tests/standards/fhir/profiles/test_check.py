@@ -94,9 +94,21 @@ def test_what_is_no_profile_is_refused() -> None:
 
 
 def test_profiles_in_circles_end() -> None:
-    named = element("Patient.name", type=[{"code": "HumanName", "profile": ["urn:loop"]}])
-    loop = profiles.read(profile("urn:loop", "Patient", named))
-    assert profiles.check({"resourceType": "Patient", "name": [{"family": "A"}]}, loop, Around(lambda url: loop)) == []
+    inner = element("Bundle.entry.resource", type=[{"code": "Bundle", "profile": ["urn:loop"]}])
+    loop = profiles.read(profile("urn:loop", "Bundle", element("Bundle.type", fixedCode="collection"), inner))
+    bundle: dict[str, Any] = {"resourceType": "Bundle", "type": "batch"}
+    for _ in range(20):
+        bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": bundle}]}
+    found = profiles.check(bundle, loop, Around(lambda url: loop))
+    assert found == []  # what stands deeper than DEEPEST is not looked at
+    shallow = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": {"resourceType": "Bundle", "type": "batch"}}],
+    }
+    assert [i.expression for i in profiles.check(shallow, loop, Around(lambda url: loop))] == [
+        "Bundle.entry[0].resource.type"
+    ]
 
 
 JUNK = st.recursive(
