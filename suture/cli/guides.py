@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from suture.clock import SYSTEM
 from suture.errors import Invalid, InvalidResource, Issue
-from suture.standards.fhir import closely, packages, profiles
+from suture.standards.fhir import closely, packages, profiles, us_core
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.packages import Package
 from suture.standards.fhir.profiles import Around, Profile
+from suture.standards.fhir.profiles.claims import Claim
 from suture.standards.fhir.profiles.slices import type_of
+from suture.standards.fhir.us_core import Named
 from suture.standards.fhir.validate import check
 from suture.standards.terminology.collected import Collected
 
@@ -31,9 +33,9 @@ def package(file: Path) -> Package:
 
 
 def checks(files: Sequence[Path], named: Sequence[str]) -> Checks:
-    """What a resource is held against: R4, the profiles that are named, those of the packages that it claims."""
+    """What a resource is held against: R4, the profiles that are named, those it claims of the packages and of US Core."""
     guides = Guides([package(file) for file in files])
-    return partial(guides.check, [guides.url(name) for name in named]) if files or named else alone
+    return partial(guides.check, [guides.named(name) for name in named]) if files or named else alone
 
 
 def alone(resource: dict[str, Any], around: closely.Around | None = None) -> list[Issue]:
@@ -43,7 +45,7 @@ def alone(resource: dict[str, Any], around: closely.Around | None = None) -> lis
 
 
 class Guides:
-    """The profiles and value sets of several packages."""
+    """The profiles and value sets of several packages, with US Core behind them."""
 
     def __init__(self, found: Sequence[Package]) -> None:
         self._terms = Collected((one for each in found for one in each.resources), _sound)
@@ -58,13 +60,14 @@ class Guides:
                 self._definitions.setdefault(f"{one['url']}|{one.get('version', '')}", one)
                 self._ids.setdefault(str(one.get("id", "")), one["url"])
 
-    def url(self, name: str) -> str:
-        """The canonical of a profile that is named by it or by its id; raises Invalid when no package has it."""
+    def named(self, name: str) -> Named:
+        """What a canonical, an id or `us-core` asks for; raises Invalid when neither a package nor US Core has it."""
         url = self._ids.get(name, name)
-        if self.profile(url) is None:
+        own = us_core.named(name) if url not in self._definitions else None
+        if own is None and self.profile(url) is None:
             mend = "Name the package that has it: --package FILE.tgz"
             raise Invalid(f"the profile {name[:300]} is not here, or not sound", where="--profile", mend=mend)
-        return url
+        return own or Named("", url)
 
     def definition(self, type: str, url: str) -> dict[str, Any] | None:
         """What a package has of this type under a canonical; None when none has it or it is not sound R4."""
@@ -72,33 +75,47 @@ class Guides:
         return found if found is not None and _sound(found) else None
 
     def profile(self, url: str) -> Profile | None:
-        """The profile of a canonical; None when no package has it or it is not sound R4."""
+        """The profile of a canonical; None when neither a package nor US Core has it, or it is not sound R4."""
         if url not in self._read:
             self._read[url] = self._compiled(url)
         return self._read[url]
 
+    def member_of(self, system: str | None, code: str, url: str) -> bool | None:
+        """Whether a value set holds a code, by the packages and R4, else by US Core; None when nobody can tell."""
+        told = self._terms.member_of(system, code, url)
+        return told if told is not None else us_core.member_of(system, code, url)
+
     def _compiled(self, url: str) -> Profile | None:
         definition = self._definitions.get(url)
-        if definition is None or not _sound(definition):
+        if definition is None:
+            return us_core.profile(url)
+        if not _sound(definition):
             return None
         try:
             return profiles.read(definition)
         except InvalidResource:
             return None
 
-    def check(self, named: Sequence[str], resource: dict[str, Any]) -> list[Issue]:
+    def check(self, named: Sequence[Named], resource: dict[str, Any]) -> list[Issue]:
         """R4 first; what it can't even read is held against no profile."""
-        found = alone(resource, closely.Around(self.definition, self._terms.member_of))
+        found = alone(resource, closely.Around(self.definition, self.member_of))
         if any(issue.severity == "fatal" for issue in found):
             return found
-        today = SYSTEM.now().date().isoformat()
-        around = Around(self.profile, partial(resolved, resource), self._terms.member_of, today)
-        for url in named:
-            found += self._kept(resource, url, around)
-        for inner, path, url in profiles.claims(resource):
-            if inner is not resource or url not in named:
-                found += profiles.below(path, self._kept(inner, url, around))
+        around = Around(self.profile, partial(resolved, resource), self.member_of, SYSTEM.now().date().isoformat())
+        found += us_core.unmet(named, resource)
+        for inner, path, url in self._once([*us_core.asked(named, resource), *profiles.claims(resource)]):
+            found += profiles.below(path, self._kept(inner, url, around))
         return profiles.few(found)
+
+    def _once(self, claims: list[Claim]) -> Iterator[Claim]:
+        """A profile that is both named and claimed, with or without its version, is held once."""
+        done = set()
+        for one in claims:
+            profile = self.profile(one.url)
+            key = (one.path, profile.name if profile is not None else one.url)
+            if key not in done:
+                done.add(key)
+                yield one
 
     def _kept(self, resource: dict[str, Any], url: str, around: Around) -> list[Issue]:
         profile = self.profile(url)

@@ -42,19 +42,23 @@ class Found:
 
 @app.command(
     epilog="Examples: `suture validate patient.json bundle.xml export.ndjson` · "
-    "`suture validate patient.json --package hl7.fhir.us.core.tgz --profile us-core-patient`"
+    "`suture validate export.ndjson --profile us-core@7.0.0`"
 )
 def validate(
     files: Annotated[list[Path], typer.Argument(help="JSON, XML or NDJSON files of resources or bundles")],
     profile: Annotated[
-        list[str] | None, typer.Option(help="a profile that every resource has to keep; its URL or id")
+        list[str] | None,
+        typer.Option(
+            help="a profile that every resource has to keep: its URL or id, us-core-patient; "
+            "us-core or us-core@7.0.0: of US Core the one that fits each resource"
+        ),
     ] = None,
     package: Annotated[list[Path] | None, typer.Option(help="a guide's .tgz: profiles, extensions, value sets")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Checks structure, formats, required codes, references, narrative and the rules of R4. Exit code 1: an error was found.
 
-    With --package the profiles that meta.profile claims are checked, too, where the package has them.
+    With --package or --profile the profiles that meta.profile claims are checked, too, as far as they are known.
     """
     counts: Counter[str] = Counter()
     checks = guides.checks(package or [], profile or [])

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from suture import cli
+from suture.cli import validate
+from suture.errors import Invalid
+from tests.commands import run as command
 
 GOOD = '{"resourceType": "Patient", "gender": "male"}'
 BAD = '{"resourceType": "Patient", "gender": "man"}'
@@ -87,3 +90,44 @@ def test_a_warning_alone_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixtu
     text = '{"resourceType": "Patient", "managingOrganization": {"reference": "somewhere"}}'
     assert run(put(tmp_path, "a.json", text)) == 0
     assert "warning: Patient.managingOrganization.reference" in capsys.readouterr().out
+
+
+PULSE = {
+    "resourceType": "Observation",
+    "status": "final",
+    "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
+    "valueQuantity": {"value": 72, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min"},
+}
+
+
+def found(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, str]]:
+    rows = json.loads(capsys.readouterr().out)
+    return [(one["severity"], one["expression"], one["text"].partition(" (")[0]) for one in rows]
+
+
+def test_us_core_asks_of_each_resource_what_is_meant_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = (json.loads(GOOD), PULSE, {"resourceType": "Basic", "code": {"text": "x"}})
+    entries = [{"fullUrl": f"http://example.org/{n}", "resource": one} for n, one in enumerate(made)]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    file = put(tmp_path, "b.json", json.dumps(bundle))
+    assert run(file, "--profile", "us-core", "--json") == 1
+    at = "Bundle.entry[{}].resource"
+    assert found(capsys) == [
+        ("information", at.format(2), "no profile of US Core 8.0.0 is for this Basic"),
+        ("error", f"{at.format(0)}.identifier", "The element is missing."),
+        ("error", f"{at.format(0)}.name", "The element is missing."),
+        ("error", f"{at.format(1)}.category", "The element is missing."),
+        ("error", f"{at.format(1)}.category", "The slice VSCat is missing."),
+        ("error", f"{at.format(1)}.subject", "The element is missing."),
+        ("error", f"{at.format(1)}.effective", "The element is missing."),
+    ]
+
+
+def test_a_version_or_a_profile_of_us_core_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = put(tmp_path, "a.json", GOOD)
+    for name in ("us-core@6.1.0", "us-core-patient", "us-core-patient@7.0.0"):
+        assert run(file, "--profile", name, "--json") == 1
+        missing = ("Patient.identifier", "Patient.name")
+        assert found(capsys) == [("error", place, "The element is missing.") for place in missing]
+    with pytest.raises(Invalid, match="US Core 9 is not inside"):
+        command(validate.app, str(file), "--profile", "us-core@9")

@@ -128,3 +128,25 @@ async def test_who_has_nothing_to_do_with_the_type(server: Running) -> None:
     assert answer.status_code == 403
     writer = server.key("user/Patient.c")
     assert issues(await server.http.post("/fhir/Patient/$validate", json=patient("p1"), headers=writer)) == FINE
+
+
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+
+
+async def test_us_core_is_known_without_being_stored(server: Running) -> None:
+    bare, place = {"resourceType": "Patient", "gender": "male"}, "/fhir/Patient/$validate"
+    missing = [("error", "The element is missing.")] * 2
+    for url in (US_CORE, f"{US_CORE}|6.1.0", f"{US_CORE}|8.0.0"):
+        answer = await server.http.post(place, params={"profile": url}, json=bare)
+        assert issues(answer) == missing
+        assert url.partition("|")[2] in answer.json()["issue"][0]["details"]["text"]
+        assert issues(await server.http.post(place, json={**bare, "meta": {"profile": [url]}})) == missing
+    gone = await server.http.post(place, params={"profile": f"{US_CORE}|9"}, json=bare)
+    assert issues(gone) == [("error", f"the profile {US_CORE}|9 is not here")]
+
+
+async def test_what_is_stored_goes_before_us_core_inside(server: Running) -> None:
+    own = profile(US_CORE, "Patient", {"id": "Patient.photo", "path": "Patient.photo", "min": 1})
+    await server.http.put("/fhir/StructureDefinition/own", json={**own, "id": "own"})
+    answer = await server.http.post("/fhir/Patient/$validate", params={"profile": US_CORE}, json=patient("p1"))
+    assert [i["expression"] for i in answer.json()["issue"]] == [["Patient.photo"]]

@@ -12,7 +12,7 @@ from suture.errors import Forbidden, Invalid, InvalidResource, Issue
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.operations.operation import Asked, Operation, Parameter
-from suture.standards.fhir import closely, json, outcome, profiles, search, validate
+from suture.standards.fhir import closely, json, outcome, profiles, search, us_core, validate
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.profiles.claims import MOST
@@ -101,14 +101,14 @@ def _kept(connection: Connection, resource: dict[str, Any], url: str, severity: 
     except InvalidResource as error:
         return [Issue("error", "invalid", f"the profile {url[:300]} can't be read", "profile", error.mend)]
     if profile is None:
-        mend = "Store its StructureDefinition here, then validate again."
+        mend = "Install its guide's package here, then validate again."
         place = f"{resource.get('resourceType')}.meta.profile"
         return [Issue(severity, "not-found", f"the profile {url[:300]} is not here", place, mend)]
     return profiles.check(resource, profile, beside)
 
 
 def around(chart: Chart, connection: Connection, resource: dict[str, Any]) -> Around:
-    """Other profiles from the store, references inside the resource, value sets of R4 and of the store."""
+    """Other profiles and value sets from the store, else from US Core inside; references inside the resource."""
 
     def other(url: str) -> Profile | None:
         try:
@@ -121,13 +121,19 @@ def around(chart: Chart, connection: Connection, resource: dict[str, Any]) -> Ar
 
 
 def _members(chart: Chart, connection: Connection) -> MemberOf:
-    return partial(chart.terminology.member_of, connection)
+    """Value sets of R4 and of the store, else those of US Core."""
+
+    def member_of(system: str | None, code: str, url: str) -> bool | None:
+        told = chart.terminology.member_of(connection, system, code, url)
+        return told if told is not None else us_core.member_of(system, code, url)
+
+    return member_of
 
 
 def known(connection: Connection, url: str) -> Profile | None:
-    """The profile with this canonical, as it is stored now; the newest of several, or the version that is named."""
+    """The profile with this canonical, as it is stored now, or as US Core inside has it; the newest, or the version named."""
     row = _newest(connection, "StructureDefinition", url)
-    return None if row is None else _read(row.rid, row.version, row.body)
+    return us_core.profile(url) if row is None else _read(row.rid, row.version, row.body)
 
 
 def _definition(connection: Connection, type: str, url: str) -> dict[str, Any] | None:
@@ -156,7 +162,7 @@ def _read(rid: int, version: int, body: bytes) -> Profile:
 OPERATION = Operation(
     "validate",
     "http://hl7.org/fhir/OperationDefinition/Resource-validate",
-    "Checks a resource against R4, and against profiles that are stored here.",
+    "Checks a resource against R4, and against profiles: of US Core, and those that are stored here.",
     ("type", "instance"),
     run,
     parameters=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,24 +19,39 @@ def member_of(library: Library, value_set: Mapping[str, Any], system: str, code:
 
 def member_anywhere(library: Library, value_set: Mapping[str, Any], code: str) -> Known:
     """The same for the value of an element of type code, which names no system: one of the set's systems."""
-    return any_of(member_of(library, value_set, system, code) for system in systems(library, value_set))
+    told = any_of(member_of(library, value_set, system, code) for system in systems(library, value_set))
+    return None if told is False and not _whole(library, value_set) else told
 
 
 def systems(library: Library, value_set: Mapping[str, Any]) -> list[str]:
     """The code systems that a value set and those it imports draw from."""
     found: dict[str, None] = {}
-    seen: set[str] = set()
-    left = [value_set]
-    while left:
-        one = left.pop()
+    for one in _drawn(library, value_set):
+        if one is None:
+            continue
         if not one.get("compose"):
             found |= dict.fromkeys(system for system, _ in members(library, one).codes)
         for part in one.get("compose", {}).get("include", []):
             found |= {str(part["system"]): None} if part.get("system") else {}
+    return list(found)
+
+
+def _whole(library: Library, value_set: Mapping[str, Any]) -> bool:
+    """Whether all the sets it imports are known; else nobody can tell what systems it draws from."""
+    return None not in _drawn(library, value_set)
+
+
+def _drawn(library: Library, value_set: Mapping[str, Any]) -> Iterator[Mapping[str, Any] | None]:
+    """The set and those it imports, each once; None for one that is not known."""
+    seen: set[str] = set()
+    left: list[Mapping[str, Any] | None] = [value_set]
+    while left:
+        one = left.pop()
+        yield one
+        for part in (one or {}).get("compose", {}).get("include", []):
             new = [str(named) for named in part.get("valueSet", []) if named not in seen]
             seen.update(new)
-            left += [library.value_set(*canonical(named)) or {} for named in new]
-    return list(found)
+            left += [library.value_set(*canonical(named)) for named in new]
 
 
 def any_of(found: Iterable[Known]) -> Known:

@@ -82,6 +82,11 @@ def test_sets_that_import_one_another_twice_are_asked_once() -> None:
     assert member_of(books, first, ANIMALS, "cat") is False
     assert member_anywhere(books, first, "hen") is True
     assert member_anywhere(books, first, "cat") is False
+    books.sets["http://example.org/open"] = a_set(
+        rule("concept", "is-a", "bird"), {"valueSet": ["http://example.org/none"]}
+    )
+    open_ = books.sets["http://example.org/open"]
+    assert (member_anywhere(books, open_, "hen"), member_anywhere(books, open_, "cat")) == (True, None)
 
 
 @pytest.mark.parametrize(
