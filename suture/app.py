@@ -194,7 +194,7 @@ def _server(
         app.engine.senders.require_agreement,
     )  # fmt: skip
     app.exports = Exports(app.database, clock, settings)
-    app.imports = Imports(app.interactions.chart)
+    app.imports = Imports(app.interactions.chart, app.outbound)
     subscribing = notifier.wired(
         app.interactions.chart, app.authority.tokens, app.outbound, app.engine.senders.require_agreement_at
     )

@@ -146,7 +146,10 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("bulk.life", "duration", "24h", "how long an export and its files are kept"),
     Setting("bulk.max_jobs", "integer", 5, "exports of one caller that are not done yet; more are refused with 429"),
-    Setting("bulk.import_size", "size", "4GiB", "largest file of an import"),
+    Setting(
+        "bulk.import_size", "size", "4GiB", "largest file of an import, and all files of one that are fetched, unpacked"
+    ),
+    Setting("bulk.fetch_time", "duration", "1h", "how long one try to fetch a file of an import may take"),
     Setting("bulk.file_resources", "integer", 100_000, "most resources of one file of an export"),
     Setting(
         "bulk.look",

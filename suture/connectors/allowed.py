@@ -21,6 +21,7 @@ PURPOSES = {
     "gateway": "upstream APIs of the gateway",
     "webhook": "webhooks that people or programs register",
     "subscription": "endpoints of FHIR Subscriptions",
+    "import": "files and manifests that $import fetches",
     "jwks": "key sets of registered OAuth clients",
     "openid": "OpenID Connect issuers for signing in",
     "cds": "CDS Hooks services",

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 import httpx
 
@@ -25,6 +26,15 @@ from suture.settings import Settings
 _REPEATABLE = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 _OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"}
 ALL_CONNECTIONS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """An answer whose body is read part by part, as it was packed."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    parts: AsyncIterator[bytes]
 
 
 class Outbound:
@@ -105,6 +115,37 @@ class Outbound:
         except (httpx.TransportError, TimeoutError) as error:
             raise _lost(to, purpose, method) from error
         return Answer(answer.status_code, dict(answer.headers), body)
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, *, purpose: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Arriving]:
+        """An answer that is read as it arrives: nothing is unpacked or followed, who reads sets the bounds.
+
+        The head, and every part after it, must come within outbound.timeout.
+        """
+        to = self.check(url, purpose)
+        request = self._client.build_request("GET", to.url, headers=checked_headers(headers or {}))
+        request.extensions = {**request.extensions, "purpose": purpose, "timeout": _none_of_its_own()}
+        try:
+            with self._place(to, purpose):
+                async with asyncio.timeout(self._timeout):
+                    answer = await self._client.send(request, stream=True)
+                try:
+                    yield Arriving(answer.status_code, dict(answer.headers), self._parts(answer))
+                finally:
+                    await answer.aclose()
+        except (httpx.TransportError, TimeoutError) as error:
+            raise SendUnavailable(f"no answer from {to.origin}", where=purpose) from error
+
+    async def _parts(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        raw = answer.aiter_raw()
+        while True:
+            async with asyncio.timeout(self._timeout):
+                part = await anext(raw, None)
+            if part is None:
+                return
+            yield part
 
     @contextmanager
     def _place(self, to: Target, purpose: str) -> Iterator[None]:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from suture.store.connection import Connection, Tx
 
-ARRIVING, WAITING, DONE, FAILED, GONE = "arriving", "waiting", "done", "failed", "gone"
+ARRIVING, FETCHING, WAITING, DONE, FAILED, GONE = "arriving", "fetching", "waiting", "done", "failed", "gone"
+COUNTS = ("created", "updated", "unchanged", "failed", "deleted")
 AT_ONCE = 200  # parts that one step of a clean-up takes away
 
 
@@ -26,23 +27,26 @@ class Job(NamedTuple):
     updated: int
     unchanged: int
     failed: int
+    deleted: int
     fault: str
     asked: bytes
 
 
-_JOB = "id, owner, made, expires, state, parts, done, line, created, updated, unchanged, failed, fault, zd, asked"
+_JOB = (
+    "id, owner, made, expires, state, parts, done, line, created, updated, unchanged, failed, deleted, fault, zd, asked"
+)
 
 
 def _job(connection: Connection, row: tuple[Any, ...]) -> Job:
-    return Job._make((*row[:13], connection.bodies.unpack(row[13], row[14])))
+    return Job._make((*row[:14], connection.bodies.unpack(row[14], row[15])))
 
 
-def add(tx: Tx, id: str, owner: str, asked: bytes, life: float) -> None:
-    """A file that begins to arrive."""
+def add(tx: Tx, id: str, owner: str, asked: bytes, life: float, state: str = ARRIVING) -> None:
+    """A file that begins to arrive, or files that are to be fetched."""
     zd, packed = tx.bodies.pack("content", asked)
     tx.execute(
-        f"INSERT INTO import_job ({_JOB}) VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, '', ?, ?)",
-        (id, owner, tx.now, tx.now + int(life * 1_000_000), ARRIVING, zd, packed),
+        f"INSERT INTO import_job ({_JOB}) VALUES (?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, '', ?, ?)",
+        (id, owner, tx.now, tx.now + int(life * 1_000_000), state, zd, packed),
     )
 
 
@@ -63,14 +67,19 @@ def find(connection: Connection, id: str) -> Job | None:
 
 def waiting(connection: Connection) -> Job | None:
     """The oldest that is not done."""
-    row = connection.one(f"SELECT {_JOB} FROM import_job WHERE state = ? ORDER BY made LIMIT 1", (WAITING,))
-    return None if row is None else _job(connection, row)
+    return next(iter(in_state(connection, WAITING, 1)), None)
+
+
+def in_state(connection: Connection, state: str, most: int = 100) -> list[Job]:
+    """Imports that are this far, the oldest first."""
+    sql = f"SELECT {_JOB} FROM import_job WHERE state = ? ORDER BY made LIMIT ?"
+    return [_job(connection, row) for row in connection.all(sql, (state, most))]
 
 
 def open_of(connection: Connection, owner: str) -> int:
     """How many imports of a caller are not done yet."""
     row = connection.one(
-        "SELECT count(*) FROM import_job WHERE owner = ? AND state IN (?, ?)", (owner, ARRIVING, WAITING)
+        "SELECT count(*) FROM import_job WHERE owner = ? AND state IN (?, ?, ?)", (owner, ARRIVING, FETCHING, WAITING)
     )
     return int(row[0]) if row else 0
 
@@ -90,17 +99,17 @@ def advance(tx: Tx, job: Job, lines: int, counts: Mapping[str, int], faults: byt
     """One part is stored, in this very unit: its bytes go, its faults stay."""
     tx.execute("DELETE FROM import_part WHERE id = ? AND n = ?", (job.id, job.done))
     if faults:
-        tx.execute(
-            "INSERT INTO import_fault VALUES (?, ?, ?, ?)", (job.id, job.done, *tx.bodies.pack("content", faults))
-        )
+        put_faults(tx, job.id, job.done, faults)
     tx.execute(
         "UPDATE import_job SET done = done + 1, line = line + ?, created = created + ?, updated = updated + ?, "
-        "unchanged = unchanged + ?, failed = failed + ?, state = ? WHERE id = ?",
-        (
-            lines, counts.get("created", 0), counts.get("updated", 0), counts.get("unchanged", 0), counts.get("failed", 0),
-            DONE if job.done + 1 >= job.parts else WAITING, job.id,
-        ),
-    )  # fmt: skip
+        "unchanged = unchanged + ?, failed = failed + ?, deleted = deleted + ?, state = ? WHERE id = ?",
+        (lines, *(counts.get(name, 0) for name in COUNTS), DONE if job.done + 1 >= job.parts else WAITING, job.id),
+    )
+
+
+def put_faults(tx: Tx, id: str, part: int, faults: bytes) -> None:
+    """What was wrong with the lines of a part."""
+    tx.execute("INSERT INTO import_fault VALUES (?, ?, ?, ?)", (id, part, *tx.bodies.pack("content", faults)))
 
 
 def end(tx: Tx, id: str, state: str, fault: str = "") -> None:
@@ -108,11 +117,11 @@ def end(tx: Tx, id: str, state: str, fault: str = "") -> None:
     tx.execute("UPDATE import_job SET state = ?, fault = ? WHERE id = ?", (state, fault, id))
 
 
-def faults(connection: Connection, id: str) -> Iterator[bytes]:
-    """The lines about what was wrong, in their order."""
-    last = -1
+def faults(connection: Connection, id: str, first: int = 0, behind: int = 1 << 53) -> Iterator[bytes]:
+    """The lines about what was wrong in these parts, in their order."""
+    last = first - 1
     while row := connection.one(
-        "SELECT n, zd, body FROM import_fault WHERE id = ? AND n > ? ORDER BY n LIMIT 1", (id, last)
+        "SELECT n, zd, body FROM import_fault WHERE id = ? AND n > ? AND n < ? ORDER BY n LIMIT 1", (id, last, behind)
     ):
         last = row[0]
         yield connection.bodies.unpack(*row[1:])
@@ -132,5 +141,6 @@ def sweep(tx: Tx) -> bool:
     tx.many("DELETE FROM import_part WHERE id = ? AND n = ?", [(row[0], n) for (n,) in parts])
     if len(parts) < AT_ONCE and row[1] == GONE:
         tx.execute("DELETE FROM import_fault WHERE id = ?", (row[0],))
+        tx.execute("DELETE FROM import_file WHERE id = ?", (row[0],))
         tx.execute("DELETE FROM import_job WHERE id = ?", (row[0],))
     return True

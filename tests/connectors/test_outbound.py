@@ -452,3 +452,24 @@ def test_what_is_refused_is_told_without_the_path() -> None:
 def test_the_page_lists_the_purposes() -> None:
     rows = [f"| `{name}` | {says} |" for name, says in PURPOSES.items()]
     docs.check("outbound.md", "purposes", "\n".join(["| purpose | who enters such a URL |", "|---|---|", *rows, ""]))
+
+
+async def test_a_stream_is_read_as_it_arrives_and_ends_when_nothing_comes() -> None:
+    async def slowly(got: Got) -> Say:
+        if got.target == "/late":
+            await asyncio.sleep(1)
+        return Say(206, b"packed or not", {"etag": '"v1"'})
+
+    async with Site(slowly) as site:
+        outside = door(site.url, timeout=0.2)
+        async with outside.stream(f"{site.url}/a", purpose="import", headers={"range": "bytes=3-"}) as answer:
+            assert (answer.status, answer.headers["etag"]) == (206, '"v1"')
+            assert b"".join([part async for part in answer.parts]) == b"packed or not"
+        with pytest.raises(SendUnavailable, match="no answer from"):
+            async with outside.stream(f"{site.url}/late", purpose="import"):
+                pass
+        with pytest.raises(OutboundRefused, match="is not on the list"):
+            async with outside.stream("http://127.0.0.1:9/", purpose="import"):
+                pass
+        await outside.close()
+    assert site.got[0].headers["range"] == "bytes=3-"

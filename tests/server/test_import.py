@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from suture.services.bulk import imports
+from suture.services.bulk import arriving
 from suture.services.bulk.imports import Imports
 from suture.store import accounts, audit
 from tests.server.people import observation, patient
@@ -67,6 +68,12 @@ async def test_the_same_file_again_makes_no_version(server: Running) -> None:
     assert again["extension"]["imported"] == {"created": 0, "updated": 0, "unchanged": 2, "failed": 0}
 
 
+@pytest.mark.parametrize("said", [{}, {"Content-Encoding": "gzip"}])
+async def test_a_packed_file_is_unpacked(server: Running, said: dict[str, str]) -> None:
+    made = await done(server, await sent(server, gzip.compress(file(patient("p1"), b"{")), **said))
+    assert made["extension"]["imported"] == {"created": 1, "updated": 0, "unchanged": 0, "failed": 1}
+
+
 async def test_only_what_the_sender_may_write(server: Running) -> None:
     await server.put(patient("p1"))
     held = server.key("system/Observation.crus")
@@ -114,8 +121,10 @@ async def test_nobody_else_sees_it_and_it_can_be_ended(server: Running) -> None:
     ("path", "headers", "status"),
     [
         ("", {"Prefer": "return=minimal"}, 400),
-        ("", {"Content-Type": FHIR}, 415),
-        ("", {"Content-Encoding": "gzip"}, 415),
+        ("", {"Content-Type": "text/csv"}, 415),
+        ("", {"Content-Type": FHIR}, 400),
+        ("", {"Content-Encoding": "gzip"}, 400),
+        ("", {"Content-Encoding": "br"}, 415),
         ("", {"Accept": "image/png"}, 406),
         ("?mode=all", {}, 400),
     ],
@@ -143,7 +152,7 @@ async def stop(server: Running) -> Imports:
 
 
 async def test_a_restart_goes_on_behind_the_last_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "PART", 400)
+    monkeypatch.setattr(arriving, "PART", 400)
     async with serving(tmp_path) as server:
         worker = await stop(server)
         place = await sent(server, file(*(patient(f"p{n}") for n in range(10)), b"{"))

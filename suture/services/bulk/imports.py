@@ -1,4 +1,4 @@
-"""Imports as durable jobs: a file of NDJSON arrives whole, then its lines are written as their sender may write them.
+"""Imports as durable jobs: files of NDJSON arrive whole, then their lines are written as their sender may write them.
 
 Each part is one commit: its resources, the audit row, the faults of its lines and how far the job is. So a crash neither loses
 nor repeats anything; and what is sent twice makes no second version. https://hl7.org/fhir/uv/bulkdata/STU2/ (NDJSON)
@@ -8,105 +8,98 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
-
-import msgspec
 
 import suture.services.interactions.write as write
 from suture.access import policy
 from suture.access.caller import Caller
 from suture.clock import new_id
-from suture.errors import Forbidden, Invalid, NotFound, SutureError, TooLarge
+from suture.connectors.outbound import Outbound
+from suture.errors import Forbidden, NotFound, SutureError
+from suture.services.bulk import sources
+from suture.services.bulk.arriving import Reading, cut
+from suture.services.bulk.fetching import Fetcher
 from suture.services.bulk.jobs import owner_of, too_many
+from suture.services.bulk.lines import Line, read, told
+from suture.services.bulk.sources import Asked, Input, Sources, asked_of
 from suture.services.bulk.standing import stands
 from suture.services.interactions.chart import Chart
-from suture.services.interactions.incoming import Incoming, accept, prepared, require_id, require_type
-from suture.standards.fhir import json, outcome
-from suture.store import uploads, whose
+from suture.services.interactions.incoming import Incoming, prepared
+from suture.standards.fhir import json
+from suture.store import import_files, uploads, whose
 from suture.store.connection import Tx
+from suture.store.import_files import File
 from suture.store.index import Batch
 from suture.store.row import Row
 from suture.store.uploads import Job
 
 log = logging.getLogger(__name__)
-PART = 128 << 10  # bytes of one commit: what others wait for
 MOST_FAULTS = 10_000  # told one by one; more are counted
-_CONTENT = uuid.UUID("2b6b8d5e-54a1-5c0e-8f43-6f0e9b6a3d11")  # ids of resources that came without one
 WORD = "import"
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """Who sent a file, and where to."""
-
-    url: str
-    caller: Caller
-
-
-class Line(NamedTuple):
-    """A line of the file: what is to be written, or why not."""
-
-    number: int
-    found: Incoming | SutureError
-    id: str = ""
-
-
-_encode, _decode = msgspec.json.Encoder(), msgspec.json.Decoder(Asked)
 
 
 class Imports:
     """The imports of an installation; `start` begins to work on them."""
 
-    def __init__(self, chart: Chart) -> None:
+    def __init__(self, chart: Chart, outbound: Outbound) -> None:
         self.chart = chart
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._fetcher = Fetcher(chart, outbound, self._wake.set)
 
     async def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._work())
+        await self._fetcher.start()
 
     async def stop(self) -> None:
+        await self._fetcher.stop()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def take(self, caller: Caller, url: str, arriving: AsyncIterator[bytes]) -> str:
-        """Keeps a file and returns the id of its import; raises TooMany, Forbidden, TooLarge."""
-        chart, id = self.chart, new_id(self.chart.clock)
-        async with chart.access(caller, f"{WORD}-request") as access:
-            if not any("u" in scope.letters for scope in caller.scopes):
-                raise policy.refusal(caller, "update", "*")
-            most, life, owner = chart.settings["bulk.max_jobs"], chart.settings["bulk.life"], owner_of(caller)
-
-            def unit(tx: Tx) -> None:
-                if uploads.open_of(tx, owner) >= most:
-                    raise too_many(f"{most} imports of yours are not done yet", 30)
-                uploads.add(tx, id, owner, _encode.encode(Asked(url, caller)), life)
-                access.append(tx)
-
-            await chart.database.write(unit)
+    async def take(self, caller: Caller, url: str, parts: AsyncIterator[bytes], *, packed: bool = False) -> str:
+        """Keeps a file and returns the id of its import; raises TooMany, Forbidden, TooLarge, and Invalid for broken gzip."""
+        id = await self._accepted(Asked(url, caller), uploads.ARRIVING)
         try:
-            await self._keep(id, arriving)
+            await self._keep(id, Reading(parts, self.chart.settings["bulk.import_size"], said=packed))
         except BaseException:
-            await asyncio.shield(chart.database.write(lambda tx: uploads.end(tx, id, uploads.GONE)))
+            await asyncio.shield(self.chart.database.write(lambda tx: uploads.end(tx, id, uploads.GONE)))
             raise
         self._wake.set()
         return id
 
-    async def _keep(self, id: str, arriving: AsyncIterator[bytes]) -> None:
-        rest, n, longest = b"", 0, self.chart.settings["http.max_body"]
-        async for some in arriving:
-            rest += some
-            while cut := _cut(rest):
-                n = await self._put(id, n, rest[:cut])
-                rest = rest[cut:]
-            if len(rest) > longest:
-                raise TooLarge("a line is too long", mend="One resource stands on one line.")
-        n = await self._put(id, n, rest)
+    async def fetch(self, caller: Caller, url: str, asked: Sources) -> str:
+        """Writes down which files to fetch and returns the id of the import; raises TooMany, Forbidden, Invalid."""
+        self._fetcher.check(asked)
+        id = await self._accepted(Asked(url, caller, asked.source), uploads.FETCHING, asked.inputs)
+        self._fetcher.wake.set()
+        return id
+
+    async def _accepted(self, asked: Asked, state: str, files: Sequence[Input] = ()) -> str:
+        chart, id, caller = self.chart, new_id(self.chart.clock), asked.caller
+        async with chart.access(caller, f"{WORD}-request") as access:
+            if not any("u" in scope.letters for scope in caller.scopes):
+                raise policy.refusal(caller, "update", "*")
+            most, life, owner = chart.settings["bulk.max_jobs"], chart.settings["bulk.life"], owner_of(caller)
+            access.detail = f"{len(files)} addresses" if files else ""
+
+            def unit(tx: Tx) -> None:
+                if uploads.open_of(tx, owner) >= most:
+                    raise too_many(f"{most} imports of yours are not done yet", 30)
+                uploads.add(tx, id, owner, sources.written(asked), life, state)
+                import_files.add(tx, id, 0, [sources.written(one) for one in files])
+                access.append(tx)
+
+            await chart.database.write(unit)
+        return id
+
+    async def _keep(self, id: str, reading: Reading) -> None:
+        n = 0
+        async for raw in cut(reading.pieces(), self.chart.settings["http.max_body"]):
+            n = await self._put(id, n, raw)
         await self.chart.database.write(lambda tx: uploads.arrived(tx, id, n))
 
     async def _put(self, id: str, n: int, raw: bytes) -> int:
@@ -163,31 +156,16 @@ class Imports:
         if not stands(chart.database.read, caller):
             raise Forbidden("the access it was asked with has ended")
         raw = uploads.part(chart.database.read, job.id, job.done) or b""
-        lines = await asyncio.to_thread(self._read, raw, job.line)
+        file = import_files.of_part(chart.database.read, job.id, job.done)
+        before, of = (job.line - file.line, sources.input_of(file)) if file else (job.line, None)
+        lines = await asyncio.to_thread(lambda: list(read(chart, raw, before, of)))
         lines = [self._admitted(caller, line) for line in lines]
-        await chart.database.write(lambda tx: self._written(tx, job, caller, lines, raw.count(b"\n")))
-
-    def _read(self, raw: bytes, before: int) -> list[Line]:
-        return [self._line(n, text) for n, text in enumerate(raw.split(b"\n"), before + 1) if text.strip()]
-
-    def _line(self, number: int, text: bytes) -> Line:
-        try:
-            resource = self.chart.read_json(text)
-            type = resource.get("resourceType")
-            if not isinstance(type, str):
-                raise Invalid("a line is a resource", where="resourceType", mend="Write one resource on each line.")
-            require_type(type)
-            found = accept(text, type, base=self.chart.database.base, read=self.chart.read_json)
-            id = str(resource.get("id") or uuid.uuid5(_CONTENT, text.decode()))
-            require_id(id)
-            return Line(number, found, id)
-        except SutureError as error:
-            return Line(number, error)
+        await chart.database.write(lambda tx: self._written(tx, job, file, caller, lines, raw.count(b"\n")))
 
     def _admitted(self, caller: Caller, line: Line) -> Line:
         """What a type with a keeper of its own lets in."""
-        warden = None if isinstance(line.found, SutureError) else self.chart.wardens.get(line.found.type)
-        if warden is None or isinstance(line.found, SutureError):
+        warden = self.chart.wardens.get(line.found.type) if isinstance(line.found, Incoming) else None
+        if warden is None or not isinstance(line.found, Incoming):
             return line
         try:
             admitted = warden.admit(caller, line.found.resource)
@@ -195,7 +173,7 @@ class Imports:
         except SutureError as error:
             return line._replace(found=error)
 
-    def _written(self, tx: Tx, job: Job, caller: Caller, lines: list[Line], count: int) -> None:
+    def _written(self, tx: Tx, job: Job, file: File | None, caller: Caller, lines: list[Line], count: int) -> None:
         """The part in one unit."""
         if not uploads.require_at(tx, job):
             return
@@ -211,12 +189,12 @@ class Imports:
                     raise
                 counts["failed"] += 1
                 if job.failed + len(faults) < MOST_FAULTS:
-                    faults.append(_told(line.number, error))
+                    faults.append(told(line.number, error))
                 continue
-            access.concerns(done.patients)
-            if done.row is not None:
-                counts[done.row.change] += 1
-                rows.append(done.row)
+            for one in done:
+                access.concerns(one.patients)
+            rows += [one.row for one in done if one.row is not None]
+        counts.update(row.change for row in rows)
         batch.flush()
         for row in rows:
             write.kept(self.chart, tx, caller, row)
@@ -224,30 +202,17 @@ class Imports:
         access.detail = f"{len(rows)} resources"
         access.append(tx)
         uploads.advance(tx, job, count, counts, b"".join(faults))
+        if file is not None and counts["failed"]:
+            import_files.faulty(tx, file, counts["failed"])
 
 
-def _cut(raw: bytes) -> int:
-    """Where a part of whole lines ends; 0 when more has to come."""
-    if len(raw) < PART:
-        return 0
-    return raw.rfind(b"\n", 0, PART) + 1 or raw.find(b"\n") + 1
-
-
-def _one(tx: Tx, caller: Caller, line: Line, batch: Batch) -> write.Outcome:
+def _one(tx: Tx, caller: Caller, line: Line, batch: Batch) -> list[write.Outcome]:
     """Judged before and after, then written; raises what keeps it out."""
     if isinstance(line.found, SutureError):
         raise line.found
-    policy.require(caller, "update", line.found.type)
-    return write.updating(tx, caller, line.found, line.id, batch=batch)
-
-
-def _told(number: int, error: SutureError) -> bytes:
-    """An OperationOutcome on one line; where in the file it was comes first."""
-    made = outcome.from_error(error)
-    for issue in made["issue"]:
-        issue["location"] = [f"line {number}", *issue.get("location", [])]
-    return json.write(made) + b"\n"
-
-
-def asked_of(job: Job) -> Asked:
-    return _decode.decode(job.asked)
+    if isinstance(line.found, Incoming):
+        policy.require(caller, "update", line.found.type)
+        return [write.updating(tx, caller, line.found, line.id, batch=batch)]
+    for type, _ in line.found:
+        policy.require(caller, "delete", type)
+    return [write.deleting(tx, caller, type, id) for type, id in line.found]
