@@ -37,6 +37,7 @@ from suture.services.bulk.imports import Imports
 from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
+from suture.services.matches.watch import Watch
 from suture.services.subscriptions import notifier
 from suture.services.subscriptions.sockets import Sockets
 from suture.settings import Settings
@@ -202,7 +203,14 @@ def _server(
     app.sockets = subscribing.sockets
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])
     copies = Copies(app.database, settings, clock, app.outbound)
-    alone: list[Part] = [copies, Builder(app.database), app.engine, subscribing, app.imports]
+    alone: list[Part] = [
+        copies,
+        Builder(app.database),
+        app.engine,
+        subscribing,
+        app.imports,
+        Watch(app.interactions.chart),
+    ]
     app.turn = Turn(app.database, alone, lost, app.engine.rest, never=web_only)
     app.parts += [
         *renewing,

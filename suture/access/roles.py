@@ -27,6 +27,7 @@ PERMISSIONS = {
     "metrics.read": "figures without anything of a patient",
     "ehi.export": "everything about one person, originals included",
     "chart.use": "the FHIR API as far as the role's scopes reach",
+    "matches.decide": "pairs of records that may be of one person: compare, link, take apart",
     "glass.break": "open in an emergency, with a reason, what is kept back of one patient",
     "own.use": "one's own record, or that of a person one stands in for; the apps one allowed",
 }
@@ -67,6 +68,7 @@ ROLES: dict[str, Role] = {
     ),
     "clinician": _role("user/*.cruds", "chart.use glass.break", "reads and writes the chart"),
     "reader": _role("user/*.rs", "chart.use", "reads the chart"),
+    "registrar": _role("user/Patient.crus", "chart.use matches.decide", "keeps the records of persons: finds doubles, links them"),
     INFRASTRUCTURE: _role("", "gateway.manage inventory.read metrics.read", "runs the machine, without any record of a patient"),
     ADMINISTRATOR: _role("user/*.cruds", " ".join(PERMISSIONS.keys() - {"own.use"}), "everything"),
     PATIENT: _role("patient/*.rs", "own.use", "sees the own record and the apps that may"),

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "messages": ("suture.cli.messages", "what came in, and what became of it"),
     "runs": ("suture.cli.runs", "each message's way through a flow; what waits, what failed"),
     "deadletters": ("suture.cli.deadletters", "what gave up, and why"),
+    "matches": ("suture.cli.matches", "records that may be of one person: link them, or say they are two"),
     "replay": ("suture.cli.replay", "walk again what failed"),
     "secret": ("suture.cli.secret", "the encrypted vault of what connections need"),
     "partner": ("suture.cli.partner", "to whom records go, and the agreements that allow it"),

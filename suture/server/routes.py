@@ -24,6 +24,7 @@ from suture.server.admin import (
     inventory,
     letters,
     losses,
+    matches,
     messages,
     openapi,
     partners,
@@ -48,6 +49,7 @@ _CONSOLE = (
     *gateway_figures.ROUTES,
     *trail.ROUTES,
     *ehi.ROUTES,
+    *matches.ROUTES,
 )
 _PEOPLE = (*second.ROUTES, *account.ROUTES, *staff.ROUTES, *invited.ROUTES, *federated.ROUTES, *glass.ROUTES)
 _OWN = (*record.ROUTES, *sharing.ROUTES)

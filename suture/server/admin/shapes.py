@@ -220,6 +220,56 @@ class Done(TypedDict):
     left: int
 
 
+class MatchSide(TypedDict):
+    """One of two records that may be of one person."""
+
+    id: str
+    name: str
+    birth_date: str
+    gender: str
+    updated: str
+
+
+class MatchRow(TypedDict):
+    """Two records that may be of one person; `score`: how probable that is, `agree` and `differ` say why."""
+
+    id: str
+    state: str
+    grade: str
+    score: float
+    found: str
+    due: str
+    decided: str
+    decided_by: str
+    agree: list[str]
+    differ: list[str]
+    records: list[MatchSide]
+
+
+class MatchPage(TypedDict):
+    """Pairs, the likeliest first; `older` is the cursor of the next page."""
+
+    matches: list[MatchRow]
+    older: str
+
+
+class MatchLine(TypedDict):
+    """One kind of value in both records; `how`: same, alike (some are the same), differs, one (only one has any)."""
+
+    name: str
+    one: list[str]
+    other: list[str]
+    how: str
+
+
+class MatchView(TypedDict):
+    """A pair with both records side by side; `linked`: one of them names the other."""
+
+    match: MatchRow
+    linked: bool
+    lines: list[MatchLine]
+
+
 class GlassRow(TypedDict):
     """One emergency in which a record was opened."""
 

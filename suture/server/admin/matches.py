@@ -1,0 +1,180 @@
+"""Records that may be of one person: the queue, two of them side by side, and what a person decides about them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import suture.services.matches.decide as decide
+from suture.clock import instant
+from suture.server.admin import asked, pages
+from suture.server.admin.asked import Asked
+from suture.server.admin.shapes import MatchPage, MatchRow, MatchView
+from suture.server.route import Request, Response, Route
+from suture.services.audit import words
+from suture.services.interactions.chart import Chart
+from suture.services.matches import linking, view
+from suture.services.matches.view import Listed, Shown
+from suture.store import whose
+from suture.store.connection import Connection
+from suture.store.matches import Pair
+
+PAGE = 20
+FILTERS = {"show": ", ".join(view.SHOWS)}
+CURSOR = {asked.CURSOR: "the cursor `older` of the page before; then no filter"}
+LINK = {
+    "survivor": "id of the record that stands",
+    "kind": f"{linking.REPLACES}: it stands for the other from now on; {linking.ALSO}: both stand",
+}
+_TARGET = "console/matches"
+_LOWEST = 1 << 20  # added to scores, so that a place in the list is one number
+SAID = {
+    "link": "Linked. Both records are kept.",
+    "unlink": "Taken apart. Both records are as they were.",
+    "dismiss": "Noted: two persons. It is not asked again unless one of the records changes.",
+    "later": "Put off.",
+}
+
+
+def row(connection: Connection, shown: Shown) -> MatchRow:
+    """A pair as it is today."""
+    pair, one, other = shown.pair, view.read(shown.one), view.read(shown.other)
+    like = view.compared(one, other)
+    agree, differ = view.reasons(like)
+    return {
+        "id": str(pair.n),
+        "state": pair.state,
+        "grade": pair.grade,
+        "score": like.score,
+        "found": instant(pair.found),
+        "due": instant(pair.due),
+        "decided": instant(pair.decided) if pair.decided else "",
+        "decided_by": words.who(connection, pair.who) if pair.who else "",
+        "agree": agree,
+        "differ": differ,
+        "records": [
+            {
+                "id": record.id,
+                "name": view.headline(patient),
+                "birth_date": str(patient.get("birthDate", "")),
+                "gender": str(patient.get("gender", "")),
+                "updated": instant(record.updated),
+            }
+            for record, patient in ((shown.one, one), (shown.other, other))
+        ],
+    }
+
+
+async def find(request: Request, wanted: Asked) -> MatchPage:
+    """A page of the queue; its audit row names everybody on it."""
+    show = asked.choice(dict(wanted.pairs), "show", view.SHOWS)
+    before = (wanted.before >> 32) - _LOWEST, wanted.before & 0xFFFFFFFF
+    now = request.site.clock.micros()
+    async with request.site.interactions.access(request.caller, "list", decide.KIND, query=wanted.names) as access:
+
+        def work(connection: Connection) -> tuple[Listed, tuple[str, ...]]:
+            found = view.listed(connection, request.caller, show, now, before, PAGE)
+            return found, whose.of_rows(connection, [r for s in found.shown for r in (s.one, s.other)])
+
+        found, patients = await request.site.interactions.slowly(work)
+        access.concerns(patients)
+    older = ""
+    if found.after is not None:
+        score, n = found.after
+        older = asked.sealed(request, _TARGET, wanted.pairs, (score + _LOWEST) << 32 | n)
+    return {"matches": [row(request.site.database.read, shown) for shown in found.shown], "older": older}
+
+
+async def view_of(request: Request) -> MatchView:
+    """Both records of the address."""
+    n, read = number(request), request.site.database.read
+    async with request.site.interactions.access(request.caller, "read", decide.KIND, str(n)) as access:
+        shown = Shown(*decide.seen(read, request.caller, n))
+        access.concerns(whose.of_rows(read, (shown.one, shown.other)))
+    one, other = view.read(shown.one), view.read(shown.other)
+    return {
+        "match": row(read, shown),
+        "linked": linking.linked(one, other, read.shared.base),
+        "lines": [
+            {"name": line.name, "one": line.one, "other": line.other, "how": line.how}
+            for line in view.side_by_side(one, other)
+        ],
+    }
+
+
+def number(request: Request) -> int:
+    """The pair of the address; 0, which none has, for what is no number."""
+    text = request.params["id"]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+
+
+async def _link(request: Request) -> Pair:
+    given = await asked.fields(request, LINK)
+    kind = given.get("kind") or linking.REPLACES
+    return await decide.link(_chart(request), request.caller, number(request), given.get("survivor", ""), kind)
+
+
+def _simple(way: Callable[..., Awaitable[Pair]]) -> Callable[[Request], Awaitable[Pair]]:
+    async def decided(request: Request) -> Pair:
+        await asked.fields(request, ())
+        return await way(_chart(request), request.caller, number(request))
+
+    return decided
+
+
+def _chart(request: Request) -> Chart:
+    return request.site.interactions.chart
+
+
+_DECISIONS: dict[str, Callable[[Request], Awaitable[Pair]]] = {
+    "link": _link,
+    "unlink": _simple(decide.unlink),
+    "dismiss": _simple(decide.dismiss),
+    "later": _simple(decide.later),
+}
+
+
+async def _decided(request: Request, word: str) -> Response:
+    pair, read = await _DECISIONS[word](request), request.site.database.read
+    return pages.as_json(row(read, Shown(*decide.seen(read, request.caller, pair.n))))
+
+
+async def link_json(request: Request) -> Response:
+    """Links both records: they are of one person."""
+    return await _decided(request, "link")
+
+
+async def unlink_json(request: Request) -> Response:
+    """Takes a link back: they are of two persons."""
+    return await _decided(request, "unlink")
+
+
+async def dismiss_json(request: Request) -> Response:
+    """They are of two persons; not asked again unless one of the records changes."""
+    return await _decided(request, "dismiss")
+
+
+async def later_json(request: Request) -> Response:
+    """Puts the decision off."""
+    return await _decided(request, "later")
+
+
+async def list_json(request: Request) -> Response:
+    """Pairs of records that may be of one person, the likeliest first."""
+    return pages.as_json(await find(request, asked.of_url(request, _TARGET, FILTERS)))
+
+
+async def pair_json(request: Request) -> Response:
+    """Both records side by side."""
+    return pages.as_json(await view_of(request))
+
+
+ROUTES = [
+    Route(
+        "GET", "/api/matches", list_json, decide.PERMISSION, "r of both Patients", query={**FILTERS, **CURSOR}, answer=MatchPage
+    ),
+    Route("GET", "/api/matches/{id}", pair_json, decide.PERMISSION, "r of both Patients", answer=MatchView),
+    Route("POST", "/api/matches/{id}/link", link_json, decide.PERMISSION, "r and u of both Patients", fields=LINK, answer=MatchRow),
+    Route("POST", "/api/matches/{id}/unlink", unlink_json, decide.PERMISSION, "r and u of both Patients", answer=MatchRow),
+    Route("POST", "/api/matches/{id}/dismiss", dismiss_json, decide.PERMISSION, "r of both Patients", answer=MatchRow),
+    Route("POST", "/api/matches/{id}/later", later_json, decide.PERMISSION, "r of both Patients", answer=MatchRow),
+]  # fmt: skip
