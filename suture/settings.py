@@ -20,7 +20,7 @@ from suture.errors import InvalidFile, Problem
 
 _AT = re.compile(r" \(at line (\d+), column (\d+)\)")
 _HEAD = re.compile(r"\s*\[([^\[\]]+)\]")
-FOR_TESTS = frozenset({"SUTURE_PUBLIC", "SUTURE_WRITE_DOCS"})  # heard by our own tests alone
+FOR_TESTS = frozenset({"SUTURE_POSTGRES", "SUTURE_PUBLIC", "SUTURE_WRITE_DOCS"})  # heard by our own tests alone
 # What Kubernetes and Docker set by themselves for a service that is called suture: SUTURE_PORT=tcp://10.0.0.1:8080 …
 _LINK = re.compile(
     r"SUTURE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*|\w+_PORT=\w+://.*"

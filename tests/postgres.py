@@ -30,6 +30,15 @@ from suture.store.postgres.dialect import Dialect
 
 KEPT = 100  # databases of the last tests; what is older would only fill the disk
 TEMPLATE = "suture_migrated"
+SMALL = ("-c", "shared_buffers=64MB")
+SERVING = (
+    "-c",
+    "shared_buffers=2GB",
+    "-c",
+    "max_wal_size=8GB",
+    "-c",
+    "effective_cache_size=4GB",
+)  # what docs/storage.md advises
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 START_SECONDS = 60.0
 _numbers = itertools.count(1)
@@ -62,13 +71,15 @@ def reached(binaries: Path) -> bool:
 class Server:
     """One running server; `fsync` only where a test is about what survives."""
 
-    def __init__(self, binaries: Path, *, fsync: bool = False, port: int = 54321) -> None:
+    def __init__(
+        self, binaries: Path, *, fsync: bool = False, port: int = 54321, said: tuple[str, ...] = SMALL
+    ) -> None:
         self.binaries, self.port = binaries, port
         self.folder = Path(tempfile.mkdtemp(prefix="suture-pg-"))
         if user := _user().get("user"):
             shutil.chown(self.folder, user)
         self._run("initdb", "-D", "data", "-U", "suture", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-        self._fsync = fsync
+        self._fsync, self._said = fsync, said
         self._migrated = False
         self._kept: deque[str] = deque()
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,7 +88,7 @@ class Server:
     def start(self) -> None:
         says = f"-c fsync={'on' if self._fsync else 'off'} -c full_page_writes={'on' if self._fsync else 'off'}"
         said = [*says.split(), "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}"]
-        said += ["-c", f"port={self.port}", "-c", "shared_buffers=64MB", "-c", "max_connections=200", "-c", "jit=off"]
+        said += ["-c", f"port={self.port}", "-c", "max_connections=200", "-c", "jit=off", *self._said]
         log = (self.folder / "log").open("ab")
         command = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *said]
         self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **_user())  # type: ignore[call-overload]
@@ -162,7 +173,9 @@ def server(name: str) -> Server:
 
 def main() -> None:
     """`python -m tests.postgres postgres18`: a server for benchmarks; ends with Ctrl-C."""
-    made = Server(folders()[sys.argv[1]], fsync=True, port=int(sys.argv[2]) if len(sys.argv) > 2 else 54321)
+    made = Server(
+        folders()[sys.argv[1]], fsync=True, port=int(sys.argv[2]) if len(sys.argv) > 2 else 54321, said=SERVING
+    )
     print(made.fresh(), flush=True)
     try:
         signal.pause()

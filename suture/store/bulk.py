@@ -61,7 +61,7 @@ def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None]) -> Co
     done: Counter[str] = Counter()
     with _quiet_collector():
         for some in _parts(part, PER_FLUSH):
-            batch = index.Batch(tx)
+            batch = index.Batch(tx, large=tx.far)
             new = _reserved(tx, some) if tx.far else ()
             rows = [
                 resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch, fresh=number in new)
@@ -74,15 +74,15 @@ def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None]) -> Co
 
 
 def _reserved(tx: Tx, some: list[Item]) -> set[int]:
-    """Which of these items are new here, asked at once; they have their row numbers now, so nothing is asked for one alone."""
+    """Which of these items are new here, asked at once; they get their row numbers now, so little is asked for one alone."""
     firsts: dict[tuple[str, str], int] = {}
     for number, item in enumerate(some):
         firsts.setdefault((item.type, item.id), number)
     there = rids.known(tx, firsts)
-    new = [place for place in firsts if place not in there]
-    for type, id in new:
-        rids.reserve(tx, type, id)
-    return {firsts[place] for place in new}
+    for type, id in firsts:
+        if (type, id) not in there:
+            rids.reserve(tx, type, id)
+    return {number for place, number in firsts.items() if not there.get(place)}
 
 
 def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:

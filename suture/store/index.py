@@ -34,6 +34,7 @@ SQL = {
     "L": ("INSERT OR IGNORE INTO L VALUES (?,?,?,?)", "DELETE FROM L WHERE (pid,hi,rid,lo) = (?,?,?,?)"),
     "Q": ("INSERT OR IGNORE INTO Q VALUES (?,?,?,?,?)", "DELETE FROM Q WHERE (pid,k,lo,rid,hi) = (?,?,?,?,?)"),
 }
+NUMBERS = frozenset("TRDLQ")  # hold nothing but numbers: two rows that differ here differ for every database
 TableRow = tuple[str, tuple[int | float | str, ...]]  # table, its columns
 
 
@@ -60,10 +61,14 @@ def lost(tx: Tx, rid: int, rows: Rows) -> tuple[list[str], int]:
 
 
 class Batch:
-    """Index rows of many resources, written together in key order: what bulk loads need."""
+    """Index rows of many resources, written together in key order: what bulk loads need.
 
-    def __init__(self, tx: Tx) -> None:
+    `large`: where none of the resources was there before, none of their rows is, and they go straight into the tables.
+    """
+
+    def __init__(self, tx: Tx, *, large: bool = False) -> None:
         self._tx = tx
+        self._large = self._straight = large
         self._written: set[int] = set()
         self._added: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
         self._removed: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
@@ -76,6 +81,7 @@ class Batch:
         sd = 0 if new is None else sorting_date(new)
         after: Iterable[TableRow] = () if new is None else _rows(self._tx, rid, new, sd)
         if old is not None:
+            self._straight = False
             before, after = set(_rows(self._tx, rid, old, sorting_date(old))), set(after)
             for table, row in before - after:
                 self._removed[table].append(row)
@@ -87,18 +93,26 @@ class Batch:
 
     def extend(self, rid: int, part: Rows, sd: int) -> None:
         """Rows that a resource has besides those that are there already; `sd`: its sorting date."""
+        self._straight = False
         for table, row in _rows(self._tx, rid, part, sd):
             self._added[table].append(row)
 
     def flush(self) -> None:
+        straight, self._straight = self._straight, self._large
         self._written.clear()
         for table, (insert, delete) in SQL.items():
             if self._removed[table]:
                 self._tx.many(delete, sorted(self._removed[table]))
                 self._removed[table] = []
             if self._added[table]:
-                self._tx.many(insert, sorted(self._added[table]))
+                self._insert(insert, self._added[table], straight and table in NUMBERS)
                 self._added[table] = []
+
+    def _insert(self, sql: str, rows: list[tuple[int | float | str, ...]], straight: bool) -> None:
+        if straight:
+            self._tx.many(sql.replace("OR IGNORE ", ""), sorted(set(rows)))
+        else:
+            self._tx.many(sql, sorted(rows))
 
 
 def _rows(tx: Tx, rid: int, rows: Rows, sd: int) -> Iterator[TableRow]:

@@ -6,8 +6,6 @@ A number stays with its id for ever, so numbers may be remembered; https://hl7.o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
-from operator import itemgetter
 
 from suture.store import names
 from suture.store.connection import Tx
@@ -34,17 +32,22 @@ def reserve(tx: Tx, type: str, id: str) -> None:
     tx.remember(tx.shared.rids, place, rid, REMEMBERED)
 
 
-def known(tx: Tx, places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Which of these (type, id) have a row number already, there or only referred to; asked many at once."""
-    found: set[tuple[str, str]] = set()
-    for type, group in groupby(sorted(places), key=itemgetter(0)):
-        ids = [id for _, id in group]
-        rt = names.number(tx, type)
-        for start in range(0, len(ids), AT_ONCE):
-            keys = [key_of(id) for id in ids[start : start + AT_ONCE]]
-            marks = ",".join("?" * len(keys))
-            sql = f"SELECT fid FROM res WHERE fid IN ({marks}) AND rt = ? UNION ALL SELECT fid FROM dangling WHERE fid IN ({marks}) AND rt = ?"
-            found.update((type, id_of(fid)) for (fid,) in tx.execute(sql, (*keys, rt, *keys, rt)))
+def known(tx: Tx, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bool]:
+    """Those of these (type, id) that have a row number already: True when they are there, False when only referred to.
+
+    Asked many at once, by their ids alone: with a type beside, a database without statistics yet would read all of the type.
+    """
+    wanted = {(names.number(tx, type), id): (type, id) for type, id in places}
+    found: dict[tuple[str, str], bool] = {}
+    ids = sorted({id for _, id in wanted})
+    for start in range(0, len(ids), AT_ONCE):
+        keys = [key_of(id) for id in ids[start : start + AT_ONCE]]
+        marks = ",".join("?" * len(keys))
+        for table, there in (("dangling", False), ("res", True)):
+            rows = [
+                (rt, id_of(fid)) for rt, fid in tx.execute(f"SELECT rt, fid FROM {table} WHERE fid IN ({marks})", keys)
+            ]
+            found.update((wanted[place], there) for place in rows if place in wanted)
     return found
 
 

@@ -78,3 +78,20 @@ async def test_a_server_beside_a_load_goes_on_writing(tmp_path: Path) -> None:
     assert audit.head(store.read).n == written
     assert store.read.one("SELECT count(*) FROM res") == (4000,)
     store.close()
+
+
+def test_new_known_and_promised_resources_in_one_part(store: Database) -> None:
+    """What goes straight into the tables and what must look for itself stand side by side, in every order."""
+    bulk.load(store, [item(n) for n in range(0, 40, 4)])  # promises the numbers of 1, 5, 9 …
+    mixed = [item(n, "River" if n % 8 == 0 else "Stone") for n in range(40)]
+    assert bulk.load(store, [*mixed, item(3, "Lake"), item(41)]) == {"created": 31, "updated": 6, "unchanged": 5}
+    assert [finding for finding in verify(store) if not finding.good] == []
+
+
+def test_the_same_id_under_two_types_is_two_resources(store: Database) -> None:
+    patient = item(1)
+    body = b'{"resourceType": "Basic", "id": "p1", "code": {"text": "note"}}'
+    other = bulk.Item("Basic", "p1", body, extract(json.loads(body), ""))
+    assert bulk.load(store, [patient, other]) == {"created": 2}
+    assert bulk.load(store, [other, patient]) == {"unchanged": 2}
+    assert [finding for finding in verify(store) if not finding.good] == []

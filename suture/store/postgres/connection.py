@@ -327,6 +327,10 @@ class ServerTx(ServerConnection, Tx):
             return
         try:
             self._settle_pending(True)
+            if self.lost is None and self._pending.add(
+                sql, wanted, self._number
+            ):  # it stood in the way of itself, in another shape
+                return
             if not self._many.delete(self.raw, sql, wanted):
                 self._cursor.executemany(self._dialect(sql), wanted)
         except psycopg.Error as error:

@@ -22,10 +22,11 @@ _LOOKUP = re.compile(
 _INSERT = re.compile(
     r"INSERT (?:OR IGNORE )?INTO (\w+)(?: \(([\w\s,]+)\))? VALUES \(((?:\?|NULL|\d+)(?:, ?(?:\?|NULL|\d+))*)\)", re.S
 )
-# rows of these are never there already: their numbers are given, or looked for, under the write lock; others may be refused,
-# and then their own unit must hear it
+# rows of these are never there already: their numbers are given, or looked for, under the write lock (the index tables'
+# come this way from bulk loads of what is new); others may be refused, and then their own unit must hear it
 NEW = frozenset(
     {"res", "hist", "dangling", "audit", "message", "message_patient", "run", "delivery", "dead", "name", "tok"}
+    | {"t", "r", "d", "l", "q"}
 )
 _MARK, _NUMBER = "?", "#"
 Row = tuple[Any, ...]
