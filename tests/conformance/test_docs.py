@@ -12,7 +12,7 @@ from tests import docs
 from tests.conformance.checks import of, table
 
 HERE = Path(__file__).parent
-KITS = {"smart": 90, "bulk": 30, "subscriptions": 37}  # at least so many checks
+KITS = {"smart": 90, "bulk": 30, "subscriptions": 37, "us_core": 30}  # at least so many checks
 
 
 def modules(kit: str) -> list[str]:
@@ -26,7 +26,7 @@ def test_the_page_lists_every_check(kit: str) -> None:
     found = of(kit)
     assert len(found) >= KITS[kit]
     assert len({(group, says) for group, says, _ in found}) == len(found)
-    docs.check(f"{kit}-conformance.md", "checks", table(kit))
+    docs.check(f"{kit.replace('_', '-')}-conformance.md", "checks", table(kit))
 
 
 @pytest.mark.parametrize("kit", KITS)
@@ -37,4 +37,10 @@ def test_every_test_is_a_check_and_none_is_skipped(kit: str) -> None:
             if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name.startswith("test_"):
                 marks = [ast.unparse(mark).partition("(")[0] for mark in one.decorator_list]
                 assert "check" in marks, f"{name}.{one.name}"
-                assert set(marks) <= {"check", "pytest.mark.parametrize", "pytest.mark.slow", "every_level"}
+                assert set(marks) <= {
+                    "check",
+                    "pytest.mark.parametrize",
+                    "pytest.mark.slow",
+                    "every_level",
+                    "every_version",
+                }

@@ -37,16 +37,28 @@ def missing(file: Path, resources: list[Resource]) -> tuple[int, list[str]]:
     for one in resources:
         for profile in one["meta"].get("profile", []):
             by[profile].append(one)
-    looked, lacking = 0, []
+    looked, absent = 0, []
     for url, definition in known.items():
-        if definition["resourceType"] != "StructureDefinition" or definition["type"] == "Extension" or url in BASE:
-            continue
-        for element in definition["snapshot"]["element"]:
-            if _must(element) and "." in element["id"]:
-                looked += 1
-                if not any(_has(one, element["id"], definition, known) for one in by[url]):
-                    lacking.append(f"{definition['id']} {element['id']}")
-    return looked, lacking
+        if (
+            definition["resourceType"] == "StructureDefinition"
+            and definition["type"] != "Extension"
+            and url not in BASE
+        ):
+            count, some = lacking(definition, by[url], known)
+            looked += count
+            absent += some
+    return looked, absent
+
+
+def lacking(definition: Resource, resources: list[Resource], known: dict[str, Resource]) -> tuple[int, list[str]]:
+    """The same for one profile and the resources of it."""
+    elements = [one for one in definition["snapshot"]["element"] if _must(one) and "." in one["id"]]
+    absent = [
+        f"{definition['id']} {element['id']}"
+        for element in elements
+        if not any(_has(one, element["id"], definition, known) for one in resources)
+    ]
+    return len(elements), absent
 
 
 def _must(element: Resource) -> bool:

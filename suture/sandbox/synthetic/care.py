@@ -56,7 +56,7 @@ def _visit(life: Life, visit: int) -> None:
         participant=[part | {"individual": to("Practitioner", doctor(visit))}],
         period=period,
         reasonCode=[coded("snomed", "410620009", "Well visit")],
-        reasonReference=[life.own("Condition", "problem")],
+        reasonReference=[life.own("Condition", "problem"), life.own("Condition", "visit" if visit else "today")],
         hospitalization={"dischargeDisposition": coded("discharge-disposition", "home", "Home")},
         location=[{"location": to("Location", WARD)}],
         serviceProvider=to("Organization", HOSPITAL),
@@ -87,7 +87,7 @@ def _problems(life: Life) -> None:
     )
     diagnosed, social = coded("condition-category", "encounter-diagnosis"), coded("core", "sdoh")
     both = "condition-problems-health-concerns"
-    _condition(life, "problem", both, [listed], problem)
+    _condition(life, "problem", both, [listed], problem, encounter=life.own("Encounter", "1"))
     over: Resource = {"clinicalStatus": _OVER, "abatementDateTime": life.ago(100).isoformat()}
     _condition(life, "cold", both, [listed], coded("snomed", "82272006", "Common cold"), **over)
     _condition(life, "food", both, [concern, social], coded("snomed", "733423003", "Food insecurity"))
@@ -177,7 +177,7 @@ def _dispense(life: Life, number: int) -> None:
         status="completed",
         subject=life.subject,
         context=life.own("Encounter", str(number % 2)),
-        performer=[{"actor": to("Practitioner", doctor(2))}],
+        performer=[{"actor": to("Practitioner", doctor(2))}, {"actor": to("Organization", HOSPITAL)}],
         authorizingPrescription=[life.own("MedicationRequest", str(number))],
         type=coded("actcode", "FF", "First Fill"),
         quantity=quantity(30, "{tbl}"),
@@ -275,7 +275,7 @@ def _goals(life: Life) -> None:
     life.add(
         "Goal", "walk", "goal",
         lifecycleStatus="active",
-        description={"text": "Walk half an hour every day"},
+        description={**coded("snomed", "229065009", "Exercise therapy"), "text": "Walk half an hour every day"},
         subject=life.subject,
         target=[{"dueDate": life.ago(-180).isoformat()}],
         expressedBy=life.subject if life.role != "elder" else to("Practitioner", doctor(0)),
@@ -291,6 +291,7 @@ def _plans(life: Life) -> None:
         intent="plan",
         category=[coded(f"{CORE_CODES}/careplan-category", "assess-plan")],
         subject=life.subject,
+        period={"start": at(life.ago(40)), "end": at(life.ago(-180))},
         contributor=[to("Practitioner", doctor(0))],
         goal=[life.own("Goal", "walk")],
     )  # fmt: skip

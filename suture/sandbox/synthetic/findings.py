@@ -211,7 +211,7 @@ def _screening(life: Life) -> None:
 def screened(life: Life, name: str, kind: str, code: str, what: str, **more: Any) -> None:
     """A screening or assessment; its category of US Core stands beside `survey`."""
     observe(life, name, "observation-screening-assessment", 40, category=[category("survey"), core(kind)],
-            code=coded("loinc", code, what), **more)  # fmt: skip
+            code=coded("loinc", code, what), performer=[to("Practitioner", doctor(40)), life.subject], **more)  # fmt: skip
 
 
 # name, profile, LOINC, what, the answer
@@ -245,7 +245,8 @@ def _simple(life: Life) -> None:
             code=coded("loinc", "89555-7", "Days a week of exercise"), valueQuantity=days,
             derivedFrom=[life.own("QuestionnaireResponse", "needs")])  # fmt: skip
     observe(life, "home", "simple-observation", 40, category=[category("social-history"), core("sdoh")],
-            code=coded("loinc", "71802-3", "Housing status"), valueCodeableConcept=housed)  # fmt: skip
+            code=coded("loinc", "71802-3", "Housing status"), valueCodeableConcept=housed,
+            performer=[to("Practitioner", doctor(40)), life.subject], derivedFrom=[life.own("QuestionnaireResponse", "needs")])  # fmt: skip
 
 
 def _work(life: Life) -> None:

@@ -116,6 +116,7 @@ def _directive(life: Life) -> None:
             author=[life.subject, to("Practitioner", doctor(0))],
             authenticator=to("Practitioner", doctor(0)),
             custodian=to("Organization", HOSPITAL),
+            context={"period": {"start": at(life.ago(40))}},
         )  # fmt: skip
 
 

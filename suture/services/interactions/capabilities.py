@@ -13,6 +13,7 @@ from suture import __version__
 from suture.clock import instant
 from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.trail import INTERACTIONS
+from suture.services.interactions.us_core import GUIDE, SERVER, VERSIONS, profiles
 from suture.services.operations.operation import Operation
 from suture.services.operations.table import on_system, on_type
 from suture.standards.fhir import json, search, subscription
@@ -34,7 +35,7 @@ ON_TYPES = (
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 FORMATS = ("json", "application/fhir+json", "xml", "application/fhir+xml")
 PATCH_FORMATS = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
-INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
+INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data", SERVER)
 FHIR_VERSION = "4.0.1"
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/"
@@ -57,6 +58,7 @@ def statement(
             "software": {"name": "Suture", "version": __version__},
             "implementation": {"description": "Suture", "url": base},
             "instantiates": list(INSTANTIATES),
+            "implementationGuide": [f"{GUIDE}|{version}" for version in VERSIONS],
             "fhirVersion": FHIR_VERSION,
             "format": list(FORMATS),
             "patchFormat": list(PATCH_FORMATS),
@@ -112,6 +114,7 @@ def _resource(name: str, sources: dict[str, list[str]], text: tuple[str, ...]) -
         return _made()
     found = {
         "type": name,
+        "supportedProfile": profiles(name),
         "interaction": [{"code": code} for code in ON_TYPES],
         "versioning": "versioned",
         "readHistory": True,
