@@ -29,6 +29,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "secret": (str,),
     "connection": (str,),
     "map": (str,),
+    "profile": (str,),
     "list": (list,),
     "object": (dict,),
     "value": (str, dict),  # an expression, or a structure whose texts are templates
@@ -59,7 +60,6 @@ class Component:
     help: str
     fields: tuple[Field, ...]
     example: str
-    not_yet: tuple[tuple[str, str, str], ...] = ()  # fields that will come: name, why it is refused, what to do
 
     def field(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
@@ -151,8 +151,7 @@ def _check_unit(kind: str, value: Any) -> None:
 
 def _refused(name: str, component: Component) -> tuple[str, str]:
     """Why a field is not taken, and what to do."""
-    coming = next((one for one in component.not_yet if one[0] == name), None)
-    return coming[1:] if coming else (f"'{component.name}' has no field '{name}'", _nearest(name, component))
+    return f"'{component.name}' has no field '{name}'", _nearest(name, component)
 
 
 def _nearest(name: str, component: Component) -> str:

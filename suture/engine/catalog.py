@@ -158,16 +158,18 @@ STEPS: dict[str, Component] = {
             "validate",
             "step",
             "Validate",
-            "Checks FHIR content: structure, required bindings, invariants. What is wrong ends the run as a dead letter.",
-            (Field("from", "expression", "what is checked; default: the current content"),),
-            "{id: check, uses: validate}",
-            not_yet=(
-                (
+            "Checks FHIR content: structure, required bindings, invariants, and a profile. What is wrong ends the run as a dead letter.",
+            (
+                Field(
                     "profile",
-                    "profiles are not there yet, so 'validate' takes no 'profile'",
-                    "Leave it out: structure, required bindings and invariants of R4 are checked without it.",
+                    "profile",
+                    "what resources have to keep besides R4: us-core (the profile that fits each, by type, code and category), "
+                    "us-core@6.1.0, one of its profiles (us-core-patient), or the URL of a profile of an installed guide; "
+                    "of a Bundle those resources that it is for",
                 ),
+                Field("from", "expression", "what is checked; default: the current content"),
             ),
+            "{id: check, uses: validate, with: {profile: us-core}}",
         ),
         Component(
             "fhir.search",

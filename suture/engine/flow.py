@@ -14,6 +14,7 @@ from suture.engine.catalog import KIND_OF_CONNECTION, LOCAL, SOURCES, STEPS
 from suture.engine.expressions import KEYWORDS, ROOTS, texts
 from suture.engine.plan import Case, Door, Flow, Retry, Step
 from suture.engine.scope import Scope, of_source
+from suture.engine.steps.validate import profile_problem
 from suture.errors import InvalidFile, Problem, Problems
 
 KIND = "flow/1"
@@ -195,6 +196,10 @@ class _Reader:
             problem = self.known.map_problem(str(value))
             if problem:
                 self.problems.add(at, f"map '{value}': {problem}", "suture check shows what is wrong with maps.")
+        elif kind == "profile":
+            problem, mend = profile_problem(str(value))
+            if problem:
+                self.problems.add(at, problem, mend)
         elif kind == "secret" and not str(value).startswith("secret:"):
             self.problems.add(
                 at, f"'{name}' must name a secret, not hold one", "Write secret:NAME, then: suture secret set NAME"

@@ -20,6 +20,7 @@ from suture.clock import SYSTEM
 from suture.engine import project
 from suture.engine.plan import Step
 from suture.engine.steps import ACTIONS
+from suture.engine.steps.validate import pure as reads_nothing
 from suture.engine.subject import Subject
 from suture.engine.versions import Versions
 from suture.engine.walk import LocalWrite, Version, Walk
@@ -47,7 +48,7 @@ def last_write(version: Version) -> Step | None:
     last = version.flow.steps[-1]
     if last.uses != "fhir.write" or last.with_["connection"] != "local":
         return None
-    pure = all(step.uses in PURE for step in version.flow.each() if step is not last)
+    pure = all(step.uses in PURE and reads_nothing(step) for step in version.flow.each() if step is not last)
     return last if pure else None
 
 

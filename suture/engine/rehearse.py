@@ -10,7 +10,7 @@ from suture.access import policy
 from suture.engine.runner import found_in
 from suture.engine.steps import ACTIONS
 from suture.engine.subject import Subject
-from suture.engine.walk import LocalSearch, LocalWrite, Request, Send, StepFailed, Trace, Version, Walk
+from suture.engine.walk import LocalCheck, LocalSearch, LocalWrite, Request, Send, StepFailed, Trace, Version, Walk
 from suture.errors import SutureError
 from suture.services.interactions import Interactions
 from suture.store.database import Database
@@ -71,6 +71,8 @@ async def _answer(
             return await database.write(request.unit(chart, caller))
         if isinstance(request, LocalSearch):
             return found_in(await chart.search(caller, request.type, request.pairs))
+        if isinstance(request, LocalCheck):
+            return request.answer(chart, database.read)
     except SutureError as error:
         raise StepFailed(request.step, error) from error
     done.sends.append(request)

@@ -25,7 +25,18 @@ from suture.engine.steps import ACTIONS
 from suture.engine.steps.fhir import compact
 from suture.engine.subject import Subject
 from suture.engine.versions import Versions
-from suture.engine.walk import FILTERED, LocalSearch, LocalWrite, Request, Send, StepFailed, Version, Walk, Walking
+from suture.engine.walk import (
+    FILTERED,
+    LocalCheck,
+    LocalSearch,
+    LocalWrite,
+    Request,
+    Send,
+    StepFailed,
+    Version,
+    Walk,
+    Walking,
+)
 from suture.errors import SutureError, Unavailable
 from suture.message import MessageState, RunState
 from suture.services.interactions import Answer, Interactions
@@ -33,7 +44,7 @@ from suture.settings import Settings
 from suture.standards.fhir import json
 from suture.store import messages
 from suture.store.commit import run_unit
-from suture.store.connection import Tx
+from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.queue import dead, runs
 from suture.store.queue.deliveries import Delivery
@@ -219,6 +230,9 @@ class Runner:
             if isinstance(ask, LocalSearch):
                 ask = await self._searched(going, ask)
                 continue
+            if isinstance(ask, LocalCheck):
+                ask = self._checked(self.database.read, going, ask)
+                continue
             progress = await self.database.write(self._prepared(going, ask))
             self.committed(going, progress)
             if progress.search is None:
@@ -233,6 +247,15 @@ class Runner:
             raise
         except Exception as error:
             return StepFailed(ask.step, error)
+        keep(going, ask.step.id, output, self.clock.micros())
+        return advance(going, output)
+
+    def _checked(self, connection: Connection, going: Going, ask: LocalCheck) -> Request | str | StepFailed:
+        """What comes after content was held against a stored profile; what was found is kept like any output."""
+        try:
+            output = ask.answer(self.chart, connection)
+        except StepFailed as failed:
+            return failed
         keep(going, ask.step.id, output, self.clock.micros())
         return advance(going, output)
 
@@ -293,6 +316,9 @@ class Runner:
                 self._keep(tx, going, ask.step.id)
                 progress.search = ask
                 return progress
+            if isinstance(ask, LocalCheck):
+                ask = self._checked(tx, going, ask)
+                continue
             if isinstance(ask, LocalWrite):
                 answer: Any = self._write(tx, going, ask, write)
                 write = None

@@ -6,7 +6,7 @@ A walk can be begun again at any time: pure steps give the same results, and eff
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +17,10 @@ from suture.engine.subject import Subject, focus
 from suture.errors import SutureError, TooCostly
 from suture.mapping.compile import Compiled, Result
 from suture.mapping.merge import NO_PLAN, merge
+from suture.services.held import held
 from suture.services.interactions import Interactions
 from suture.standards.fhir.fhirpath import Environment
-from suture.store.connection import Tx
+from suture.store.connection import Connection, Tx
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +75,22 @@ class LocalSearch:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalCheck:
+    """A profile that is stored here, to hold content against; the answer: {"issues": [rows]}."""
+
+    step: Step
+    content: dict[str, Any]
+    url: str
+
+    def answer(self, chart: Interactions, connection: Connection) -> dict[str, Any]:
+        """What is found; raises StepFailed when the profile is not here or can't be read."""
+        try:
+            return {"issues": [asdict(one) for one in held(chart.chart, connection, self.content, self.url)]}
+        except Exception as error:
+            raise StepFailed(self.step, error) from error
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Something for another system: `head` says how, `body` holds the exact bytes."""
 
@@ -84,7 +101,7 @@ class Send:
     body: bytes
 
 
-Request = LocalWrite | LocalSearch | Send
+Request = LocalWrite | LocalSearch | LocalCheck | Send
 Walking = Generator[Request, Any, str]  # receives the request's output; returns how it ended
 DONE, FILTERED = "done", "filtered"
 

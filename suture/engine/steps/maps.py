@@ -1,17 +1,14 @@
-"""Steps that make and check content: map and validate."""
+"""The step that makes content: map."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 from suture.clock import instant
 from suture.engine.plan import Step
 from suture.engine.walk import DONE, Version, Walk, Walking
-from suture.errors import InvalidResource, Unmapped
+from suture.errors import Unmapped
 from suture.mapping.context import Context, Source
-from suture.standards.fhir import validate
 
 HL7V2_KINDS = frozenset({"message", "segment", "datatype"})
 
@@ -54,29 +51,3 @@ def source_of(version: Version, name: str) -> Source:
         system=str(given.get("system") or ""),
         authorities=given.get("authorities") or {},
     )
-
-
-def validate_(walk: Walk, step: Step) -> Walking:
-    yield from ()
-    content = walk.chosen(step.with_["from"], walk.content)
-    issues = [issue for resource in resources(content) for issue in validate.check(resource)]
-    errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
-    walk.result(step, {"errors": len(errors), "warnings": len(issues) - len(errors)})
-    if errors:
-        first = errors[0]
-        raise InvalidResource(first.text, where=first.expression, mend=first.mend, issues=errors)
-    return DONE
-
-
-def resources(content: Any) -> Iterator[dict[str, Any]]:
-    """The resources a content holds: the entries of a Bundle, or itself."""
-    if not isinstance(content, dict) or "resourceType" not in content:
-        raise InvalidResource(
-            "the content is no FHIR resource", where="content", mend="Map it first, or name a resource under from:."
-        )
-    if content["resourceType"] != "Bundle":
-        yield content
-        return
-    for entry in content.get("entry") or ():
-        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
-            yield entry["resource"]

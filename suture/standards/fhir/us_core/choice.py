@@ -13,7 +13,7 @@ from typing import Any
 from suture.errors import Invalid, Issue
 from suture.standards.fhir.profiles.claims import Claim
 from suture.standards.fhir.profiles.rules import Profile
-from suture.standards.fhir.us_core.guide import NEWEST, PROFILE, VERSIONS, Guide, guide, profile
+from suture.standards.fhir.us_core.tables import NEWEST, PROFILE, VERSIONS, Guide, guide, profile
 
 NAME = "us-core"
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
@@ -77,8 +77,7 @@ class Named:
 def named(name: str) -> Named | None:
     """`us-core`, `us-core@7.0.0`, `us-core-patient`, `us-core-patient@7.0.0`, or a canonical; None for other names."""
     plain, mark, version = name.partition("|") if "|" in name else name.partition("@")
-    ours = plain.startswith((NAME, PROFILE))
-    if ours and mark and version not in VERSIONS:
+    if plain.startswith(NAME) and mark and version not in VERSIONS:
         text = f"US Core {version[:50]} is not inside"
         raise Invalid(text, where="profile", mend=f"One of {', '.join(VERSIONS)}, or install the guide's package.")
     version = version or NEWEST
