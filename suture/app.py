@@ -22,6 +22,7 @@ from suture.access.people import People
 from suture.access.standing import Standings
 from suture.clock import SYSTEM, Clock
 from suture.connectors import acme, tls
+from suture.connectors.mail import Mailer
 from suture.connectors.outbound import Outbound
 from suture.engine import project
 from suture.engine.engine import Engine
@@ -38,7 +39,7 @@ from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
 from suture.services.interactions import Interactions
 from suture.services.matches.watch import Watch
-from suture.services.subscriptions import notifier
+from suture.services.subscriptions import channels, notifier
 from suture.services.subscriptions.sockets import Sockets
 from suture.settings import Settings
 from suture.store import keys
@@ -74,6 +75,7 @@ class App:
     exports: Exports | None = None
     imports: Imports | None = None
     sockets: Sockets | None = None
+    mailer: Mailer | None = None
     parts: list[Part] = field(default_factory=list)
     reports: logging.Handler = field(init=False)
 
@@ -126,6 +128,8 @@ class App:
             after.callback(self.database.close)
             after.push_async_callback(self.people.denials.close)
             after.push_async_callback(self.outbound.close)
+            if self.mailer is not None:
+                after.callback(self.mailer.close)
             after.callback(self.log.flush)
             after.callback(logging.getLogger().removeHandler, self.reports)
             for part in self.parts:
@@ -196,9 +200,11 @@ def _server(
     )  # fmt: skip
     app.exports = Exports(app.database, clock, settings)
     app.imports = Imports(app.interactions.chart, app.outbound)
-    subscribing = notifier.wired(
-        app.interactions.chart, app.authority.tokens, app.outbound, app.engine.senders.require_agreement_at
+    senders, app.mailer = app.engine.senders, Mailer.of(settings, app.engine.secret)
+    open_to = channels.channels(
+        app.outbound, senders.require_agreement_at, app.mailer, senders.require_agreement_with, clock, settings
     )
+    subscribing = notifier.wired(app.interactions.chart, app.authority.tokens, open_to)
     app.interactions.chart.topics.update(flows.topics)
     app.sockets = subscribing.sockets
     renewal = tls.Renewal(shaken.values(), settings["tls.look"])

@@ -8,24 +8,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from suture import spelling
-from suture.component import seconds, size
+from suture import settings_text, spelling
 from suture.errors import InvalidFile, Problem
 
-_AT = re.compile(r" \(at line (\d+), column (\d+)\)")
-_HEAD = re.compile(r"\s*\[([^\[\]]+)\]")
 FOR_TESTS = frozenset({"SUTURE_POSTGRES", "SUTURE_PUBLIC", "SUTURE_WRITE_DOCS"})  # heard by our own tests alone
 # What Kubernetes and Docker set by themselves for a service that is called suture: SUTURE_PORT=tcp://10.0.0.1:8080 …
 _LINK = re.compile(
     r"SUTURE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*|\w+_PORT=\w+://.*"
 )
-_KEY = re.compile(r"""(\s*)["']?([\w.-]+)["']?\s*=""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +303,23 @@ TABLE: tuple[Setting, ...] = (
     Setting("subscriptions.retry_longest", "duration", "5m", "longest wait between two tries of a notification"),
     Setting("subscriptions.token", "duration", "5m", "how long a token that binds a websocket is good"),
     Setting("subscriptions.keep", "duration", "7d", "how long events can be asked for with $events"),
+    Setting("mail.host", "string", "", "the mail server that mail goes out through; empty: no mail is sent"),
+    Setting("mail.port", "integer", 587, "its port; 465 goes with mail.security tls"),
+    Setting("mail.security", "string", "starttls", "starttls, tls (from the start), or none (this machine alone)"),
+    Setting("mail.ca", "path", "", "PEM file of authorities to trust beside the system's"),
+    Setting("mail.from", "string", "", "the address mail comes from, such as suture@clinic.example"),
+    Setting("mail.user", "string", "", "who signs in to the mail server; empty: nobody does"),
+    Setting("mail.secret", "string", "", "name of the vault's secret with the password, kept for smtp://HOST:PORT"),
+    Setting("mail.timeout", "duration", "20s", "how long the mail server may take for each answer"),
+    Setting("mail.own", "string", "", "domains and addresses of this organisation that may be written to"),
+    Setting(
+        "mail.partners",
+        "string",
+        "",
+        "others that may be written to, under the partner's agreement: ADDRESS=PARTNER or @DOMAIN=PARTNER",
+    ),
+    Setting("mail.pause", "duration", "1m", "least time between two mails of one subscription"),
+    Setting("mail.full", "boolean", False, "whether mails may carry whole resources: mail is not a safe channel"),
     Setting("outbound.timeout", "duration", "10s", "how long a whole request to an entered URL may take"),
     Setting("outbound.max_answer", "size", "1MiB", "largest answer from an entered URL"),
     Setting("outbound.concurrency", "integer", 16, "requests at once to one origin of entered URLs"),
@@ -392,10 +404,10 @@ def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings
     if not folder.is_dir():
         raise InvalidFile([Problem(str(folder), 0, 0, "no such folder", "Make it first: suture init DIR")])
     file = folder / "suture.toml"
-    text = _text(file)
-    written = _flat(_toml(text, file))
+    text = settings_text.text_of(file)
+    written = settings_text.values(text, file)
     problems = [
-        Problem(str(file), *_place(text, name), f"no setting named '{name}'", _nearest(name))
+        Problem(str(file), *settings_text.place(text, name), f"no setting named '{name}'", _nearest(name))
         for name in written
         if name not in {s.name for s in TABLE}
     ]
@@ -406,9 +418,9 @@ def read(folder: Path, environment: Mapping[str, str] | None = None) -> Settings
         if setting.environment in env:
             origin, raw = setting.environment, env[setting.environment]
         try:
-            values[setting.name] = _value(setting, raw, folder)
+            values[setting.name] = settings_text.value(setting.kind, raw, folder)
         except ValueError as error:
-            at = _place(text, setting.name) if origin == str(file) else (0, 0)
+            at = settings_text.place(text, setting.name) if origin == str(file) else (0, 0)
             problems.append(Problem(origin, *at, f"'{setting.name}': {error}", setting.help))
     if problems:
         raise InvalidFile(problems)
@@ -421,71 +433,6 @@ def _strangers(environment: Mapping[str, str]) -> list[Problem]:
     named = sorted(name for name in environment if name.startswith("SUTURE_") and name not in known)
     found = [name for name in named if not _LINK.fullmatch(f"{name}={environment[name]}")]
     return [Problem(name, 0, 0, "the environment names a setting that is not there", _nearest(name)) for name in found]
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8") if file.exists() else ""
-    except UnicodeDecodeError as error:
-        raise InvalidFile([Problem(str(file), 0, 0, "this is not UTF-8", "Save the file as UTF-8.")]) from error
-
-
-def _toml(text: str, file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        said, found = str(error), _AT.search(str(error))
-        line, column = (int(found[1]), int(found[2])) if found else (len(text.splitlines()), 1)
-        problem = Problem(str(file), line, column, f"not TOML: {_AT.sub('', said)}", "Check brackets and quotes.")
-        raise InvalidFile([problem]) from error
-
-
-def _place(text: str, name: str) -> tuple[int, int]:
-    """Line and column where a setting is written; 0, 0 when it is written in a way that is not found."""
-    section, _, key = name.rpartition(".")
-    inside = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if head := _HEAD.match(line):
-            inside = head[1].strip()
-        elif (found := _KEY.match(line)) and found[2] in {key if inside == section else name, name}:
-            return number, len(found[1]) + 1
-    return 0, 0
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat
-
-
-def _value(setting: Setting, raw: Any, folder: Path) -> Any:
-    if setting.kind == "duration":
-        return seconds(raw)
-    if setting.kind == "size":
-        return size(raw)
-    if setting.kind == "integer":
-        return _integer(raw)
-    if setting.kind == "boolean":
-        return _boolean(raw)
-    if setting.kind == "path":  # of the project folder, from wherever the command is called
-        return str((folder / str(raw)).absolute()) if raw else ""
-    return str(raw)
-
-
-def _integer(raw: Any) -> int:
-    try:
-        return int(str(raw))
-    except ValueError:
-        raise ValueError(f"'{raw}' is not a whole number") from None
-
-
-def _boolean(raw: Any) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    if str(raw).lower() in {"true", "false"}:
-        return str(raw).lower() == "true"
-    raise ValueError(f"'{raw}' is not true or false")
 
 
 def _nearest(name: str) -> str:

@@ -66,6 +66,10 @@ class Senders:
         here = loopback(urlsplit(to).hostname or "")
         self._agreements.require(peer_of(found) if found else Peer(to, "", "", here))
 
+    def require_agreement_with(self, place: str, partner: str) -> None:
+        """The same for a place that belongs to a partner and is no connection, such as an address of mail."""
+        self._agreements.require(Peer(place, partner, "", False))
+
     def http_client(self, connection: Connection) -> HttpSender:
         return HttpSender(connection, self._secret, self._clock, float(self._settings["engine.send_timeout"]))
 

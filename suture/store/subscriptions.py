@@ -179,11 +179,11 @@ def events(connection: Connection, rid: int, first: int, last: int, count: int) 
     return [Event(*row) for row in rows]
 
 
-def delivered(tx: Tx, rid: int, upto: int) -> None:
-    """The endpoint has everything up to this number; or was just told that we are there."""
+def delivered(tx: Tx, rid: int, upto: int, rest: int = 0) -> None:
+    """The endpoint has everything up to this number, or was just told that we are there; nothing more for `rest` microseconds."""
     tx.execute(
         "UPDATE subscription SET sent = CASE WHEN sent < ? THEN ? ELSE sent END, tries = 0, due = ?, beat = ? WHERE rid = ?",
-        (upto, upto, tx.now, tx.now, rid),
+        (upto, upto, tx.now + rest, tx.now, rid),
     )
 
 

@@ -73,6 +73,10 @@ def test_what_waits_is_a_handshake_or_events_of_who_has_an_endpoint(store: Datab
     assert subscriptions.waiting(store.read, 1 << 60) == []
     look(store, 1, 2, 3)
     assert subscriptions.waiting(store.read, 1 << 60) == [1, 2]
+    store.write_now(lambda tx: subscriptions.delivered(tx, 1, 1, 7_000_000))
+    kept = subscriptions.get(store.read, 1)
+    assert kept is not None
+    assert kept.due == kept.beat + 7_000_000  # it rests until then
     store.write_now(lambda tx: subscriptions.delivered(tx, 1, 1))
     store.write_now(lambda tx: subscriptions.failed(tx, 2, 1 << 61))
     assert subscriptions.waiting(store.read, 1 << 60) == []

@@ -65,7 +65,9 @@ class Interactions:
         parameters.adopt(read)
         mark, text = definitions.own().mark, fulltext.codes(read)
         topics = tuple(self._chart.topics) if subscription.TYPE in self._chart.wardens else ()
-        return await asyncio.to_thread(capabilities.statement, self._chart.fhir_url, self._started, mark, text, topics)
+        return await asyncio.to_thread(
+            capabilities.statement, self._chart.fhir_url, self._started, mark, text, topics, self._chart.channels
+        )
 
     @property
     def chart(self) -> Chart:

@@ -45,7 +45,12 @@ SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 @lru_cache(maxsize=4)
 def statement(
-    base: str, started: int, own: str = "", text: tuple[str, ...] = (), topics: tuple[str, ...] = ()
+    base: str,
+    started: int,
+    own: str = "",
+    text: tuple[str, ...] = (),
+    topics: tuple[str, ...] = (),
+    channels: tuple[str, ...] = (),
 ) -> bytes:
     """The statement as bytes; `started`: when this server's abilities began; `own`: which search parameters of its own it has, `text`: of full text."""
     return json.write(
@@ -62,18 +67,20 @@ def statement(
             "fhirVersion": FHIR_VERSION,
             "format": list(FORMATS),
             "patchFormat": list(PATCH_FORMATS),
-            "rest": [_rest(base, text, topics)],
+            "rest": [_rest(base, text, topics, channels)],
         }
     )
 
 
-def _rest(base: str, text: tuple[str, ...], topics: tuple[str, ...]) -> dict[str, Any]:
+def _rest(base: str, text: tuple[str, ...], topics: tuple[str, ...], channels: tuple[str, ...]) -> dict[str, Any]:
     sources = _sources()
     return {
         **({"extension": [{"url": WEBSOCKET, "valueUri": _websocket(base)}]} if topics else {}),
         "mode": "server",
         "security": _security(base.removesuffix("/fhir")),
-        "resource": [_resource(name, sources, text) | _subscribed(name, topics) for name in sorted(RESOURCE_TYPES)],
+        "resource": [
+            _resource(name, sources, text) | _subscribed(name, topics, channels) for name in sorted(RESOURCE_TYPES)
+        ],
         "interaction": [{"code": code} for code in ON_SYSTEM],
         "searchParam": [*_listed("Resource", text), *_parameters("Resource")],
         "compartment": [f"{COMPARTMENT}{owner[0].lower()}{owner[1:]}" for owner in OWNERS],
@@ -132,7 +139,7 @@ def _resource(name: str, sources: dict[str, list[str]], text: tuple[str, ...]) -
     return {key: value for key, value in found.items() if value != []}
 
 
-def _subscribed(name: str, topics: tuple[str, ...]) -> dict[str, Any]:
+def _subscribed(name: str, topics: tuple[str, ...], channels: tuple[str, ...]) -> dict[str, Any]:
     """What a Subscription can be about."""
     if name != subscription.TYPE or not topics:
         return {}
@@ -140,7 +147,7 @@ def _subscribed(name: str, topics: tuple[str, ...]) -> dict[str, Any]:
     return {
         "extension": [{"url": url, "valueCanonical": topic} for topic in topics],
         "supportedProfile": [subscription.PROFILE],
-        "documentation": f"Channels: {', '.join(subscription.CHANNELS)}. The criteria is a topic listed here, or a search of one type.",
+        "documentation": f"Channels: {', '.join(channels)}. The criteria is a topic listed here, or a search of one type.",
     }
 
 

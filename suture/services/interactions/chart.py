@@ -61,6 +61,7 @@ class Chart:
     ledger: Ledger = field(init=False)
     terminology: Terminology = field(init=False)
     wardens: dict[str, Warden] = field(default_factory=dict)  # resource type -> who looks at what is written of it
+    channels: tuple[str, ...] = ()  # of subscriptions
     topics: dict[str, topics.Topic] = field(default_factory=_shipped)  # of subscriptions, by canonical URL
 
     def __post_init__(self) -> None:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import suture.services.subscriptions.owners as owners
 from suture.access import policy
 from suture.access.caller import Caller
-from suture.connectors.outbound import Outbound
 from suture.errors import Forbidden, InvalidResource, SendFailed
 from suture.services.interactions.chart import Chart
+from suture.services.subscriptions.channels import Channels
 from suture.standards.fhir import subscription
-from suture.standards.fhir.subscription import OFF, REQUESTED, REST_HOOK, TYPE, WEBSOCKET
+from suture.standards.fhir.subscription import OFF, REQUESTED, TYPE, WEBSOCKET, Wanted
 from suture.store import resources, subscriptions
 from suture.store.connection import Tx
 from suture.store.resources import Row
-
-PURPOSE = "subscription"  # of outbound requests
-Permit = Callable[[str], None]  # raises NoAgreement for an endpoint that nothing may be sent to
 
 
 class Admission:
     """The Warden of Subscriptions (interactions/chart.py)."""
 
-    def __init__(self, chart: Chart, outbound: Outbound, permit: Permit) -> None:
+    def __init__(self, chart: Chart, channels: Channels) -> None:
         self._chart = chart
-        self._outbound = outbound
-        self._permit = permit
+        self._channels = channels
 
     def admit(self, caller: Caller, resource: dict[str, Any]) -> dict[str, Any]:
         """The resource as it begins: requested unless it is off; raises what says why it can't be."""
@@ -35,21 +30,26 @@ class Admission:
         wanted = subscription.read(resource, self._chart.topics, self._chart.fhir_url)
         if wanted.criteria:  # its owner must be let in to search this
             policy.require(caller, "search-type", subscription.searched(wanted.criteria))
-        if wanted.channel == REST_HOOK:
-            self._require_open(wanted.endpoint)
+        if wanted.channel != WEBSOCKET:
+            self._require_open(wanted)
         made = {name: value for name, value in resource.items() if name not in ("error", "_error")}
         return made | {"status": OFF if resource.get("status") == OFF else REQUESTED}
 
-    def _require_open(self, endpoint: str) -> None:
+    def _require_open(self, wanted: Wanted) -> None:
         """Raises when nothing may be sent to the endpoint."""
+        channel = self._channels.get(wanted.channel)
+        if channel is None:
+            raise InvalidResource(
+                "there is no such channel here", where=f"{TYPE}.channel.type",
+                mend=f"Write one of: {', '.join((*self._channels, WEBSOCKET))}.",
+            )  # fmt: skip
         try:
-            self._outbound.check(endpoint, PURPOSE)
+            channel.require_open(wanted)
         except SendFailed as error:
-            where = f"{TYPE}.channel.endpoint"
+            where = error.where if error.where.startswith(TYPE) else f"{TYPE}.channel.endpoint"
             raise InvalidResource(
                 f"nothing is sent to this endpoint: {error.text}", where=where, mend=error.mend
             ) from None
-        self._permit(endpoint)
 
     def keep(self, tx: Tx, caller: Caller, row: Row) -> None:
         """Runs inside the write; raises Forbidden when the caller has too many."""

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from suture.access.agreements import NoAgreement
 from suture.access.caller import Caller
-from suture.connectors.outbound import Outbound
 from suture.errors import Forbidden, OutboundRefused, SendFailed, SutureError
 from suture.services.interactions.chart import Chart
-from suture.services.subscriptions.admission import PURPOSE, Permit
+from suture.services.subscriptions.channels import Channel, Channels
 from suture.services.subscriptions.letters import Letter, Letters, bound
 from suture.services.subscriptions.owners import Owners
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification
-from suture.standards.fhir.subscription import ACTIVE, ERROR, REQUESTED, TYPE
+from suture.standards.fhir.subscription import ACTIVE, ERROR, REQUESTED, TYPE, Wanted
 from suture.store import audit, resources, subscriptions
 from suture.store.connection import Tx
 from suture.store.subscriptions import Subscription
 
 NOTIFY = "notify"  # in the audit trail
+GONE = ("410", "550", "551", "553", "556")  # answers of HTTP and SMTP that will not change
 
 
 class Courier:
     """Tends one subscription at a time; many couriers' sends run beside each other."""
 
-    def __init__(self, chart: Chart, owners: Owners, outbound: Outbound, permit: Permit) -> None:
+    def __init__(self, chart: Chart, owners: Owners, channels: Channels) -> None:
         self._chart = chart
         self._owners = owners
-        self._outbound = outbound
-        self._permit = permit
+        self._channels = channels
         self._letters = Letters(chart)
 
     async def tend(self, entry: Entry, beat: bool = False) -> None:
@@ -73,7 +71,8 @@ class Courier:
         if kept.status == REQUESTED:
             await self.turn(kept, ACTIVE)
         else:
-            await self._chart.database.write(lambda tx: subscriptions.delivered(tx, kept.rid, letter.upto))
+            rest = int(self._channel(entry.wanted).rest * 1_000_000) if letter.times else 0
+            await self._chart.database.write(lambda tx: subscriptions.delivered(tx, kept.rid, letter.upto, rest))
         return True
 
     async def told(self, kept: Subscription, entry: Entry, kind: str, sent: int = 0) -> Letter:
@@ -91,25 +90,21 @@ class Courier:
         return letter
 
     async def _send(self, kept: Subscription, entry: Entry, caller: Caller, letter: Letter) -> None:
-        wanted, settings = entry.wanted, self._chart.settings
+        channel = self._channel(entry.wanted)
         async with self._chart.access(caller, NOTIFY, TYPE, kept.id) as access:
-            access.detail = f"{letter.kind} to {urlsplit(wanted.endpoint).hostname}"
+            access.detail = f"{letter.kind} to {channel.place(entry.wanted)}"
             access.concerns(letter.patients)
-            self._permit(wanted.endpoint)
-            answer = await self._outbound.fetch(
-                wanted.endpoint.rstrip("/") + letter.path if letter.path else wanted.endpoint,
-                purpose=PURPOSE,
-                method=letter.method,
-                headers={**dict(wanted.headers), **({"Content-Type": letter.type} if letter.type else {})},
-                content=letter.body,
-                timeout=float(wanted.timeout or settings["outbound.timeout"]),
-            )
-            if not 200 <= answer.status < 300:
-                raise SendFailed(f"the endpoint answered {answer.status}", where=TYPE, answer=str(answer.status))
+            await channel.send(entry.wanted, letter)
+
+    def _channel(self, wanted: Wanted) -> Channel:
+        """Raises OutboundRefused when this installation has it no longer."""
+        if wanted.channel not in self._channels:
+            raise OutboundRefused("this channel is not open here any more", where=f"{TYPE}.channel.type")
+        return self._channels[wanted.channel]
 
     async def _failed(self, kept: Subscription, error: SutureError) -> None:
         settings = self._chart.settings
-        gone = isinstance(error, OutboundRefused) or getattr(error, "answer", "") == "410"
+        gone = isinstance(error, OutboundRefused) or getattr(error, "answer", "") in GONE
         if kept.status == REQUESTED or gone or kept.tries + 1 >= settings["subscriptions.attempts"]:
             await self.turn(kept, ERROR, error.text)
             return

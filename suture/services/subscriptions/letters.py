@@ -1,4 +1,4 @@
-"""What a subscription is about to be sent, made ready: notifications of topics as Bundles, a search's as a bare call, an update or a ping.
+"""What a subscription is about to be sent, made ready: a topic's as a Bundle, a search's as a bare call, an update or a ping, or a mail.
 
 https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/notifications.html · https://hl7.org/fhir/R4/subscription.html
 """
@@ -6,16 +6,17 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/notifications.html · http
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suture.access.caller import Caller
 from suture.clock import instant, new_id
 from suture.services.interactions.chart import Chart
 from suture.services.subscriptions.compose import Told, compose, each
+from suture.services.subscriptions.mail_text import written
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification, xml
 from suture.standards.fhir.notification import Part, State
-from suture.standards.fhir.subscription import FULL, ID_ONLY, WEBSOCKET, XML
+from suture.standards.fhir.subscription import ATTACHED, EMAIL, FULL, ID_ONLY, MOST_AT_ONCE, WEBSOCKET, XML, Wanted
 from suture.store import subscriptions, whose
 from suture.store.subscriptions import Event, Subscription
 
@@ -34,6 +35,9 @@ class Letter:
     method: str = "POST"
     path: str = ""  # behind the endpoint
     type: str = ""  # of the body
+    subject: str = ""  # of a mail, to which the body is attached
+    text: str = ""
+    id: str = ""  # the same when it is sent again
 
 
 class Letters:
@@ -51,10 +55,12 @@ class Letters:
             return [Letter(kind, b"", kept.events, times=0)]
         if entry.wanted.channel == WEBSOCKET:
             return [self._pings(kept, entry, caller, found)]
+        if entry.wanted.channel == EMAIL:
+            return [self._mail_of_search(kept, entry, caller, found)]
         return list(self._calls(kept, entry, caller, found))
 
     def _waiting(self, kept: Subscription, entry: Entry) -> list[Event]:
-        most = entry.wanted.most or AT_ONCE
+        most = entry.wanted.most or (MOST_AT_ONCE if entry.wanted.channel == EMAIL else AT_ONCE)
         return subscriptions.events(self._chart.database.read, kept.rid, kept.sent + 1, kept.events, most)
 
     def _of_topic(self, kept: Subscription, entry: Entry, caller: Caller, kind: str, found: Sequence[Event]) -> Letter:
@@ -64,7 +70,22 @@ class Letters:
         state = State(kept.id, wanted.topic.url, kept.status, kept.events, wanted.content)
         ids, now = (new_id(self._chart.clock) for _ in range(2)), instant(self._chart.clock.micros())
         body = json.write(notification.bundle(state, kind, self._chart.fhir_url, ids, now, told.events))
-        return Letter(kind, body, upto, whose.of_rows(connection, told.rows), type=wanted.payload)
+        letter = Letter(kind, body, upto, whose.of_rows(connection, told.rows), type=wanted.payload)
+        return self._as_mail(kept, letter, state, wanted, told) if wanted.channel == EMAIL else letter
+
+    def _as_mail(self, kept: Subscription, letter: Letter, state: State, wanted: Wanted, told: Told) -> Letter:
+        subject, text = written(state, wanted.topic.title, letter.kind, self._chart.fhir_url, told.events)
+        attached = wanted.payload.partition(ATTACHED)[2]
+        body, mark = letter.body if attached else b"", letter.upto if told.events else self._chart.clock.micros()
+        id = f"{kept.id}.{kept.version}.{mark}"
+        return replace(letter, body=body, type=attached, subject=subject, text=text, id=id)
+
+    def _mail_of_search(self, kept: Subscription, entry: Entry, caller: Caller, found: Sequence[Event]) -> Letter:
+        shown = [one for one in each(self._chart.database.read, caller, entry.wanted.topic, found, ID_ONLY) if one.rows]
+        told = Told([event for one in shown for event in one.events])
+        state = State(kept.id, "", kept.status, kept.events)
+        letter = Letter(notification.EVENT, b"", found[-1].number, times=min(len(shown), 1))
+        return self._as_mail(kept, letter, state, entry.wanted, told)
 
     def _pings(self, kept: Subscription, entry: Entry, caller: Caller, found: Sequence[Event]) -> Letter:
         told = each(self._chart.database.read, caller, entry.wanted.topic, found, ID_ONLY)

@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable
 
 from suture.access.oauth.tokens import Tokens
 from suture.access.standing import Standings
-from suture.connectors.outbound import Outbound
 from suture.errors import SutureError
 from suture.services.interactions.chart import Chart
-from suture.services.subscriptions.admission import Admission, Permit
+from suture.services.subscriptions.admission import Admission
+from suture.services.subscriptions.channels import Channels
 from suture.services.subscriptions.courier import Courier
 from suture.services.subscriptions.owners import Owners
 from suture.services.subscriptions.registry import Entry
 from suture.services.subscriptions.sockets import Sockets
 from suture.services.subscriptions.watch import Watch
-from suture.standards.fhir.subscription import ACTIVE, ERROR, OFF, TYPE
+from suture.standards.fhir.subscription import ACTIVE, ERROR, OFF, TYPE, WEBSOCKET
 from suture.store import subscriptions
 from suture.store.subscriptions import Subscription
 
@@ -110,11 +110,12 @@ def _silent(entry: Entry, kept: Subscription, now: int) -> bool:
     return kept.due <= now and kept.beat + period <= now
 
 
-def wired(chart: Chart, tokens: Tokens, outbound: Outbound, permit: Permit) -> Notifier:
+def wired(chart: Chart, tokens: Tokens, open: Channels) -> Notifier:
     """Everything of this room, put together; from now on Subscriptions are looked at when they are written."""
     owners = Owners(tokens, Standings(chart.database, chart.clock, chart.settings), chart.clock)
-    chart.wardens[TYPE] = Admission(chart, outbound, permit)
-    return Notifier(chart, Watch(chart, owners), Courier(chart, owners, outbound, permit))
+    chart.wardens[TYPE] = Admission(chart, open)
+    chart.channels = (*open, WEBSOCKET)
+    return Notifier(chart, Watch(chart, owners), Courier(chart, owners, open))
 
 
 async def _kept(work: Callable[[], Awaitable[None]], pause: float) -> None:

@@ -26,11 +26,18 @@ EMPTY, ID_ONLY, FULL = "empty", "id-only", "full-resource"
 CONTENTS = (EMPTY, ID_ONLY, FULL)
 PAYLOADS = ("application/fhir+json", "application/json")
 XML = "application/fhir+xml"  # of a resource; notifications of topics are JSON
-REST_HOOK, WEBSOCKET = "rest-hook", "websocket"
-CHANNELS = (REST_HOOK, WEBSOCKET)
+REST_HOOK, WEBSOCKET, EMAIL = "rest-hook", "websocket", "email"
+CHANNELS = (REST_HOOK, WEBSOCKET, EMAIL)
+ATTACHED = ";attach="
+MAILED = (
+    "text/plain",
+    f"text/plain{ATTACHED}{PAYLOADS[0]}",
+    f"text/plain{ATTACHED}{PAYLOADS[1]}",
+)  # as text, and attached
 MOST_HEADERS, MOST_FILTERS, LONGEST_TEXT = 20, 10, 2000
 SHORTEST_BEAT, LONGEST_WAIT, MOST_AT_ONCE = 10, 60, 100
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_MAILTO = re.compile(r"mailto:[\w.+-]{1,64}@[A-Za-z0-9.-]{1,180}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\xff]")
 OURS = frozenset(
     [
@@ -173,8 +180,10 @@ def _query(criteria: str, base: str) -> str:
 def _resource_payload(channel: Mapping[str, Any]) -> str:
     """What the resource is sent as; empty: nothing goes along."""
     payload = str(channel.get("payload") or "")
-    if payload and channel.get("type") == WEBSOCKET:
-        raise _refused("a websocket is sent a ping, never a payload", "channel.payload", "Leave it out.")
+    if payload and channel.get("type") != REST_HOOK:
+        raise _refused(
+            "websockets and mails of a search say only that something fits", "channel.payload", "Leave it out."
+        )
     if payload and payload not in (*PAYLOADS, XML):
         raise _refused(
             "this payload is not sent",
@@ -230,12 +239,22 @@ def _endpoint(channel: Mapping[str, Any]) -> str:
         if endpoint or channel.get("header"):
             raise _refused("a websocket has no endpoint and no headers", "channel", "Leave out endpoint and header.")
         return ""
+    if channel["type"] == EMAIL:
+        return _mail_endpoint(channel, endpoint)
     if (
         not endpoint.startswith(("https://", "http://"))
         or len(endpoint) > LONGEST_TEXT
         or "@" in endpoint.split("?")[0]
     ):
         raise _refused("a rest-hook needs an endpoint", "channel.endpoint", "Write an https:// URL without a password.")
+    return endpoint
+
+
+def _mail_endpoint(channel: Mapping[str, Any], endpoint: str) -> str:
+    if not _MAILTO.fullmatch(endpoint):
+        raise _refused("an email goes to one address", "channel.endpoint", "Write mailto:NAME@DOMAIN and nothing more.")
+    if channel.get("header"):
+        raise _refused("the headers of a mail are the server's own", "channel.header", "Leave it out.")
     return endpoint
 
 
@@ -259,10 +278,10 @@ def _header(text: str, where: str) -> tuple[str, str]:
 
 
 def _payload(channel: Mapping[str, Any]) -> str:
-    payload = str(channel.get("payload") or "")
-    if payload.partition(";")[0].strip() not in PAYLOADS or _CONTROL.search(payload) or ";" in payload:
-        raise _refused("this payload is not sent", "channel.payload", f"Write one of: {', '.join(PAYLOADS)}.")
-    return payload
+    payload, allowed = str(channel.get("payload") or ""), MAILED if channel.get("type") == EMAIL else PAYLOADS
+    if payload.replace("; ", ";") not in allowed:
+        raise _refused("this payload is not sent", "channel.payload", f"Write one of: {', '.join(allowed)}.")
+    return payload.replace("; ", ";")
 
 
 def _content(channel: Mapping[str, Any]) -> str:
@@ -273,6 +292,8 @@ def _content(channel: Mapping[str, Any]) -> str:
             "channel.payload.extension",
             f"Give backport-payload-content as valueCode once: {', '.join(CONTENTS)}.",
         )
+    if channel.get("type") == EMAIL and found[0] == FULL and ATTACHED not in str(channel.get("payload")):
+        raise _refused("the text of a mail holds no resources", "channel.payload", f"Write {MAILED[1]}, or id-only.")
     return str(found[0])
 
 
