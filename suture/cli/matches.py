@@ -11,6 +11,7 @@ import orjson
 import typer
 
 import suture.services.matches.decide as decide
+import suture.standards.fhir.patient_links as linking
 from suture.access.caller import Caller
 from suture.access.policy import SYSTEM
 from suture.app import open_rooms
@@ -18,7 +19,7 @@ from suture.cli import place
 from suture.clock import instant
 from suture.errors import Invalid
 from suture.services.interactions.chart import Chart
-from suture.services.matches import linking, view
+from suture.services.matches import view
 from suture.services.matches.view import Shown
 from suture.store import audit, whose
 from suture.store.matches import Pair

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.attacks.world import LABEL
 from tests.server.people import encounter, observation, patient, practitioner
 from tests.server.running import FHIR, Running, outcome_of
 from tests.server.test_binary import document, put
@@ -195,3 +196,60 @@ async def test_metadata_lists_them(server: Running) -> None:
     assert {"everything", "meta"} <= kinds["Patient"]
     assert "lastn" in kinds["Observation"]
     assert "docref" in kinds["DocumentReference"]
+
+
+def tied(id: str, other: str, kind: str, **more: Any) -> dict[str, Any]:
+    return patient(id, link=[{"other": {"reference": f"Patient/{other}"}, "type": kind}], **more)
+
+
+async def test_the_record_that_stands_takes_the_linked_ones_along(server: Running) -> None:
+    await fill(server)
+    await server.put(tied("p1", "p2", "replaces"))
+    one_sided = set(ids((await server.http.get("/fhir/Patient/p1/$everything")).json()))
+    assert one_sided == MINE | REFERRED  # the other one does not say so
+    both = [
+        {"other": {"reference": f"Patient/{id}"}, "type": kind}
+        for id, kind in (("p1", "replaced-by"), ("p3", "seealso"))
+    ]
+    await server.put(patient("p2", link=both))
+    await server.put(tied("p3", "p2", "seealso"))
+    await server.put(observation("third", "p3"))
+    whole = await server.http.get("/fhir/Patient/p1/$everything")
+    theirs = {"Patient/p2", "Patient/p3", "Encounter/e2", "Observation/other", "Observation/third"}
+    assert set(ids(whole.json())) == MINE | REFERRED | theirs | {"Practitioner/d2"}
+    assert set(server.trail()[-1].patients) == {"Patient/p1", "Patient/p2", "Patient/p3"}
+    seen: list[str] = []
+    url: str | None = "/fhir/Patient/p1/$everything?_count=3"
+    while url:
+        page = (await server.http.get(url)).json()
+        seen += [n for n, e in zip(ids(page), page["entry"], strict=True) if e["search"]["mode"] == "match"]
+        url = next((link["url"] for link in page["link"] if link["relation"] == "next"), None)
+    assert sorted(seen) == sorted(MINE | theirs)
+    replaced = set(ids((await server.http.get("/fhir/Patient/p2/$everything")).json()))
+    assert replaced == {
+        "Patient/p1",  # its link puts it into the compartment
+        "Patient/p2",
+        "Patient/p3",
+        "Encounter/e2",
+        "Observation/other",
+        "Observation/third",
+        "Practitioner/d2",
+    }
+
+
+async def test_a_linked_record_is_left_out_for_who_may_not_see_it(server: Running) -> None:
+    await fill(server)
+    await server.put(tied("p1", "p2", "replaces"))
+    await server.put(tied("p2", "p1", "replaced-by"))
+    own = server.key("patient/*.rs", patient="p1")
+    bound = await server.http.get("/fhir/Patient/p1/$everything", headers=own)
+    assert set(ids(bound.json())) >= MINE
+    await server.put(tied("p2", "p1", "replaced-by", meta={"security": [LABEL]}))
+    key = server.key("system/*.rs")
+    hidden = await server.http.get("/fhir/Patient/p1/$everything", headers=key)
+    for answer in (bound, hidden):
+        found = ids(answer.json())
+        assert not [
+            name for name in found if name in ("Patient/p2", "Encounter/e2", "Observation/other", "Practitioner/d2")
+        ]
+    assert "Patient/p2" not in bound.text.replace('"reference":"Patient/p2"', "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import suture.services.matches.decide as decide
+import suture.standards.fhir.patient_links as linking
 from suture.clock import instant
 from suture.server.admin import asked, pages
 from suture.server.admin.asked import Asked
@@ -12,7 +13,7 @@ from suture.server.admin.shapes import MatchPage, MatchRow, MatchView
 from suture.server.route import Request, Response, Route
 from suture.services.audit import words
 from suture.services.interactions.chart import Chart
-from suture.services.matches import linking, view
+from suture.services.matches import view
 from suture.services.matches.view import Listed, Shown
 from suture.store import whose
 from suture.store.connection import Connection

@@ -43,6 +43,16 @@ WEBSOCKET = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websock
 SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 
+# what R4 leaves to servers about Patient.link (https://hl7.org/fhir/R4/patient-definitions.html#Patient.link)
+_LINKS = {
+    "Patient": {
+        "documentation": "Linked records are all kept. A read or search by a replaced Patient's id gives what stands under that id; "
+        "$everything of a Patient takes along the records it replaces or names with seealso, where they name it, too. A "
+        "registrar links, or takes apart, what may be one person's; merges of feeds (A40) are written the same way."
+    }
+}
+
+
 @lru_cache(maxsize=4)
 def statement(
     base: str,
@@ -79,7 +89,8 @@ def _rest(base: str, text: tuple[str, ...], topics: tuple[str, ...], channels: t
         "mode": "server",
         "security": _security(base.removesuffix("/fhir")),
         "resource": [
-            _resource(name, sources, text) | _subscribed(name, topics, channels) for name in sorted(RESOURCE_TYPES)
+            _resource(name, sources, text) | _subscribed(name, topics, channels) | _LINKS.get(name, {})
+            for name in sorted(RESOURCE_TYPES)
         ],
         "interaction": [{"code": code} for code in ON_SYSTEM],
         "searchParam": [*_listed("Resource", text), *_parameters("Resource")],

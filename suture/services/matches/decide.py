@@ -10,7 +10,7 @@ from typing import Any
 
 import suture.services.interactions.guard as guard
 import suture.services.interactions.write as write
-import suture.services.matches.linking as linking
+import suture.standards.fhir.patient_links as linking
 from suture.access import policy
 from suture.access.caller import Caller
 from suture.errors import Conflict, Invalid, NotFound

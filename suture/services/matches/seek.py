@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import suture.services.matches.linking as linking
+import suture.standards.fhir.patient_links as linking
 from suture.access.policy import SYSTEM
 from suture.services.interactions.chart import Chart
 from suture.services.operations.match_find import TYPE, Candidate, candidates, grade, weighed

@@ -12,10 +12,10 @@ import time
 from contextlib import suppress
 
 import suture.services.matches.decide as decide
+import suture.standards.fhir.patient_links as linking
 from suture.access.caller import Caller, Scope
 from suture.errors import SutureError, Unavailable
 from suture.services.interactions.chart import Chart
-from suture.services.matches import linking
 from suture.services.matches.seek import News, keep, seek
 from suture.store import matches, resources
 from suture.store.connection import Connection

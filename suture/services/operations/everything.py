@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,7 +22,7 @@ from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.cursor import PARAMETER, Place
 from suture.services.operations.operation import Asked, Operation, Parameter
-from suture.standards.fhir import json
+from suture.standards.fhir import json, patient_links
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_compartment import member_types
 from suture.standards.fhir.search import Cursor, Include, SearchQuery
@@ -31,6 +32,7 @@ from suture.store import search as store_search
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
+MOST_LINKED = 20  # other records of the same person
 MOST_REFERRED = 20_000  # resources that one page may refer to
 _BORN = frozenset({"Patient", "RelatedPerson"})  # their date is a birthday, no care
 Pairs = list[tuple[str, str]]
@@ -74,7 +76,8 @@ def _page(asked: Asked, owner: str, id: str, pairs: Pairs, cursor: Cursor | None
     first = guard.present(guard.visible(connection, caller, "read", owner, id))
     wanted = _types(pairs)
     judged = guard.judge(connection, caller, "read", withheld.of(connection, caller))
-    query = replace(_query(asked, owner, id, pairs, wanted, connection), cursor=cursor)
+    also = _linked(connection, first, judged) if owner == "Patient" else ()
+    query = replace(_query(asked, (owner, id, *also), pairs, wanted, connection), cursor=cursor)
     budget = chart.settings["search.budget"]
     found = store_search.find(connection, query, budget=budget)
     rows = [row for row in _dated(connection, found.rows, pairs) if judged(row)]
@@ -97,14 +100,35 @@ def _types(pairs: Pairs) -> frozenset[str]:
     return found
 
 
+def _linked(connection: Connection, first: Row, judged: Callable[[Row], bool]) -> tuple[str, ...]:
+    """The ids of records of the same person: those it stands for or beside, where the other one says so, too, and the
+    caller may read it."""
+    base, found, ahead = connection.shared.base, {first.id: None}, [first]
+    while ahead and len(found) <= MOST_LINKED:
+        patient = json.reread(ahead.pop().body)
+        named = patient_links.targets(patient, base, patient_links.REPLACES, patient_links.ALSO)
+        for id in islice(named, MOST_LINKED):
+            row = resources.read(connection, "Patient", id) if id not in found else None
+            if row is not None and not row.deleted and judged(row) and _answered(row, str(patient["id"]), base):
+                found[id] = None
+                ahead.append(row)
+    return tuple(found)[1 : MOST_LINKED + 1]
+
+
+def _answered(row: Row, id: str, base: str) -> bool:
+    return id in patient_links.targets(json.reread(row.body), base)
+
+
 def _query(
-    asked: Asked, owner: str, id: str, pairs: Pairs, wanted: frozenset[str], connection: Connection
+    asked: Asked, within: tuple[str, ...], pairs: Pairs, wanted: frozenset[str], connection: Connection
 ) -> SearchQuery:
-    """The members of the compartment; all of them when types are wanted that only references lead to."""
+    """The members of the compartment `within` (its type and ids); all of them when types are wanted that only references lead to."""
+    owner, id, *also = within
     members = frozenset(member_types(owner)) - {MADE}
     searched: Pairs = [("_type", ",".join(sorted(wanted)))] if wanted and wanted <= members else []
     searched += [("_lastUpdated", f"ge{value}") for name, value in pairs if name == "_since"]
-    query = parse_within(owner, id, EVERY, searched, base_url=asked.chart.fhir_url, without=frozenset({MADE}))
+    url, without = asked.chart.fhir_url, frozenset({MADE})
+    query = parse_within(owner, id, EVERY, searched, base_url=url, without=without, also=tuple(also))
     query = policy.narrow(asked.caller, query, withheld.of(connection, asked.caller))
     most = asked.chart.settings["fhir.max_page_size"]
     count = next((int(value) for name, value in pairs if name == "_count"), most)

@@ -25,14 +25,18 @@ def parse_within(
     base_url: str = "",
     expander: Expander = R4_CODES,
     without: frozenset[str] = frozenset(),
+    also: tuple[str, ...] = (),
 ) -> SearchQuery:
-    """The query over one type of the compartment, or over all of them (`*`) but those in `without`."""
+    """The query over one type of the compartment, or over all of them (`*`) but those in `without`.
+
+    `also`: ids of further Patients whose compartments are taken along.
+    """
     require_member(owner, type)
     query = parse("" if type == EVERY else type, pairs, lenient=lenient, base_url=base_url, expander=expander)
     if type == EVERY:
         types = _types(owner, query.types, without)
         query = replace(query, rules=tuple(Branch(kind, ()) for kind in types))
-    return replace(query, conditions=(inside(owner, id), *query.conditions))
+    return replace(query, conditions=(inside(owner, id, *also), *query.conditions))
 
 
 def require_member(owner: str, type: str) -> None:
@@ -45,9 +49,9 @@ def require_member(owner: str, type: str) -> None:
         raise NotFound(f"no {type} is ever in the compartment of {_a(owner)}", where=type, mend=f"There are: {there}.")
 
 
-def inside(owner: str, id: str) -> Condition:
-    """What holds of every member; most members of a patient's compartment carry the patient in their row."""
-    return Compartment((id,)) if owner == "Patient" else Member(owner, id)
+def inside(owner: str, id: str, *also: str) -> Condition:
+    """What holds of every member, of several Patients when there are more; most members of a patient's compartment carry the patient in their row."""
+    return Compartment((id, *also)) if owner == "Patient" else Member(owner, id)
 
 
 def _types(owner: str, wanted: tuple[str, ...], without: frozenset[str]) -> tuple[str, ...]:
