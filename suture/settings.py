@@ -260,9 +260,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("engine.planner_idle", "duration", "1m", "the second process ends after so long without work"),
     Setting("engine.retry_attempts", "integer", 8, "attempts of a delivery before it becomes a dead letter"),
-    Setting(
-        "engine.retry_first", "duration", "2s", "wait before the second attempt; doubles up to engine.retry_longest"
-    ),
+    Setting("engine.retry_first", "duration", "2s", "wait before the second try; doubles up to engine.retry_longest"),
     Setting("engine.retry_longest", "duration", "10m", "longest wait between two attempts"),
     Setting("engine.send_timeout", "duration", "30s", "how long a destination may take to answer"),
     Setting(
@@ -324,6 +322,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("outbound.max_answer", "size", "1MiB", "largest answer from an entered URL"),
     Setting("outbound.concurrency", "integer", 16, "requests at once to one origin of entered URLs"),
     Setting("outbound.ca", "path", "", "PEM file of authorities to trust beside the system's"),
+    Setting("ig.registry", "string", "https://packages.fhir.org", "where suture ig install NAME@VERSION asks"),
     Setting("fhirpath.steps", "integer", 1_000_000, "most evaluation steps of one expression"),
     Setting(
         "audit.anchor",

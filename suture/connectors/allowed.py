@@ -28,6 +28,7 @@ PURPOSES = {
     "logo": "pictures of registered apps",
     "audit": "off-box copies of the audit trail",
     "acme": "certificate authorities",
+    "guide": "registries of implementation guides",
 }
 _WILD = re.compile(r"(?:(https?)://)?\*\.([^:/?#]+)(:[0-9]{1,5})?/?")
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from suture.cli import ig, validate
-from suture.errors import Invalid
+from suture.cli import ig, import_, validate
+from suture.errors import Invalid, NotFound
+from suture.services.operations import validate as operation
 from suture.store import audit, resources
+from suture.store.connection import Connection
 from suture.store.database import Database
 from tests import public
 from tests.commands import run
@@ -89,15 +94,31 @@ def test_a_profile_that_is_not_sound_is_refused(change: dict[str, Any], guide: P
         run(validate.app, put(guide.parent, pulse()), "--package", str(guide), "--profile", "pulse")
 
 
-@pytest.mark.slow
-def test_a_guide_is_stored_and_what_it_builds_on_is_named(guide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def project(guide: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SUTURE_DATABASE", settings(guide.parent).database)
     monkeypatch.setenv("SUTURE_KEY_FILE", str(settings(guide.parent).key_file))
-    done = run(ig.app, "install", str(guide), "--project", str(guide.parent))
-    assert done.exit_code == 0, done.stdout
-    assert "2 StructureDefinition, 1 ValueSet, 0 CodeSystem, 0 ConceptMap; 0 left out" in done.stdout
-    assert "It builds on: other.guide@2.0.0" in done.stdout
-    database = Database.open(settings(guide.parent))
+    return guide.parent
+
+
+def versioned(version: str, **more: bytes | dict[str, Any]) -> bytes:
+    """The package in another version, as publishers make them: the same ids, other versions."""
+    made = {name: entry | {"version": version} if isinstance(entry, dict) else entry for name, entry in ENTRIES.items()}
+    return packed(made | more)
+
+
+def installed(project: Path, *arguments: str, code: int = 0) -> str:
+    done = run(ig.app, *arguments, "--project", str(project))
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.mark.slow
+def test_a_guide_is_stored_and_what_it_builds_on_is_named(guide: Path, project: Path) -> None:
+    said = installed(project, "install", str(guide))
+    assert "2 StructureDefinition, 1 ValueSet, 0 CodeSystem, 0 ConceptMap; 0 left out" in said
+    assert "It builds on: other.guide@2.0.0" in said
+    database = Database.open(settings(project))
     row = resources.read(database.read, "ValueSet", "colours")
     trail = [entry.row for entry in audit.find(database.read)]
     database.close()
@@ -107,17 +128,90 @@ def test_a_guide_is_stored_and_what_it_builds_on_is_named(guide: Path, monkeypat
 
 
 @pytest.mark.slow
-def test_what_is_not_sound_is_named_and_left_out(guide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUTURE_DATABASE", settings(guide.parent).database)
-    monkeypatch.setenv("SUTURE_KEY_FILE", str(settings(guide.parent).key_file))
+def test_what_is_not_sound_is_named_and_left_out(guide: Path, project: Path) -> None:
     broken = COLOURS | {"id": "broken", "status": "lively"}
     guide.write_bytes(packed(ENTRIES | {"package/ValueSet-broken.json": broken}))
-    done = run(ig.app, "install", str(guide), "--project", str(guide.parent), "--json")
-    told = json.loads(done.stdout)
-    assert done.exit_code == 1
+    told = json.loads(installed(project, "install", str(guide), "--json", code=1))
     assert told["stored"] == {"StructureDefinition": 2, "ValueSet": 1, "CodeSystem": 0, "ConceptMap": 0}
     assert [one["resource"].rpartition(":")[2] for one in told["faults"]] == ["ValueSet/broken"]
     assert told["faults"][0]["text"].startswith("ValueSet.status: ")
+
+
+class Registry(BaseHTTPRequestHandler):
+    """Has one package."""
+
+    def do_GET(self) -> None:
+        found = self.path == "/packages/example.guide/1.2.0"
+        self.send_response(200 if found else 404)
+        self.end_headers()
+        self.wfile.write(packed(ENTRIES) if found else b"")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("SUTURE_IG_REGISTRY", f"http://127.0.0.1:{server.server_port}/packages/")
+        yield
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_guide_is_installed_by_name(registry: None, project: Path) -> None:
+    said = installed(project, "install", "example.guide@1.2.0")
+    assert said.startswith("example.guide@1.2.0: 2 StructureDefinition, 1 ValueSet")
+    with pytest.raises(NotFound, match=r"the registry has no example\.guide@9"):
+        installed(project, "install", "example.guide@9")
+    with pytest.raises(Invalid, match="there is no such file, and it is no name of a package"):
+        installed(project, "install", "absent.tgz")
+
+
+def pulses(connection: Connection) -> list[str]:
+    """The versions of the pulse that are stored, the one that its URL means first."""
+    newest = operation.known(connection, PULSE)
+    others = [operation.known(connection, f"{PULSE}|{version}") for version in ("1", "1.2.0", "10.0.0")]
+    return [one.version for one in (newest, *others) if one is not None]
+
+
+@pytest.mark.slow
+def test_versions_stand_beside_each_other_and_are_listed_and_removed(guide: Path, project: Path) -> None:
+    assert installed(project, "list") == "No guide is stored.\n"
+    for version in ("10.0.0", "1.2.0", "10.0.0"):  # again: nothing new
+        guide.write_bytes(versioned(version))
+        installed(project, "install", str(guide))
+    counts = {"StructureDefinition": 2, "ValueSet": 1, "CodeSystem": 0, "ConceptMap": 0}
+    assert json.loads(installed(project, "list", "--json")) == [
+        {"name": "example.guide", "version": version, "stored": counts} for version in ("1.2.0", "10.0.0")
+    ]
+    database = Database.open(settings(project))
+    assert pulses(database.read) == ["10.0.0", "1.2.0", "10.0.0"]
+    assert installed(project, "remove", "example.guide@10.0.0") == "example.guide@10.0.0: 3 resources deleted\n"
+    assert pulses(database.read) == ["1.2.0", "1.2.0"]
+    assert "example.guide@1.2.0: 3 resources" in installed(project, "remove", "example.guide")
+    assert pulses(database.read) == []
+    whats = [entry.row.what for entry in audit.find(database.read)]
+    database.close()
+    assert whats.count("ig-remove") == 2
+    with pytest.raises(NotFound, match=r"no guide example\.guide is stored"):
+        installed(project, "remove", "example.guide")
+
+
+@pytest.mark.slow
+def test_what_somebody_else_stored_under_an_id_is_left_alone(guide: Path, project: Path) -> None:
+    own = {**pulse_profile, "id": "pulse", "url": "http://example.org/own", "title": "Ours"}
+    (project / "own.json").write_text(json.dumps(own), encoding="utf-8")
+    assert run(import_.app, str(project / "own.json"), "--project", str(project)).exit_code == 0
+    installed(project, "install", str(guide))
+    database = Database.open(settings(project))
+    row = resources.read(database.read, "StructureDefinition", "pulse")
+    there = operation.known(database.read, PULSE)
+    database.close()
+    assert row is not None
+    assert b"Ours" in row.body
+    assert there is not None
 
 
 @pytest.mark.slow

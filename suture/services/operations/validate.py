@@ -12,6 +12,7 @@ from suture.errors import Forbidden, Invalid, InvalidResource, Issue
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.operations.operation import Asked, Operation, Parameter
+from suture.services.terminology.shelf import rank
 from suture.standards.fhir import closely, json, outcome, profiles, search, us_core, validate
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
@@ -146,7 +147,7 @@ def _newest(connection: Connection, type: str, url: str) -> Row | None:
     plain, _, version = url.partition("|")
     pairs = [("url", plain)] + ([("version", version)] if version else [])
     found = store_search.find(connection, search.parse(type, pairs), budget=1.0).rows
-    return found[0] if found else None
+    return max(found, key=lambda row: rank(_body(row.rid, row.version, row.body)), default=None)
 
 
 @lru_cache(KEPT)
