@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from suture.connectors.outbound import Outbound
+
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 TOPICS = "https://suture.health/fhir/SubscriptionTopic/"
 
@@ -96,6 +98,12 @@ def searching(url: str, criteria: str, payload: str = "", **channel: Any) -> dic
     return {
         "resourceType": "Subscription", "status": "requested", "reason": "tests", "criteria": criteria, "channel": made,
     }  # fmt: skip
+
+
+def let(outbound: Outbound, hooked: Hook) -> None:
+    """A further endpoint may be contacted by a server that runs already."""
+    outbound._allowed._add(f"http://127.0.0.1:{hooked.port}")
+    outbound._allowed._places.add(("127.0.0.1", hooked.port))
 
 
 def told(bundle: dict[str, Any]) -> dict[str, Any]:

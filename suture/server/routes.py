@@ -30,6 +30,7 @@ from suture.server.admin import (
     partners,
     runs,
     searchable,
+    subscriptions,
     trail,
     waiting,
 )
@@ -38,7 +39,7 @@ from suture.server.own import record, sharing
 from suture.server.people import account, federated, invited, second, staff
 from suture.server.route import Route
 
-_MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES)
+_MESSAGES = (*messages.ROUTES, *runs.ROUTES, *letters.ROUTES, *waiting.ROUTES, *losses.ROUTES, *subscriptions.ROUTES)
 _CONSOLE = (
     *files.ROUTES,
     *_MESSAGES,

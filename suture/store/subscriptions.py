@@ -7,7 +7,7 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/errors.html
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,6 +83,21 @@ def count_of(connection: Connection, who: str) -> int:
     """How many a caller has that are not off."""
     row = connection.one("SELECT count(*) FROM subscription WHERE who = ? AND status <> 'off'", (who,))
     return row[0] if row else 0
+
+
+def find(connection: Connection, statuses: Sequence[str], before: int, count: int) -> list[Subscription]:
+    """Those with one of these statuses, the newest first, from below a row number."""
+    marks = ", ".join("?" * len(statuses))
+    rows = connection.all(
+        f"SELECT {_COLUMNS} FROM subscription WHERE status IN ({marks}) AND rid < ? ORDER BY rid DESC LIMIT ?",
+        (*statuses, before, count),
+    )
+    return [_of(connection, row) for row in rows]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many stand how."""
+    return dict(connection.all("SELECT status, count(*) FROM subscription GROUP BY status ORDER BY status", ()))
 
 
 def ask(

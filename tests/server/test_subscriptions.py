@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from suture.access.people import revoke_client
-from tests.notified import Hook, happened, hook, subscription, told
+from tests.notified import Hook, happened, hook, let, subscription, told
 from tests.server.people import observation, patient
 from tests.server.running import Running, outcome_of, serving
 
@@ -275,8 +275,9 @@ async def test_a_transaction_holds_no_subscription(server: Running, hooked: Hook
 async def test_a_slow_endpoint_holds_up_nobody(server: Running, hooked: Hook) -> None:
     async with hook() as slow:
         slow.wait = 5.0
-        server.app.outbound._allowed._add(f"http://127.0.0.1:{slow.port}")
+        let(server.app.outbound, slow)
         await made(server, subscription(slow.url))
+        await slow.until(lambda: bool(slow.came))  # it has the handshake, and takes its time
         await active(server, hooked, subscription(hooked.url))
         await server.put(patient("p1"))
         await hooked.until(lambda: bool(hooked.numbers()), 4.0)

@@ -26,6 +26,7 @@ PLACES = (
     ("/deadletters", "Dead letters", "console.see"),
     ("/waiting", "Waiting", "console.see"),
     ("/losses", "Loss", "console.see"),
+    ("/subscriptions", "Subscriptions", "console.see"),
     ("/launch", "Open an app", "chart.use"),
     ("/clients", "Apps", "clients.manage"),
     ("/break-glass", "Break the glass", "glass.break or audit.read"),

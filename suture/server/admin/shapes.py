@@ -289,3 +289,29 @@ class GlassView(TypedDict):
 
     own: list[GlassRow]
     waiting: list[GlassRow]
+
+
+class SubscriptionRow(TypedDict):
+    """How a subscription stands; `place` is a machine or a domain, `waiting` counts events that did not go out yet."""
+
+    id: str
+    about: str
+    owner: str
+    channel: str
+    place: str
+    status: str
+    events: int
+    waiting: int
+    tries: int
+    next: str
+    since: str
+    last: str
+    error: str
+
+
+class SubscriptionPage(TypedDict):
+    """Subscriptions, the newest first; `counts` by status, `older` is the cursor of the next page."""
+
+    subscriptions: list[SubscriptionRow]
+    counts: dict[str, int]
+    older: str

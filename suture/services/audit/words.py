@@ -44,6 +44,8 @@ _DONE = {
     "dismiss": "said that these are two persons:",
     "put-off": "put off the",
     "discard": "closed without a repeat",
+    "restart": "took up again",
+    "turn-off": "turned off",
     "invite": "made an invitation",
     "accept-invitation": "tried an invitation",
     "end-invitation": "took an invitation back",

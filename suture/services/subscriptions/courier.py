@@ -124,16 +124,22 @@ def _kind(kept: Subscription, beat: bool) -> str:
 
 
 def turning(kept: Subscription, status: str, error: str = "") -> Callable[[Tx], None]:
-    """The unit that changes the status."""
+    """The unit with which the server itself changes the status."""
 
     def unit(tx: Tx) -> None:
-        row, now = resources.read_rid(tx, kept.rid), subscriptions.get(tx, kept.rid)
-        if row is None or row.deleted or now is None or now.version != kept.version:
-            return
-        resource = {name: value for name, value in json.reread(row.body).items() if name != "error"}
-        resource |= {"status": status, **({"error": error} if error else {})}
-        written = resources.put(tx, TYPE, row.id, json.write(resource), method="PUT")
-        subscriptions.turned(tx, kept.rid, written.version, status, error)
-        audit.append(tx, audit.AuditRow("system", "update", TYPE, row.id, detail=f"status {status}"))
+        if turned(tx, kept, status, error):
+            audit.append(tx, audit.AuditRow("system", "update", TYPE, kept.id, detail=f"status {status}"))
 
     return unit
+
+
+def turned(tx: Tx, kept: Subscription, status: str, error: str = "") -> bool:
+    """Changes the status, in the resource too; False when somebody wrote it meanwhile."""
+    row, now = resources.read_rid(tx, kept.rid), subscriptions.get(tx, kept.rid)
+    if row is None or row.deleted or now is None or now.version != kept.version:
+        return False
+    resource = {name: value for name, value in json.reread(row.body).items() if name != "error"}
+    resource |= {"status": status, **({"error": error} if error else {})}
+    written = resources.put(tx, TYPE, row.id, json.write(resource), method="PUT")
+    subscriptions.turned(tx, kept.rid, written.version, status, error)
+    return True
