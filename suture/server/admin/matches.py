@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import suture.services.matches.decide as decide
 import suture.standards.fhir.patient_links as linking
@@ -10,7 +11,7 @@ from suture.clock import instant
 from suture.server.admin import asked, pages
 from suture.server.admin.asked import Asked
 from suture.server.admin.shapes import MatchPage, MatchRow, MatchView
-from suture.server.route import Request, Response, Route
+from suture.server.route import Handler, Request, Response, Route
 from suture.services.audit import words
 from suture.services.interactions.chart import Chart
 from suture.services.matches import view
@@ -28,6 +29,14 @@ LINK = {
 }
 _TARGET = "console/matches"
 _LOWEST = 1 << 20  # added to scores, so that a place in the list is one number
+PLACE = "/matches"
+SHOWS = {"open": "Waiting", "later": "Put off", "linked": "Linked", "apart": "Two persons"}
+NOTHING = {
+    "open": "Nobody seems to be here twice.",
+    "later": "Nothing was put off.",
+    "linked": "No records are linked.",
+    "apart": "Nobody said yet that a pair is two persons.",
+}
 SAID = {
     "link": "Linked. Both records are kept.",
     "unlink": "Taken apart. Both records are as they were.",
@@ -169,7 +178,42 @@ async def pair_json(request: Request) -> Response:
     return pages.as_json(await view_of(request))
 
 
+async def matches_page(request: Request) -> Response:
+    """The queue; `said` names what a form before it came to."""
+    wanted = asked.of_url(request, _TARGET, {**FILTERS, "said": ""})
+    found = await find(request, wanted)
+    older = f"{PLACE}?{asked.CURSOR}={found['older']}" if found["older"] else ""
+    show, said = wanted["show"] or view.SHOWS[0], SAID.get(wanted["said"], "")
+    shown: dict[str, Any] = {
+        "matches": found["matches"],
+        "older": older,
+        "show": show,
+        "shows": SHOWS,
+        "nothing": NOTHING[show],
+    }
+    return pages.page(request, "matches.html", **shown, said=said)
+
+
+async def pair_page(request: Request) -> Response:
+    """Two records side by side."""
+    return pages.page(request, "match.html", **await view_of(request))
+
+
+def _form(word: str) -> Handler:
+    async def sent(request: Request) -> Response:
+        await _DECISIONS[word](request)
+        return pages.see(f"{PLACE}?said={word}")
+
+    return sent
+
+
 ROUTES = [
+    Route("GET", PLACE, matches_page, decide.PERMISSION, "r of both Patients", query={**FILTERS, **CURSOR}),
+    Route("GET", f"{PLACE}/{{id}}", pair_page, decide.PERMISSION, "r of both Patients"),
+    *(
+        Route("POST", f"{PLACE}/{{id}}/{word}", _form(word), decide.PERMISSION, fields=LINK if word == "link" else {})
+        for word in _DECISIONS
+    ),
     Route(
         "GET", "/api/matches", list_json, decide.PERMISSION, "r of both Patients", query={**FILTERS, **CURSOR}, answer=MatchPage
     ),

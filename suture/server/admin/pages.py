@@ -27,6 +27,7 @@ PLACES = (
     ("/waiting", "Waiting", "console.see"),
     ("/losses", "Loss", "console.see"),
     ("/subscriptions", "Subscriptions", "console.see"),
+    ("/matches", "Matches", "matches.decide"),
     ("/launch", "Open an app", "chart.use"),
     ("/clients", "Apps", "clients.manage"),
     ("/break-glass", "Break the glass", "glass.break or audit.read"),

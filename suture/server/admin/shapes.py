@@ -254,7 +254,7 @@ class MatchPage(TypedDict):
 
 
 class MatchLine(TypedDict):
-    """One kind of value in both records; `how`: same, alike (some are the same), differs, one (only one has any)."""
+    """One kind of value in both records; `how`: same, alike (some are the same), differs, one (only one has any), told (not compared)."""
 
     name: str
     one: list[str]

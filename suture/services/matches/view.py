@@ -45,7 +45,7 @@ class Shown(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One kind of value in both records; `how`: same, alike, differs, or one when only one of them has it."""
+    """One kind of value in both records; `how`: same, alike, differs, one when only one of them has it, told when there is nothing to compare."""
 
     name: str
     one: list[str]
@@ -109,6 +109,7 @@ def side_by_side(one: Patient, other: Patient) -> list[Line]:
 def _line(name: str, one: list[str], other: list[str]) -> Line:
     ours, theirs = {text.casefold() for text in one}, {text.casefold() for text in other}
     how = "one" if not ours or not theirs else "same" if ours == theirs else "alike" if ours & theirs else "differs"
+    how = "told" if name in _TOLD else how
     return Line(name, one[:MOST_SHOWN], other[:MOST_SHOWN], how)
 
 
@@ -164,7 +165,7 @@ _WAYS: dict[str, Callable[[Patient], Iterator[str]]] = {
     "Birth date": _one("birthDate"),
     "Gender": _one("gender"),
     "Identifiers": _identifiers,
-    "Telephone and mail": _reached,
+    "Contact": _reached,
     "Address": _addresses,
     "Died": _one("deceasedBoolean", "deceasedDateTime"),
     "Of several born": _one("multipleBirthBoolean", "multipleBirthInteger"),
@@ -172,6 +173,9 @@ _WAYS: dict[str, Callable[[Patient], Iterator[str]]] = {
     "In use": _active,
     "Links": _links,
 }
+
+
+_TOLD = frozenset({"In use", "Links"})  # what the records say of themselves
 
 
 def headline(patient: Patient) -> str:

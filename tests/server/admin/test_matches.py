@@ -51,7 +51,7 @@ async def test_two_registrations_become_one_record(server: Running) -> None:
         assert (server.trail()[-1].what, server.trail()[-1].patients) == ("list", ("Patient/a", "Patient/b"))
         seen = (await reg.get(f"/api/matches/{row['id']}")).json()
         assert {line["name"]: line["how"] for line in seen["lines"]} == {
-            "Name": "same", "Birth date": "same", "Gender": "same", "Telephone and mail": "one", "Address": "same"
+            "Name": "same", "Birth date": "same", "Gender": "same", "Contact": "one", "Address": "same"
         }  # fmt: skip
         assert (server.trail()[-1].what, server.trail()[-1].patients) == ("read", ("Patient/a", "Patient/b"))
         done = await reg.post(f"/api/matches/{row['id']}/link", json={"survivor": "a"})
@@ -118,3 +118,44 @@ async def test_what_is_asked_wrongly_is_told(server: Running) -> None:
         ):
             answer = await reg.request(method, f"/api/matches{path}", json=body)
             assert (answer.status_code, text in answer.text) == (status, True), answer.text
+
+
+async def test_the_page_shows_both_side_by_side_and_decides(server: Running) -> None:
+    await fill(
+        server,
+        a=ANN,
+        b={**ANN, "name": [{"family": "<i>Quimbleton", "given": ["Annabella"]}], "birthDate": "1980-03-02"},
+    )
+    async with registrar(server) as reg:
+        reg.headers["accept"] = "text/html"
+        listed = await reg.get("/matches")
+        assert (listed.status_code, 'href="/matches/1"' in listed.text) == (200, True)
+        assert ("<i>Quimbleton" in listed.text, "&lt;i&gt;Quimbleton" in listed.text) == (False, True)
+        page = (await reg.get("/matches/1")).text
+        assert '<tr class="differs"><th scope="row">Birth date</th>' in page
+        assert '<tr class="same"><th scope="row">Address</th>' in page
+        assert (page.count("This record stands"), "<i>Quimbleton" in page) == (2, False)
+        later = await reg.post("/matches/1/later")
+        assert (later.status_code, later.headers["location"]) == (303, "/matches?said=later")
+        assert "Nobody seems to be here twice." in (await reg.get("/matches?said=later")).text
+        assert "Compare" in (await reg.get("/matches?show=later")).text
+        linked = await reg.post("/matches/1/link", data={"survivor": "a", "kind": "seealso"})
+        assert linked.headers["location"] == "/matches?said=link"
+        page = (await reg.get("/matches/1")).text
+        assert ("take apart" in page, "This record stands" in page) == (True, False)
+        assert (await reg.post("/matches/1/unlink")).status_code == 303
+        assert "Two persons" in (await reg.get("/matches/1")).text
+        again = await reg.post("/matches/1/link", data={"survivor": "a"})
+        assert (again.status_code, "the pair is apart already" in again.text) == (409, True)
+
+
+async def test_the_page_shows_nobody_whom_one_may_not_see(server: Running) -> None:
+    await fill(server, a=BEA, b=HIDDEN)
+    async with registrar(server) as reg:
+        reg.headers["accept"] = "text/html"
+        for path, status in (("/matches", 200), ("/matches/1", 404)):
+            answer = await reg.get(path)
+            assert (answer.status_code, "Zed" in answer.text) == (status, False)
+    async with signed_in(server, "doc", "clinician") as doctor:
+        answer = await doctor.get("/matches", headers={"accept": "text/html"})
+        assert (answer.status_code, "/matches" in (await doctor.get("/account")).text) == (403, False)
