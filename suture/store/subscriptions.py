@@ -48,6 +48,15 @@ class Event(NamedTuple):
     version: int
 
 
+class Span(NamedTuple):
+    """Events of one subscription that lie between two numbers."""
+
+    rid: int
+    first: int
+    last: int
+    many: int
+
+
 class Found(NamedTuple):
     """An event that has no number yet."""
 
@@ -113,7 +122,7 @@ def ask(
         (rid, id, version, status, tx.now, who, int(held), zd, packed),
     )
     if status == "off":
-        tx.execute("UPDATE subscription SET since = 0, sent = events WHERE rid = ?", (rid,))
+        _silenced(tx, rid)
     _marked(tx)
 
 
@@ -121,6 +130,7 @@ def drop(tx: Tx, rid: int) -> None:
     """The resource was deleted."""
     tx.execute("DELETE FROM subscription WHERE rid = ?", (rid,))
     tx.execute("DELETE FROM subscription_event WHERE rid = ?", (rid,))
+    tx.execute("DELETE FROM subscription_again WHERE rid = ?", (rid,))
     _marked(tx)
 
 
@@ -135,8 +145,14 @@ def turned(tx: Tx, rid: int, version: int, status: str, error: str = "") -> None
     if status == "active":
         tx.execute("UPDATE subscription SET since = ? WHERE rid = ? AND since = 0", (tx.now, rid))
     elif status == "off":
-        tx.execute("UPDATE subscription SET since = 0, sent = events WHERE rid = ?", (rid,))
+        _silenced(tx, rid)
     _marked(tx)
+
+
+def _silenced(tx: Tx, rid: int) -> None:
+    """Nothing is numbered or sent any more."""
+    tx.execute("UPDATE subscription SET since = 0, sent = events WHERE rid = ?", (rid,))
+    tx.execute("DELETE FROM subscription_again WHERE rid = ?", (rid,))
 
 
 def _marked(tx: Tx) -> None:
@@ -177,8 +193,8 @@ def _last(tx: Tx, rid: int) -> int | None:
 def waiting(connection: Connection, now: int, count: int = 200) -> list[int]:
     """Those with something to send now: a handshake or events, longest waiting first."""
     rows = connection.all(
-        "SELECT rid FROM subscription WHERE (status = 'requested' OR (status = 'active' AND held = 0 AND sent < events)) AND due <= ? "
-        "ORDER BY due LIMIT ?",
+        "SELECT rid FROM subscription WHERE due <= ? AND (status = 'requested' OR (status = 'active' AND held = 0 AND "
+        "(sent < events OR EXISTS (SELECT 1 FROM subscription_again a WHERE a.rid = subscription.rid)))) ORDER BY due LIMIT ?",
         (now, count),
     )
     return [rid for (rid,) in rows]
@@ -200,6 +216,45 @@ def delivered(tx: Tx, rid: int, upto: int, rest: int = 0) -> None:
         "UPDATE subscription SET sent = CASE WHEN sent < ? THEN ? ELSE sent END, tries = 0, due = ?, beat = ? WHERE rid = ?",
         (upto, upto, tx.now + rest, tx.now, rid),
     )
+
+
+def between(connection: Connection, rid: int, first: int, last: int, since: int, until: int) -> Span | None:
+    """The kept events with these numbers, of this time; None when there are none."""
+    row = connection.one(
+        "SELECT min(number), max(number), count(*) FROM subscription_event "
+        "WHERE rid = ? AND number >= ? AND number <= ? AND at >= ? AND at <= ?",
+        (rid, first, last, since, until),
+    )
+    return Span(rid, *row) if row and row[2] else None
+
+
+def again(tx: Tx, rid: int, first: int, last: int) -> None:
+    """These events are to go out once more."""
+    tx.execute(
+        "INSERT INTO subscription_again (rid, first, last) VALUES (?, ?, ?) ON CONFLICT (rid, first) DO UPDATE SET "
+        "last = CASE WHEN subscription_again.last < excluded.last THEN excluded.last ELSE subscription_again.last END",
+        (rid, first, last),
+    )
+
+
+def spans(connection: Connection, rid: int) -> int:
+    """How many runs of events wait to go out once more."""
+    row = connection.one("SELECT count(*) FROM subscription_again WHERE rid = ?", (rid,))
+    return row[0] if row else 0
+
+
+def next_span(connection: Connection, rid: int) -> tuple[int, int] | None:
+    """The first run of events that is to go out once more."""
+    row = connection.one("SELECT first, last FROM subscription_again WHERE rid = ? ORDER BY first LIMIT 1", (rid,))
+    return (row[0], row[1]) if row else None
+
+
+def resent(tx: Tx, rid: int, first: int, upto: int) -> None:
+    """Of the run that begins with `first`, everything up to this number went out."""
+    row = tx.one("SELECT last FROM subscription_again WHERE rid = ? AND first = ?", (rid, first))
+    tx.execute("DELETE FROM subscription_again WHERE rid = ? AND first = ?", (rid, first))
+    if row is not None and row[0] > upto:
+        again(tx, rid, upto + 1, row[0])
 
 
 def failed(tx: Tx, rid: int, again: int) -> None:

@@ -68,6 +68,7 @@ OPERATIONS: dict[str, Callable[[str, str], list[tuple[str, str, Any]]]] = {
     "translate": lambda type, place: [("GET", "/fhir/ConceptMap/$translate?code=male&system=http://hl7.org/fhir/administrative-gender", None)],
     "status": lambda type, place: [("GET", "/fhir/Subscription/$status", None)],
     "events": lambda type, place: [("GET", "/fhir/Subscription/none/$events", None)],
+    "resend": lambda type, place: [("POST", "/fhir/Subscription/none/$resend", {})],
     "get-ws-binding-token": lambda type, place: [("GET", "/fhir/Subscription/$get-ws-binding-token", None)],
     "export": lambda type, place: [],
 }  # fmt: skip

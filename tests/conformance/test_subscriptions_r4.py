@@ -13,6 +13,7 @@ from tests.conformance.subscriptions import Kit
 from tests.notified import BACKPORT, TOPICS, happened, numbers, subscription, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+RESEND = "$resend"
 STATEMENT, ASKING, SHAKE, NOTICE, STATUS, EVENTS, ERRORS, REFUSED = (
     "CapabilityStatement", "Asking for one", "Handshake", "Notifications", "$status", "$events", "Errors", "What is refused"
 )  # fmt: skip
@@ -217,6 +218,64 @@ async def test_events(subscribed: Kit) -> None:
     assert (bundle["type"], told(bundle)["type"], numbers(bundle)) == ("history", "query-event", [2, 3])
     full = (await subscribed.server.http.get(place + "&content=full-resource")).json()
     assert all("resource" in entry for entry in full["entry"])
+
+
+async def _again(kit: Kit, id: str, **given: str) -> httpx.Response:
+    rows = [
+        {"name": name, "valueInstant" if name.endswith("Instant") else "valueString": v} for name, v in given.items()
+    ]
+    body = {"resourceType": "Parameters", "parameter": rows}
+    return await kit.server.http.post(f"/fhir/Subscription/{id}/$resend", json=body if rows else {})
+
+
+@check(RESEND, "events from eventsSinceNumber to eventsUntilNumber, both included, go out once more; the numbers stay")
+async def test_resend(subscribed: Kit) -> None:
+    kit = subscribed
+    id = await kit.active(most=1)
+    for count in range(1, 5):
+        await kit.patient()
+        await kit.notified(id, count)
+    found = await _again(kit, id, eventsSinceNumber="2", eventsUntilNumber="3")
+    assert (found.status_code, found.json()["resourceType"]) == (200, "OperationOutcome")
+    assert found.json()["issue"][0]["details"]["text"] == "2 events go out again."
+    sent = [number for bundle in await kit.notified(id, 6) for number in numbers(bundle)]
+    assert sent == [1, 2, 3, 4, 2, 3]
+    await kit.patient()
+    assert numbers((await kit.notified(id, 7))[6]) == [5]
+    assert (await kit.status(id))["events-since-subscription-start"] == "5"
+
+
+@check(RESEND, "eventsSinceInstant and eventsUntilInstant narrow it; without a parameter it is everything that is kept")
+async def test_resend_by_time(subscribed: Kit) -> None:
+    kit = subscribed
+    id = await kit.active()
+    await kit.patient()
+    await kit.notified(id)
+    none = await _again(kit, id, eventsSinceInstant="2100-01-01T00:00:00Z")
+    assert none.json()["issue"][0]["details"]["text"] == "0 events go out again."
+    await _again(kit, id, eventsSinceInstant="2020-01-01T00:00:00Z", eventsUntilInstant="2100-01-01T00:00:00Z")
+    await kit.notified(id, 2)
+    await _again(kit, id)
+    assert [numbers(bundle) for bundle in await kit.notified(id, 3)] == [[1], [1], [1]]
+
+
+@check(
+    RESEND,
+    "who may not change the Subscription can't ask for it; by GET, for one that is off or a number that is none it is refused",
+)
+async def test_resend_refused(subscribed: Kit) -> None:
+    kit = subscribed
+    id = await kit.active()
+    async with httpx.AsyncClient(base_url=kit.server.url, headers=kit.server.key("system/Subscription.rs")) as reader:
+        assert (await reader.post(f"/fhir/Subscription/{id}/$resend", json={})).status_code == 403
+    assert (await kit.server.http.get(f"/fhir/Subscription/{id}/$resend")).status_code == 405
+    assert (await _again(kit, id, eventsSinceNumber="x")).status_code == 400
+    assert (await _again(kit, id, eventsSinceInstant="yesterday")).status_code == 400
+    assert (await _again(kit, "nosuch")).status_code == 404
+    resource = (await kit.server.http.get(f"/fhir/Subscription/{id}")).json()
+    await kit.server.http.put(f"/fhir/Subscription/{id}", json=resource | {"status": "off"})
+    found = await _again(kit, id)
+    assert (found.status_code, "the subscription is off" in found.text) == (409, True)
 
 
 @check(

@@ -106,6 +106,19 @@ async def test_error_and_recovery(subscribed: Kit) -> None:
     assert await came(kit, "again", 3) == ["POST /again"] * 3
 
 
+@check(SEARCH, "$resend makes the calls once more, with the versions that fitted then")
+async def test_once_more(subscribed: Kit) -> None:
+    kit = subscribed
+    id = await listening(kit, searching(place(kit, "more"), "Patient?_id=more", "application/fhir+json"))
+    for family in ("One", "Two"):
+        await kit.server.put(patient("more") | {"name": [{"family": family}]})
+    await came(kit, "more", 2)
+    assert (await kit.server.http.post(f"/fhir/Subscription/{id}/$resend", json={})).status_code == 200
+    await came(kit, "more", 4)
+    sent = [json.loads(body)["name"][0]["family"] for line, _, body in kit.hook.calls if "/more/" in line]
+    assert sent == ["One", "Two", "One", "Two"]
+
+
 @check(SEARCH, "$status and $events answer for them too, with no topic")
 async def test_asked_about(subscribed: Kit) -> None:
     kit = subscribed

@@ -121,3 +121,29 @@ def test_every_change_of_a_subscription_moves_the_mark(store: Database) -> None:
         change()
         marks.append(subscriptions.place(store.read)[1])
     assert marks == sorted(set(marks))
+
+
+def test_runs_that_go_out_once_more(store: Database) -> None:
+    ask(store, 1)
+    turn(store, 1, "active")
+    for _ in range(6):
+        look(store, 1)
+    store.write_now(lambda tx: subscriptions.delivered(tx, 1, 6))
+    assert subscriptions.waiting(store.read, 1 << 60) == []
+    assert subscriptions.between(store.read, 1, 2, 4, 0, 9) == (1, 2, 4, 3)
+    assert subscriptions.between(store.read, 1, 7, 9, 0, 9) is None
+    assert subscriptions.between(store.read, 1, 1, 9, 6, 9) is None  # they are of time 5
+    for first, last in ((2, 4), (2, 3), (4, 6)):
+        store.write_now(lambda tx, first=first, last=last: subscriptions.again(tx, 1, first, last))
+    assert (subscriptions.spans(store.read, 1), subscriptions.next_span(store.read, 1)) == (2, (2, 4))
+    assert subscriptions.waiting(store.read, 1 << 60) == [1]
+    store.write_now(lambda tx: subscriptions.resent(tx, 1, 2, 3))
+    assert (subscriptions.spans(store.read, 1), subscriptions.next_span(store.read, 1)) == (
+        1,
+        (4, 6),
+    )  # one with the other
+    store.write_now(lambda tx: subscriptions.resent(tx, 1, 4, 6))
+    assert subscriptions.waiting(store.read, 1 << 60) == []
+    store.write_now(lambda tx: subscriptions.again(tx, 1, 1, 6))
+    turn(store, 1, "off")
+    assert subscriptions.spans(store.read, 1) == 0

@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 async def run(asked: Asked) -> Answer:
     """A notification bundle with the events asked for, oldest first, at most MOST."""
-    first, last = _number(asked, "eventsSinceNumber", 1), _number(asked, "eventsUntilNumber", (1 << 62) - 1)
+    first, last = number(asked, "eventsSinceNumber", 1), number(asked, "eventsUntilNumber", (1 << 62) - 1)
     content = asked.one("content", "")
     if content and content not in CONTENTS:
         raise Invalid("no such content", where="content", mend=f"Write one of: {', '.join(CONTENTS)}.")
@@ -45,7 +45,8 @@ async def run(asked: Asked) -> Answer:
         return Answer(json.write(made))
 
 
-def _number(asked: Asked, name: str, default: int) -> int:
+def number(asked: Asked, name: str, default: int) -> int:
+    """The number of an event."""
     text = asked.one(name)
     if text is None:
         return default

@@ -14,6 +14,7 @@ import suture.services.operations.lookup as lookup
 import suture.services.operations.match as match
 import suture.services.operations.meta as meta
 import suture.services.operations.subscription_events as subscription_events
+import suture.services.operations.subscription_resend as subscription_resend
 import suture.services.operations.subscription_status as subscription_status
 import suture.services.operations.translate as translate
 import suture.services.operations.validate as validate
@@ -47,6 +48,7 @@ def every() -> tuple[Operation, ...]:
         translate.OPERATION,
         subscription_status.OPERATION,
         subscription_events.OPERATION,
+        subscription_resend.OPERATION,
         ws_token.OPERATION,
     )
 

@@ -40,15 +40,24 @@ class Courier:
         if kept.held or (entry.wanted.criteria and kept.status == REQUESTED):
             await self._begin(kept)
             return
+        span = self._again(kept, beat)
         try:
             caller = self._owners.caller(self._chart.database.read, kept.owner)
-            letters = self._letters.next(kept, entry, caller, _kind(kept, beat))
+            letters = self._letters.next(kept, entry, caller, _kind(kept, beat), span)
         except Forbidden as error:
             await self.turn(kept, ERROR, error.text)
             return
+        at = span[0] if span else 0
         for letter in letters:
-            if (kept := self._now(entry.kept)) is None or not await self._put(kept, entry, caller, letter):
+            if (kept := self._now(entry.kept)) is None or not await self._put(kept, entry, caller, letter, at):
                 return
+            at = letter.upto + 1 if span else 0
+
+    def _again(self, kept: Subscription, beat: bool) -> tuple[int, int] | None:
+        """Events to be sent once more, when nothing newer waits."""
+        if beat or kept.status != ACTIVE or kept.sent < kept.events:
+            return None
+        return subscriptions.next_span(self._chart.database.read, kept.rid)
 
     def _now(self, known: Subscription) -> Subscription | None:
         """The subscription as it stands, unless somebody wrote it meanwhile."""
@@ -60,8 +69,8 @@ class Courier:
         if kept.status == REQUESTED:
             await self.turn(kept, ACTIVE)
 
-    async def _put(self, kept: Subscription, entry: Entry, caller: Caller, letter: Letter) -> bool:
-        """Whether it went out and is behind us."""
+    async def _put(self, kept: Subscription, entry: Entry, caller: Caller, letter: Letter, again: int) -> bool:
+        """Whether it went out and is behind us; `again`: the number at which a run that is sent once more begins."""
         try:
             if letter.times:
                 await self._send(kept, entry, caller, letter)
@@ -72,7 +81,13 @@ class Courier:
             await self.turn(kept, ACTIVE)
         else:
             rest = int(self._channel(entry.wanted).rest * 1_000_000) if letter.times else 0
-            await self._chart.database.write(lambda tx: subscriptions.delivered(tx, kept.rid, letter.upto, rest))
+
+            def unit(tx: Tx) -> None:
+                subscriptions.delivered(tx, kept.rid, letter.upto, rest)
+                if again:
+                    subscriptions.resent(tx, kept.rid, again, letter.upto)
+
+            await self._chart.database.write(unit)
         return True
 
     async def told(self, kept: Subscription, entry: Entry, kind: str, sent: int = 0) -> Letter:

@@ -46,22 +46,28 @@ class Letters:
     def __init__(self, chart: Chart) -> None:
         self._chart = chart
 
-    def next(self, kept: Subscription, entry: Entry, caller: Caller, kind: str) -> list[Letter]:
-        """What goes out now, in order: one notification of a topic, or one for each change that fits a search."""
-        found = self._waiting(kept, entry) if kind == notification.EVENT else []
+    def next(
+        self, kept: Subscription, entry: Entry, caller: Caller, kind: str, span: tuple[int, int] | None = None
+    ) -> list[Letter]:
+        """What goes out now, in order: one notification of a topic, or one for each change that fits a search.
+
+        `span`: these events once more, instead of those that wait.
+        """
+        first, last = span or (kept.sent + 1, kept.events)
+        found = self._found(kept, entry, first, last) if kind == notification.EVENT else []
+        if kind == notification.EVENT and not found and (span or entry.wanted.criteria):  # they were let go
+            return [Letter(kind, b"", last, times=0)]
         if not entry.wanted.criteria:
             return [self._of_topic(kept, entry, caller, kind, found)]
-        if not found:  # those before were let go
-            return [Letter(kind, b"", kept.events, times=0)]
         if entry.wanted.channel == WEBSOCKET:
             return [self._pings(kept, entry, caller, found)]
         if entry.wanted.channel == EMAIL:
             return [self._mail_of_search(kept, entry, caller, found)]
         return list(self._calls(kept, entry, caller, found))
 
-    def _waiting(self, kept: Subscription, entry: Entry) -> list[Event]:
+    def _found(self, kept: Subscription, entry: Entry, first: int, last: int) -> list[Event]:
         most = entry.wanted.most or (MOST_AT_ONCE if entry.wanted.channel == EMAIL else AT_ONCE)
-        return subscriptions.events(self._chart.database.read, kept.rid, kept.sent + 1, kept.events, most)
+        return subscriptions.events(self._chart.database.read, kept.rid, first, last, most)
 
     def _of_topic(self, kept: Subscription, entry: Entry, caller: Caller, kind: str, found: Sequence[Event]) -> Letter:
         wanted, connection = entry.wanted, self._chart.database.read
@@ -76,7 +82,9 @@ class Letters:
     def _as_mail(self, kept: Subscription, letter: Letter, state: State, wanted: Wanted, told: Told) -> Letter:
         subject, text = written(state, wanted.topic.title, letter.kind, self._chart.fhir_url, told.events)
         attached = wanted.payload.partition(ATTACHED)[2]
-        body, mark = letter.body if attached else b"", letter.upto if told.events else self._chart.clock.micros()
+        body = letter.body if attached else b""
+        fresh = told.events and letter.upto > kept.sent  # what is sent again on purpose is another mail
+        mark = letter.upto if fresh else self._chart.clock.micros()
         id = f"{kept.id}.{kept.version}.{mark}"
         return replace(letter, body=body, type=attached, subject=subject, text=text, id=id)
 
