@@ -13,6 +13,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ import zstandard
 from fhir.resources.R4B import get_fhir_model_class
 
 from suture.sandbox.people import chart, people
-from suture.standards.fhir import json
+from suture.sandbox.synthetic import world
+from suture.standards.fhir import json, profiles, us_core
+from suture.standards.fhir.inside import resolved
+from suture.standards.fhir.us_core import Named
+from suture.standards.fhir.us_core.held import member_of
 from suture.standards.fhir.validate import check
 
 BUNDLES = 12
@@ -95,6 +100,28 @@ def main(arguments: list[str]) -> None:
     row("fhir.resources (sample)", other, small)
     row("suture check (the same sample)", cpu(check, few), small, other)
     row("suture check (all)", cpu(check, resources), size)
+    us_core_rows()
+
+
+def us_core_rows() -> None:
+    """US Core over the synthetic people that are shaped for it: all of them, and those without a finding of any kind."""
+    resources = [json.read(json.write(one)) for one in world(11, 25) if us_core.fitting(us_core.NEWEST, one)]
+    wanted = Named(us_core.NEWEST)
+    good = [one for one in resources if not us_core.held(wanted, one)]
+    for name, some in (("all", resources), ("without a finding", good)):
+        size = sum(len(json.write(one)) for one in some) / len(some)
+        row(f"US Core, {name} ({len(some)})", cpu(lambda one: us_core.held(wanted, one), some), size)
+    size = sum(len(json.write(one)) for one in good) / len(good)
+    row("R4 and US Core, without a finding", cpu(lambda one: [*check(one), *us_core.held(wanted, one)], good), size)
+    row("US Core, the slow walk alone", cpu(slowly, good[:500]), size)
+
+
+def slowly(resource: dict[str, Any]) -> None:
+    around = profiles.Around(us_core.profile, partial(resolved, resource), member_of)
+    for url in us_core.fitting(us_core.NEWEST, resource):
+        found = us_core.profile(url)
+        if found is not None:
+            profiles.check(resource, found, around)
 
 
 if __name__ == "__main__":

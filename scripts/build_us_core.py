@@ -20,6 +20,7 @@ from suture.standards.fhir.profiles.rules import EVERYWHERE, is_of_a_type
 Row = dict[str, Any]
 OUT = Path(__file__).parents[1] / "suture/standards/fhir/us_core"
 SD = "http://hl7.org/fhir/StructureDefinition/"
+SIMPLE = [SD + "SimpleQuantity"]
 PLAIN = frozenset({"BackboneElement", "Element", "Resource", "DomainResource"})
 VALUES = ("fixed", "pattern", "minValue", "maxValue", "maxLength")
 CHECKED = ("required", "extensible")
@@ -87,9 +88,9 @@ def known(element: Row) -> Element | None:
 
 
 def types(element: Row) -> list[Row]:
-    """Type, profiles and targets; nothing for backbones and for FHIRPath's own types, which R4 knows."""
+    """Type, profiles (but those R4 itself gives), targets; nothing for backbones and FHIRPath's own types, which R4 knows."""
     found = [
-        {key: row[key] for key in ("code", "profile", "targetProfile") if row.get(key)}
+        {key: row[key] for key in ("code", "profile", "targetProfile") if row.get(key) and row[key] != SIMPLE}
         for row in element.get("type", [])
         if "/System." not in row["code"] and row["code"] not in PLAIN
     ]
@@ -99,7 +100,8 @@ def types(element: Row) -> list[Row]:
 def r4_types(ours: Element | None) -> list[Row]:
     if ours is None:
         return []
-    profiles, targets = [SD + name for name in ours.profiles], [SD + name for name in ours.targets or ("Resource",)]
+    profiles = [SD + name for name in ours.profiles if SD + name not in SIMPLE]
+    targets = [SD + name for name in ours.targets or ("Resource",)]
     return [
         {"code": code}
         | ({"profile": profiles} if profiles else {})

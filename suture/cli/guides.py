@@ -14,6 +14,8 @@ from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.packages import Package
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.profiles.claims import Claim
+from suture.standards.fhir.profiles.quick import Quick
+from suture.standards.fhir.profiles.quick_binding import remembered
 from suture.standards.fhir.profiles.slices import type_of
 from suture.standards.fhir.us_core import Named
 from suture.standards.fhir.validate import check
@@ -53,6 +55,8 @@ class Guides:
         self._canonicals: dict[tuple[str, str], dict[str, Any]] = {}
         self._ids: dict[str, str] = {}
         self._read: dict[str, Profile | None] = {}
+        self.member_of = remembered(self._member_of)
+        self._quick = Quick(self.profile, self.member_of)
         for one in (one for each in found for one in each.resources):
             self._canonicals.setdefault((str(one.get("resourceType")), str(one.get("url"))), one)
             if one.get("resourceType") == "StructureDefinition" and isinstance(one.get("url"), str):
@@ -80,7 +84,7 @@ class Guides:
             self._read[url] = self._compiled(url)
         return self._read[url]
 
-    def member_of(self, system: str | None, code: str, url: str) -> bool | None:
+    def _member_of(self, system: str | None, code: str, url: str) -> bool | None:
         """Whether a value set holds a code, by the packages and R4, else by US Core; None when nobody can tell."""
         told = self._terms.member_of(system, code, url)
         return told if told is not None else us_core.member_of(system, code, url)
@@ -104,8 +108,14 @@ class Guides:
         around = Around(self.profile, partial(resolved, resource), self.member_of, SYSTEM.now().date().isoformat())
         found += us_core.unmet(named, resource)
         for inner, path, url in self._once([*us_core.asked(named, resource), *profiles.claims(resource)]):
-            found += profiles.below(path, self._kept(inner, url, around))
+            if not self._surely(inner, url, around):
+                found += profiles.below(path, self._kept(inner, url, around))
         return profiles.few(found)
+
+    def _surely(self, resource: dict[str, Any], url: str, around: Around) -> bool:
+        """A fast yes; a no says nothing yet."""
+        profile = self.profile(url)
+        return profile is not None and self._quick.keeps(resource, profile, around.resolve)
 
     def _once(self, claims: list[Claim]) -> Iterator[Claim]:
         """A profile that is both named and claimed, with or without its version, is held once."""

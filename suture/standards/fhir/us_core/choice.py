@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from suture.errors import Invalid, Issue
 from suture.standards.fhir.profiles.claims import Claim
 from suture.standards.fhir.profiles.rules import Profile
-from suture.standards.fhir.us_core.tables import NEWEST, PROFILE, VERSIONS, Guide, guide, profile
+from suture.standards.fhir.us_core.tables import NEWEST, PROFILE, VERSIONS, guide, profile
 
 NAME = "us-core"
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
@@ -89,17 +89,19 @@ def named(name: str) -> Named | None:
 
 def fitting(version: str, resource: dict[str, Any]) -> list[str]:
     """The canonical, with its version, of the profile that a resource has to keep; empty when there is none for it."""
-    known = guide(version)
     type = str(resource.get("resourceType", ""))
-    if known is None or type not in _types(version):
-        return []
-    coded = _codes(version) if type == "Observation" else {}
-    for coding in _codings(resource.get("code")):
-        if coding in coded:
-            return [coded[coding]]
-    if type in CATEGORIES:
-        return [f"{PROFILE}{name}|{version}" for name in _by_category(known, type, resource)][:1]
-    return [f"{_types(version)[type]}|{version}"]
+    if type not in CATEGORIES:
+        return _types(version).get(type, [])
+    if type == "Observation":
+        coded = _codes(version)
+        for coding in _codings(resource.get("code")):
+            if coding in coded:
+                return [coded[coding]]
+    found = _codings(resource.get("category"))
+    for system, codes, url in _rows(version, type):
+        if not system or any(of == system and (not codes or code in codes) for of, code in found):
+            return [url]
+    return []
 
 
 def asked(named: Sequence[Named], resource: dict[str, Any]) -> Iterator[Claim]:
@@ -128,30 +130,36 @@ def _meant(named: Sequence[Named], resource: dict[str, Any]) -> Iterator[tuple[d
             yield from ((inner, f"Bundle.entry[{number}].resource", one) for one in named if not one.url)
 
 
-def _by_category(known: Guide, type: str, resource: dict[str, Any]) -> Iterator[str]:
-    found = set(_codings(resource.get("category")))
-    for system, codes, name in CATEGORIES[type]:
-        there = {code for of, code in found if of == system}
-        if (not system or there & codes or (there and not codes)) and known.profile(PROFILE + name) is not None:
-            yield name
+@lru_cache(64)
+def _rows(version: str, type: str) -> tuple[tuple[str, frozenset[str], str], ...]:
+    """The rows of a type whose profiles the version has."""
+    known = guide(version)
+    return tuple(
+        (system, codes, f"{PROFILE}{name}|{version}")
+        for system, codes, name in CATEGORIES[type]
+        if known is not None and known.profile(PROFILE + name) is not None
+    )
 
 
-def _codings(value: Any) -> Iterator[Coding]:
+def _codings(value: Any) -> list[Coding]:
     """The codings of a CodeableConcept, or of a list of them; what is malformed is passed over."""
-    for concept in value if isinstance(value, list) else [value]:
+    found = []
+    for concept in value if isinstance(value, list) else (value,):
         codings = concept.get("coding") if isinstance(concept, dict) else None
         for one in codings if isinstance(codings, list) else ():
             if isinstance(one, dict):
-                yield str(one.get("system", "")), str(one.get("code", ""))
+                found.append((str(one.get("system", "")), str(one.get("code", ""))))
+    return found
 
 
-@cache
-def _types(version: str) -> dict[str, str]:
-    """The types that have profiles, with the last of them."""
-    return {found.type: found.url for found in _profiles(version) if found.type != "Extension"}
+@lru_cache(8)
+def _types(version: str) -> dict[str, list[str]]:
+    """The types that have one profile."""
+    made = {found.type: [found.name] for found in _profiles(version) if found.type != "Extension"}
+    return {type: urls for type, urls in made.items() if type not in CATEGORIES}
 
 
-@cache
+@lru_cache(8)
 def _codes(version: str) -> dict[Coding, str]:
     """The codes of observations that have a profile of their own."""
     known = guide(version)

@@ -12,6 +12,8 @@ from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import below, check
 from suture.standards.fhir.profiles.check import Around
 from suture.standards.fhir.profiles.claims import Claim
+from suture.standards.fhir.profiles.quick import Quick
+from suture.standards.fhir.profiles.quick_binding import remembered
 from suture.standards.fhir.us_core.choice import Named, asked
 from suture.standards.terminology.collected import Collected
 
@@ -20,12 +22,13 @@ _R4 = Collected(())
 
 def held(named: Named, content: dict[str, Any]) -> list[Issue]:
     """What is found about content; of a Bundle about the resources in it that the profile, or US Core, is for."""
-    around = Around(tables.profile, partial(resolved, content), member_of)
+    resolve = partial(resolved, content)
+    quickly = resolve if "contained" in content or "entry" in content else None
     found: list[Issue] = []
     for inner, path, url in _meant(named, content):
         profile = tables.profile(url)
-        if profile is not None:
-            found += below(path, check(inner, profile, around))
+        if profile is not None and not QUICK.keeps(inner, profile, quickly):
+            found += below(path, check(inner, profile, Around(tables.profile, resolve, member_of)))
     return found
 
 
@@ -50,7 +53,11 @@ def of_type(content: dict[str, Any], type: str) -> Iterator[tuple[dict[str, Any]
             yield inner, f"Bundle.entry[{number}].resource"
 
 
-def member_of(system: str | None, code: str, url: str) -> bool | None:
+def _member_of(system: str | None, code: str, url: str) -> bool | None:
     """Whether a value set of US Core or R4 holds a code; None when nobody here can tell."""
     told = tables.member_of(system, code, url)
     return told if told is not None else _R4.member_of(system, code, url)
+
+
+member_of = remembered(_member_of)  # what is inside never changes
+QUICK = Quick(tables.profile, member_of)
