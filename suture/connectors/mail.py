@@ -116,6 +116,8 @@ class Mailer:
         sender, name = str(settings["mail.from"]).lower(), str(settings["mail.secret"])
         if not _ADDRESS.fullmatch(sender):
             raise Unstartable("not an address", where="mail.from", mend="Write suture@clinic.example")
+        if bool(settings["mail.user"]) != bool(name):
+            raise Unstartable("only one of them is there", where="mail.user, mail.secret", mend="Set both, or neither.")
         _require_safe(kind, host)
         return cls(
             host,

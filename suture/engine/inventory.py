@@ -131,6 +131,21 @@ def _peer(one: Connection, standing: Standing) -> PeerView:
     }  # fmt: skip
 
 
+def mail(settings: Settings) -> list[PeerView]:
+    """The mail server, and the partners who may be written to through it, when there is one."""
+    host = str(settings["mail.host"])
+    if not host:
+        return []
+    address, kind = f"{host}:{settings['mail.port']}", f"smtp {settings['mail.security']}"
+    to = ", ".join([*str(settings["mail.own"]).split(), *str(settings["mail.partners"]).split()])
+    return [
+        {
+            "connection": "mail", "kind": kind, "address": address, "partner": "", "environment": "production",
+            "live": bool(to), "why": f"to {to}" if to else "nobody may be written to (mail.own, mail.partners)", "until": "",
+        }
+    ]  # fmt: skip
+
+
 def data_flow(flow: Flow) -> FlowView:
     """A flow as an arrow: its source, and the connections its steps use, in their order."""
     source = f"{flow.source.uses} {flow.source.with_.get('connection') or flow.source.with_.get('port') or ''}".strip()

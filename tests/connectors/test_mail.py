@@ -134,6 +134,7 @@ def test_what_is_no_address(endpoint: str) -> None:
     ("values", "where"),
     [
         ({"mail__from": ""}, "mail.from"),
+        ({"mail__user": "suture"}, "mail.user, mail.secret"),
         ({"mail__security": "ssl"}, "mail.security"),
         ({"mail__security": "none"}, "mail.security"),
         ({"mail__own": "not a domain!"}, "mail.own"),

@@ -23,7 +23,10 @@ def view(request: Request) -> InventoryView:
         "system": found["system"],
         "components": inventory.components(),
         "ports": [_web(request), *_mllp(request, running)],
-        "peers": inventory.peers(running.project.connections.values(), running.agreements),
+        "peers": [
+            *inventory.peers(running.project.connections.values(), running.agreements),
+            *inventory.mail(settings),
+        ],
         "flows": [inventory.data_flow(version.flow) for version in running.versions.active.values()],
         "certificates": inventory.certificates(settings, running.project.connections, request.site.clock.now()),
     }

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 from cryptography import x509
 
+from suture import settings as settings_of
 from suture.engine import inventory
 from suture.engine.inventory import InventoryView
 from tests.cli.test_serve import certificate
@@ -34,6 +35,17 @@ async def test_it_is_what_runs(tmp_path: Path) -> None:
         bill = (await here.http.get("/api/sbom")).json()
         assert bill["bomFormat"] == "CycloneDX"
         assert here.trail("list")[-1].type == "Inventory"
+
+
+def test_the_mail_server_is_a_peer(tmp_path: Path) -> None:
+    plain = settings_of.read(tmp_path, {})
+    assert inventory.mail(plain) == []
+    (shut,) = inventory.mail(plain.with_values(mail__host="mail.clinic.example"))
+    assert (shut["address"], shut["kind"], shut["live"]) == ("mail.clinic.example:587", "smtp starttls", False)
+    assert "mail.own" in shut["why"]
+    lists = {"mail__own": "clinic.example", "mail__partners": "@agency.example=agency"}
+    (open_,) = inventory.mail(plain.with_values(mail__host="mail.clinic.example", **lists))
+    assert (open_["live"], open_["why"]) == (True, "to clinic.example, @agency.example=agency")
 
 
 def test_certificates_count_their_days(tmp_path: Path) -> None:
