@@ -1,7 +1,8 @@
-"""How well does $match find people whose data are not quite the same? Run: python -m bench.matching [--people 2000] [--asks 500].
+"""How well does $match find people whose data are not quite the same? Run: python -m bench.matching [--people 2000] [--asks 500] [--queue].
 
 Synthetic people are stored, each twentieth with a twin. Half of the asks are about a stored person with one to three changes,
 half about somebody who is not stored. Precision: of those named, how many are right. Recall: of those stored, how many are named.
+`--queue`: each fifth person is registered a second time with such changes; which pairs come into the queue, and how fast?
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from suture.clock import SYSTEM as CLOCK
 from suture.sandbox import names
 from suture.sandbox.people import Person, patient, person
 from suture.server.log import Log
+from suture.services.matches.watch import Watch
 from suture.services.operations import call
+from suture.store import matches, resources
 
 SEED = 11
 Resource = dict[str, Any]
@@ -147,12 +150,42 @@ class Tally:
         )
 
 
-async def run(folder: Path, count: int, asks: int) -> None:
-    settings = settings_of.read(folder, {}).with_values(key_file=str(folder / "k" / "key"), http__port=0)
+async def run(folder: Path, count: int, asks: int, queued: bool) -> None:
+    settings = settings_of.read(folder, {}).with_values(
+        key_file=str(folder / "k" / "key"), http__port=0, matching__on=False
+    )
     app = open_server(settings, log=Log(CLOCK, (folder / "log").open("w")))
     await app.start()
     people = [person(SEED, n) for n in range(count)]
     await fill(app, people)
+    await (queue(app, people) if queued else ask(app, people, asks))
+    await app.stop()
+
+
+async def queue(app: App, people: list[Person]) -> None:
+    """Which pairs wait, of those that are one person's."""
+    r = random.Random(SEED)
+    again = {f"again-{p.number}": (p.id, asked(p, r)) for p in people[::5]}
+    for id, (_, made) in again.items():
+        await app.interactions.update(SYSTEM, "Patient", id, {**made, "id": id})
+    watch, looked, began, spent = Watch(app.interactions.chart), 0, time.monotonic(), time.process_time()
+    while seen := await watch.once():
+        looked += seen
+    took, spent = time.monotonic() - began, time.process_time() - spent
+    read, right = app.database.read, {frozenset((id, own)) for id, (own, _) in again.items()}
+    found: dict[str, list[bool]] = {"certain": [], "probable": []}
+    for n in range(1, matches.count(read, "open") + 1):
+        pair = matches.get(read, n)
+        assert pair is not None
+        rows = [resources.read_rid(read, rid) for rid in (pair.low, pair.high)]
+        found[pair.grade].append(frozenset(row.id for row in rows if row) in right)
+    for grade, rights in found.items():
+        print(f"{grade:10} {len(rights)} pairs, {sum(rights)} of them one person's")
+    print(f"of {len(right)} registered twice {sum(map(sum, found.values()))} wait")
+    print(f"{looked / took:.0f} Patients a second, CPU {spent / looked * 1000:.1f} ms each, {looked} Patients")
+
+
+async def ask(app: App, people: list[Person], asks: int) -> None:
     tallies = {
         "certain": Tally(("certain",), False),
         "best, probable or better": Tally(("certain", "probable"), True),
@@ -161,7 +194,7 @@ async def run(folder: Path, count: int, asks: int) -> None:
     r, spent = random.Random(SEED), 0.0
     for n in range(asks):
         there = n % 2 == 0
-        who = r.choice(people) if there else person(SEED, count + n)
+        who = r.choice(people) if there else person(SEED, len(people) + n)
         wanted = asked(who, r)
         began = time.process_time()
         found = await match(app, wanted)
@@ -170,17 +203,17 @@ async def run(folder: Path, count: int, asks: int) -> None:
             tally.add(found, who.id if there else "")
     for name, tally in tallies.items():
         print(f"{name:26} {tally}")
-    print(f"CPU {spent / asks * 1000:.1f} ms an ask, {count} people")
-    await app.stop()
+    print(f"CPU {spent / asks * 1000:.1f} ms an ask, {len(people)} people")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=2000)
     parser.add_argument("--asks", type=int, default=500)
+    parser.add_argument("--queue", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(Path(folder), given.people, given.asks))
+        asyncio.run(run(Path(folder), given.people, given.asks, given.queue))
 
 
 if __name__ == "__main__":

@@ -288,7 +288,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("gateway.days_kept", "duration", "400d", "how long usage by day is kept"),
     Setting("matching.on", "boolean", True, "look for records that may be of one person; docs/matching.md"),
     Setting("matching.link_certain", "boolean", False, "link what is certain without asking anybody"),
-    Setting("matching.load", "integer", 25, "percent of the time that looking for such records may take"),
+    Setting("matching.load", "integer", 10, "percent of the time that looking for such records may take"),
     Setting("matching.later", "duration", "7d", "a pair that was put off is shown again after so long"),
     Setting("subscriptions.most", "integer", 100, "subscriptions of one caller that are not off"),
     Setting("subscriptions.attempts", "integer", 6, "tries of a notification before its subscription turns to error"),

@@ -14,7 +14,7 @@ from suture.access.policy import require_permission
 from suture.server.figures import BOUNDS, Figures, Spread
 from suture.server.route import Request, Response, Route
 from suture.services.gateway.meter import PERCENTILES, percentile
-from suture.store import copying, glass
+from suture.store import copying, glass, matches
 from suture.store.gateway_usage import Used
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
@@ -58,6 +58,12 @@ def _process(request: Request) -> Iterable[str]:
         ("suture_database_backlog", "gauge", "units of work that wait for a commit", database.backlog),
         ("suture_database_fenced", "gauge", "1 while the database can't be written", int(bool(database.fenced))),
         ("suture_glass_unreviewed", "gauge", "emergencies that nobody has looked at", glass.alerts(database.read)),
+        (
+            "suture_matches_open",
+            "gauge",
+            "pairs of records that wait for somebody",
+            matches.count(database.read, matches.OPEN),
+        ),
         ("process_cpu_seconds_total", "counter", "CPU of this process", round(used.ru_utime + used.ru_stime, 2)),
         ("process_max_resident_bytes", "gauge", "most memory this process has had", used.ru_maxrss * 1024),
         ("python_gc_collections_total", "counter", "full collections", gc.get_stats()[2]["collections"]),

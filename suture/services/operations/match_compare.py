@@ -33,7 +33,7 @@ def _name(a: str, b: str) -> str:
 
 
 def _slips(a: str, b: str) -> int:
-    """Insertions, deletions, changes and swaps of neighbours (optimal string alignment)."""
+    """Insertions, deletions, changes and swaps of neighbours (optimal string alignment); 3 for more than two."""
     if abs(len(a) - len(b)) > 2:
         return 3
     before: list[int] = []
@@ -45,6 +45,8 @@ def _slips(a: str, b: str) -> int:
             if older and j > 1 and x == b[j - 2] and a[i - 2] == y:
                 best = min(best, older[j - 2] + 1)
             row.append(best)
+        if min(row) > 2 and min(before) > 1:  # it only grows from here
+            return 3
     return row[-1]
 
 

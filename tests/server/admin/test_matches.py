@@ -68,7 +68,7 @@ async def test_two_registrations_become_one_record(server: Running) -> None:
 
 async def test_a_pair_is_shown_only_to_who_may_see_both(server: Running) -> None:
     await fill(server, a=BEA, b=HIDDEN)
-    assert matches.count(server.app.database.read, "open") == 1
+    assert "suture_matches_open 1" in (await server.http.get("/metrics")).text
     async with registrar(server) as reg:
         assert (await reg.get("/api/matches")).json()["matches"] == []
         assert server.trail()[-1].patients == ()

@@ -115,3 +115,22 @@ NAMES = st.text(max_size=12)
 def test_comparing_is_the_same_both_ways(ours: str, theirs: str) -> None:
     assert compare.names([ours], [theirs]) == compare.names([theirs], [ours])
     assert compare.days(ours, theirs) == compare.days(theirs, ours)
+
+
+def _distance(a: str, b: str) -> int:
+    """Optimal string alignment as it is defined, slowly."""
+    known: dict[tuple[int, int], int] = {}
+    for i in range(len(a) + 1):
+        for j in range(len(b) + 1):
+            ways = [known[i - 1, j] + 1] if i else []
+            ways += [known[i, j - 1] + 1] if j else []
+            ways += [known[i - 1, j - 1] + (a[i - 1] != b[j - 1])] if i and j else []
+            swapped = i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]
+            ways += [known[i - 2, j - 2] + 1] if swapped else []
+            known[i, j] = min(ways, default=0)
+    return known[len(a), len(b)]
+
+
+@given(st.text("abc", max_size=7), st.text("abc", max_size=7))
+def test_slips_are_counted_to_two(a: str, b: str) -> None:
+    assert min(compare._slips(a, b), 3) == min(_distance(a, b), 3)
