@@ -21,12 +21,13 @@ USER, PASSWORD = "suture", "right-password"
 
 @dataclass
 class Box:
-    """`answers` are given to recipients, `after` to the content; the last of them stays."""
+    """`answer` is given to recipients, `after` to the content."""
 
     folder: Path
     port: int = 0
     answer: str = "250 OK"
     after: str = "250 OK"
+    later: int = 0  # so many recipients are put off first
     drop: bool = False  # hang up instead of answering to the content
     came: list[EmailMessage] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
@@ -44,6 +45,9 @@ class Box:
         raise AssertionError(f"{len(self.came)} mails came")
 
     async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, to: str, options: Any) -> str:
+        if self.later:
+            self.later -= 1
+            return "451 in a while"
         if self.answer.startswith("250"):
             envelope.rcpt_tos.append(to)
         return self.answer

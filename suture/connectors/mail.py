@@ -27,6 +27,7 @@ from suture.settings import Settings
 SCHEME = "mailto:"
 TLS, STARTTLS, OPEN = "tls", "starttls", "none"
 AT_ONCE = 4  # mails under way
+MOST_WAITING = 64  # for one of them; a mail server that hangs holds up mail alone
 SUBJECT_MOST = 150
 _DOMAIN = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
 _ADDRESS = re.compile(rf"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*@{_DOMAIN}")
@@ -102,6 +103,7 @@ class Mailer:
         self._user, self._password = user, password
         self._threads = ThreadPoolExecutor(AT_ONCE, "mail")
         self._trust: ssl.SSLContext | None = None
+        self._waiting = 0
 
     @classmethod
     def of(cls, settings: Settings, secret: Callable[[str, str], str]) -> Mailer | None:
@@ -137,8 +139,14 @@ class Mailer:
     async def send(self, mail: Mail, timeout: float = 0.0) -> None:  # noqa: ASYNC109 - of each answer of the server
         """Raises SendUnavailable, SendAmbiguous or SendFailed, whose `answer` is the server's code."""
         self.recipients.partner(mail.to)
+        if self._waiting >= MOST_WAITING:
+            raise SendUnavailable("the mail server takes mail too slowly; too many wait for it", where="mail")
         work = partial(self._deliver, mail, _password(self._password), timeout or self.timeout)
-        await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        self._waiting += 1
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
 
     def _deliver(self, mail: Mail, password: str, timeout: float) -> None:
         content = self._written(mail)

@@ -174,6 +174,13 @@ async def test_faults(post: Post) -> None:
     assert [numbers(attached(mail)[0]) for mail in await post.of(id, 3)] == [[], [], [1]]
 
 
+@check(MAIL, "a first mail that the mail server can't take just now is tried again")
+async def test_later(post: Post) -> None:
+    post.box.later = 1
+    id = await post.active(wanted())
+    assert (post.box.later, len(await post.of(id, 1))) == (0, 1)
+
+
 @check(
     MAIL, "the CapabilityStatement names the channels that are open, and a server without a mail server refuses email"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -105,6 +106,19 @@ async def test_who_is_not_listed_gets_nothing(box: Box) -> None:
         "", "lakeside", "other",
     ]  # fmt: skip
     assert not box.came
+
+
+@module
+@pytest.mark.usefixtures("ready")
+async def test_only_so_many_wait_for_a_slow_server(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("suture.connectors.mail.MOST_WAITING", 3)
+    sender = mailer(box)
+    found = await asyncio.gather(*(sender.send(MAIL) for _ in range(8)), return_exceptions=True)
+    assert [str(one) for one in found if one is not None] == [
+        "mail: the mail server takes mail too slowly; too many wait for it"
+    ] * 5
+    await sender.send(MAIL)
+    assert len(box.came) == 4
 
 
 @module

@@ -14,7 +14,7 @@ from suture.services.subscriptions.letters import Letter, Letters, bound
 from suture.services.subscriptions.owners import Owners
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification
-from suture.standards.fhir.subscription import ACTIVE, ERROR, REQUESTED, TYPE, Wanted
+from suture.standards.fhir.subscription import ACTIVE, EMAIL, ERROR, REQUESTED, TYPE, Wanted
 from suture.store import audit, resources, subscriptions
 from suture.store.connection import Tx
 from suture.store.subscriptions import Subscription
@@ -75,7 +75,7 @@ class Courier:
             if letter.times:
                 await self._send(kept, entry, caller, letter)
         except (SendFailed, NoAgreement) as error:
-            await self._failed(kept, error)
+            await self._failed(kept, error, patient=entry.wanted.channel == EMAIL)
             return False
         if kept.status == REQUESTED:
             await self.turn(kept, ACTIVE)
@@ -117,10 +117,12 @@ class Courier:
             raise OutboundRefused("this channel is not open here any more", where=f"{TYPE}.channel.type")
         return self._channels[wanted.channel]
 
-    async def _failed(self, kept: Subscription, error: SutureError) -> None:
+    async def _failed(self, kept: Subscription, error: SutureError, patient: bool) -> None:
+        """Tried again later, or an error now; a first mail may wait until the mail server has time, a handshake not."""
         settings = self._chart.settings
         gone = isinstance(error, OutboundRefused) or getattr(error, "answer", "") in GONE
-        if kept.status == REQUESTED or gone or kept.tries + 1 >= settings["subscriptions.attempts"]:
+        beginning = kept.status == REQUESTED and not (patient and error.retry)
+        if beginning or gone or kept.tries + 1 >= settings["subscriptions.attempts"]:
             await self.turn(kept, ERROR, error.text)
             return
         wait = min(settings["subscriptions.retry_first"] * 2**kept.tries, settings["subscriptions.retry_longest"])
