@@ -66,7 +66,7 @@ class Box:
     def sign_in(self, server: Any, session: Any, envelope: Any, mechanism: str, said: Any) -> AuthResult:
         good = isinstance(said, LoginPassword) and (said.login, said.password) == (USER.encode(), PASSWORD.encode())
         self.users.append(said.login.decode())
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)
 
 
 @asynccontextmanager

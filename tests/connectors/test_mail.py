@@ -87,8 +87,8 @@ async def test_every_answer_is_the_right_error(box: Box) -> None:
         await mailer(box).send(MAIL)
     box.drop = True
     with pytest.raises(SendAmbiguous, match="did not say"):
-        await mailer(box).send(MAIL)
-    with pytest.raises(SendFailed, match=r"answered 535|did not let us sign in"):
+        await mailer(box, timeout=0.5).send(MAIL)
+    with pytest.raises(SendFailed, match="answered 535"):
         await mailer(box, password=lambda: "wrong").send(MAIL)
     with pytest.raises(SendUnavailable, match="can't be reached"):
         await Mailer("127.0.0.1", 1, "suture@clinic.example", OWN).send(MAIL)
