@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from suture.standards.fhir.closely import defined
+
 OUT = Path(__file__).parents[1] / "suture/standards/fhir/r4"
 SD = "http://hl7.org/fhir/StructureDefinition/"
 FHIR_TYPE = SD + "structuredefinition-fhir-type"
@@ -366,9 +368,17 @@ class Sets:
         return 0 if codes == whole else sorted(codes)
 
 
+def extensions(definitions: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """What closely/defined.py reads of each extension that R4 defines."""
+    for definition in definitions:
+        if definition["type"] == "Extension" and definition.get("derivation") == "constraint":
+            yield defined.row(definition)
+
+
 def main(archive: Path) -> None:
     found = package(archive)
     write("types.jsonl", types(found["StructureDefinition"]))
+    write("extensions.jsonl", extensions(found["StructureDefinition"]))
     write("search.jsonl", searches(found["SearchParameter"]))
     write("compartments.jsonl", compartments(found["CompartmentDefinition"]))
     codes = Codes(found["CodeSystem"])

@@ -34,10 +34,17 @@ def package(file: Path) -> Package:
         raise Invalid("the package can't be read", where=str(file), mend="Check its name and your rights.") from error
 
 
-def checks(files: Sequence[Path], named: Sequence[str]) -> Checks:
-    """What a resource is held against: R4, the profiles that are named, those it claims of the packages and of US Core."""
-    guides = Guides([package(file) for file in files])
-    return partial(guides.check, [guides.named(name) for name in named]) if files or named else alone
+def checks(files: Sequence[Path], named: Sequence[str], strict: Sequence[str] = ()) -> Checks:
+    """What a resource is held against: R4, the profiles that are named, those it claims of the packages and of US Core.
+
+    `strict` names what is refused besides (closely.STRICT).
+    """
+    if set(strict) - set(closely.STRICT):
+        raise Invalid("there is nothing of this name", where="--strict", mend=f"One of {', '.join(closely.STRICT)}.")
+    guides = Guides([package(file) for file in files], strict)
+    if files or named:
+        return partial(guides.check, [guides.named(name) for name in named])
+    return partial(alone, around=closely.Around(strict=guides.strict))
 
 
 def alone(resource: dict[str, Any], around: closely.Around | None = None) -> list[Issue]:
@@ -49,7 +56,8 @@ def alone(resource: dict[str, Any], around: closely.Around | None = None) -> lis
 class Guides:
     """The profiles and value sets of several packages, with US Core behind them."""
 
-    def __init__(self, found: Sequence[Package]) -> None:
+    def __init__(self, found: Sequence[Package], strict: Sequence[str] = ()) -> None:
+        self.strict = frozenset(strict)
         self._terms = Collected((one for each in found for one in each.resources), _sound)
         self._definitions: dict[str, dict[str, Any]] = {}
         self._canonicals: dict[tuple[str, str], dict[str, Any]] = {}
@@ -102,7 +110,10 @@ class Guides:
 
     def check(self, named: Sequence[Named], resource: dict[str, Any]) -> list[Issue]:
         """R4 first; what it can't even read is held against no profile."""
-        found = alone(resource, closely.Around(self.definition, self.member_of))
+        closer = closely.Around(
+            self.definition, self.member_of, self.strict, tuple(one.url for one in named if one.url)
+        )
+        found = alone(resource, closer)
         if any(issue.severity == "fatal" for issue in found):
             return found
         around = Around(self.profile, partial(resolved, resource), self.member_of, SYSTEM.now().date().isoformat())

@@ -54,6 +54,12 @@ def validate(
         ),
     ] = None,
     package: Annotated[list[Path] | None, typer.Option(help="a guide's .tgz: profiles, extensions, value sets")] = None,
+    strict: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="refuse, too: extensions (that nobody knows), html (in texts), markdown (with HTML), examples (as addresses)"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Checks structure, formats, required codes, references, narrative and the rules of R4. Exit code 1: an error was found.
@@ -61,7 +67,7 @@ def validate(
     With --package or --profile the profiles that meta.profile claims are checked, too, as far as they are known.
     """
     counts: Counter[str] = Counter()
-    checks = guides.checks(package or [], profile or [])
+    checks = guides.checks(package or [], profile or [], strict or [])
     found = (one for file in files for one in _file(file, counts, checks))
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]))

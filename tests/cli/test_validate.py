@@ -73,6 +73,15 @@ def test_bundles_are_looked_at_closely(tmp_path: Path, capsys: pytest.CaptureFix
     assert "Bundle.entry[0].fullUrl: A fullUrl is an absolute address." in capsys.readouterr().out
 
 
+def test_more_can_be_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = put(tmp_path, "a.json", '{"resourceType": "Patient", "name": [{"text": "<b>x</b>"}]}')
+    assert run(file) == 0
+    assert run(file, "--strict", "html") == 1
+    assert "Patient.name[0].text: The text holds what looks like HTML." in capsys.readouterr().out
+    assert run(file, "--strict", "all") != 0
+    assert "One of extensions, html, markdown, examples." in capsys.readouterr().err
+
+
 def test_json_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = put(tmp_path, "a.json", BAD)
     assert run(file, "--json") == 1

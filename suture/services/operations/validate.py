@@ -66,9 +66,10 @@ def _issues(asked: Asked, mode: str, resource: dict[str, Any], connection: Conne
     found += validate.check(resource)
     if any(issue.severity == "fatal" for issue in found):
         return found
-    found += closely.look(resource, closely.Around(partial(_definition, connection), _members(asked.chart, connection)))
     named = asked.all("profile")
     beside = around(asked.chart, connection, resource)
+    definition = partial(_definition, connection)
+    found += closely.look(resource, closely.Around(definition, beside.member_of, profiles=tuple(named)))
     for url in dict.fromkeys(named):
         found += _kept(connection, resource, url, "error", beside)
     for inner, path, url in profiles.claims(resource):

@@ -178,6 +178,11 @@ def _invariants(rows: tuple[()] | list[list[str]]) -> tuple[Invariant, ...]:
     return tuple(Invariant(key, severity, expression, WORDS.get(key, key)) for key, severity, expression in rows)
 
 
+def extension_row(url: str) -> list[Any] | None:
+    """What R4 says of an extension it defines: url, modifier, contexts, rules, shape (closely/defined.py reads it)."""
+    return _rows("extensions.jsonl").get(url)
+
+
 def _resource_types() -> frozenset[str]:
     start = b'","resource",'
     rows = (json.loads(line) for line in _rows("types.jsonl").lines.values() if start in line[:60])

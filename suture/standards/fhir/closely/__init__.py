@@ -8,14 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from suture.errors import Issue
-from suture.standards.fhir.closely import bundle
-from suture.standards.fhir.closely.node import Around, Node, Whole, nodes
+from suture.standards.fhir.closely import bundle, document, extensions, narrative, references, texts
+from suture.standards.fhir.closely.node import STRICT, Around, Node, Whole, nodes
 from suture.standards.fhir.closely.rule import Rule
 
-__all__ = ["Around", "Node", "Rule", "look"]
+__all__ = ["STRICT", "Around", "Node", "Rule", "look"]
 
 MOST = 200  # findings of one look
-RULES: tuple[Rule, ...] = (*bundle.RULES,)
+RULES: tuple[Rule, ...] = (
+    *bundle.RULES,
+    *document.RULES,
+    *references.RULES,
+    *extensions.RULES,
+    *texts.RULES,
+    *narrative.RULES,
+)
 ABOUT = {type: tuple(rule.look for rule in RULES if rule.type == type) for type in {rule.type for rule in RULES}}
 
 

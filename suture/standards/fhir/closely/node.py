@@ -10,14 +10,20 @@ from suture.standards.fhir.definitions import RESOURCE_TYPES, type_definition
 from suture.standards.fhir.profiles.values import MemberOf
 
 R = TypeVar("R")
+STRICT = ("extensions", "html", "markdown", "examples")  # unknown extensions, HTML in texts and markdown, addresses
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What comes in from outside: definitions by type and canonical, and which codes value sets hold."""
+    """What comes in from outside: definitions by type and canonical, and which codes value sets hold.
+
+    `strict` names what is refused that is otherwise let pass (STRICT). `profiles` are those the whole is held against, besides what it claims.
+    """
 
     definition: Callable[[str, str], dict[str, Any] | None] = lambda type, url: None
     member_of: MemberOf = lambda system, code, url: None
+    strict: frozenset[str] = frozenset()
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -16,6 +16,15 @@ RELATIVE = re.compile(rf"({'|'.join(sorted(RESOURCE_TYPES))})/{_ID}").fullmatch
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+").fullmatch  # of any scheme
 
 
+def type_named(reference: str) -> str:
+    """The type that an address of a server, or a relative one, names; '' for any other."""
+    plain = reference.partition("#")[0].partition("/_history/")[0]
+    return plain.split("/")[-2] if RESTFUL(plain) or RELATIVE(plain) else ""
+
+
+_URN = re.compile(r"urn:(?:uuid|oid):")
+
+
 class Entry(NamedTuple):
     """One entry that holds a resource."""
 
@@ -46,14 +55,22 @@ class Entries:
         """Where a reference that stands in the entry with the fullUrl `source` leads to."""
         plain, _, version = reference.partition("#")[0].partition("/_history/")
         if not ABSOLUTE(plain):
-            root = RESTFUL(source)
-            plain = root[1] + plain if root else ""
+            plain = _absolute(plain, source)
         found = self.by_url.get(plain, [])
         return [one for one in found if one.version == version] if version else found
 
     def alike(self, reference: str) -> list[Entry]:
         """Those whose type and id a relative reference names, whatever their fullUrl is."""
         return self.by_name.get(reference.partition("/_history/")[0], [])
+
+
+def _absolute(relative: str, source: str) -> str:
+    """A `Type/id` as an address: at the server of the fullUrl it stands under, or by the same scheme of urns."""
+    root = RESTFUL(source)
+    if root:
+        return root[1] + relative
+    urn = _URN.match(source)
+    return urn[0] + relative.rpartition("/")[2] if urn else ""
 
 
 def entries(bundle: dict[str, Any]) -> Entries:
