@@ -39,7 +39,7 @@ class _Finding(Exception):
 
 
 def fine_div(value: Any) -> bool:
-    return bool(SIMPLE(value)) or finding(value) is None
+    return isinstance(value, str) and (SIMPLE(value) is not None or finding(value) is None)
 
 
 def finding(value: Any) -> tuple[str, str] | None:

@@ -323,3 +323,7 @@ def test_inside_an_argument_an_element_stands_nearer_than_a_root() -> None:
     coding = {"resourceType": "Patient", "maritalStatus": {"coding": [{"code": "M"}]}}
     found = compile("maritalStatus.coding.where(code = 'M').exists() and code = 'root'", roots=("code",))
     assert found.holds(coding, environment)
+
+
+def test_what_is_no_text_is_no_sound_narrative() -> None:
+    assert compile("1.htmlChecks()").verdict({}) is False
