@@ -105,7 +105,7 @@ def find(
 def count(connection: Connection, state: str) -> int:
     """How many pairs of a state there are, counted to MOST_COUNTED."""
     row = connection.one(
-        "SELECT count(*) FROM (SELECT n FROM match_pair WHERE state = ? LIMIT ?) AS some", (state, MOST_COUNTED)
+        "SELECT count(*) FROM (SELECT n FROM match_pair WHERE state = ? LIMIT ?) AS counted", (state, MOST_COUNTED)
     )
     return row[0] if row else 0
 

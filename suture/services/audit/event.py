@@ -41,7 +41,15 @@ _DICOM_KINDS = (
     ("reset-", "110137", "User Security Attributes Changed"),
 )
 _OTHER = ("110100", "Application Activity")
-_DONE = {"create": "C", "update": "U", "patch": "U", "delete": "D", **dict.fromkeys(_READ.split(), "R")}
+_DONE = {
+    "create": "C",
+    "update": "U",
+    "patch": "U",
+    "link": "U",
+    "unlink": "U",
+    "delete": "D",
+    **dict.fromkeys(_READ.split(), "R"),
+}
 _ALSO_READ = ("list", "reveal", "export", "ehi", "send")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 

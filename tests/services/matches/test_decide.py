@@ -11,6 +11,7 @@ from suture.access.policy import SYSTEM
 from suture.clock import SYSTEM as CLOCK
 from suture.clock import SetClock
 from suture.errors import Conflict, Forbidden, Invalid, NotFound
+from suture.services.audit import event, words
 from suture.services.matches import view
 from suture.store import matches, resources
 from tests.services.matches.house import BEA, PERSONAL, House, registrar
@@ -41,6 +42,7 @@ async def test_linked_on_both_sides_with_versions_and_one_row_that_names_both(ho
         "link", "Patient", "a", "user:reg", 200, "replaces"
     )  # fmt: skip
     assert row.patients == ("Patient/a", "Patient/b")
+    assert (event.action(row.what), words.done(row)) == ("U", "linked with another record the Patient")
     assert not [text for text in PERSONAL if text in str(row)]
     await house.look()
     assert house.states == {("a", "b"): "linked"}
