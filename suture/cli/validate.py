@@ -14,6 +14,7 @@ from rich.console import Console
 
 from suture.cli import guides
 from suture.errors import Invalid, InvalidSyntax, Issue
+from suture.standards import cds_hooks
 from suture.standards.fhir import json, xml
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
@@ -90,7 +91,8 @@ def _issues(file: Path, counts: Counter[str], checks: guides.Checks) -> Iterator
         if isinstance(read, Invalid):
             yield from ((line, issue) for issue in read.issues)
         else:
-            yield from ((line, issue) for issue in checks(read))
+            found = cds_hooks.check(read) if cds_hooks.kind(read) else checks(read)
+            yield from ((line, issue) for issue in found)
 
 
 def _resources(file: Path) -> Iterator[tuple[int, dict[str, Any] | Invalid]]:

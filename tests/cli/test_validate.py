@@ -82,6 +82,12 @@ def test_more_can_be_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "One of extensions, html, markdown, examples." in capsys.readouterr().err
 
 
+def test_documents_of_cds_hooks_are_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(put(tmp_path, "none.json", '{"cards": []}')) == 0
+    assert run(put(tmp_path, "card.json", '{"cards": [{"summary": "Look"}]}')) == 1
+    assert "response.cards[0].indicator: This is required. Add it." in capsys.readouterr().out
+
+
 def test_json_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = put(tmp_path, "a.json", BAD)
     assert run(file, "--json") == 1

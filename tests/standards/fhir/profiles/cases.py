@@ -123,13 +123,17 @@ class Case:
 def _recorded(folder: Path, told: Any) -> bool | None:
     """Whether HL7's validator saw an error; None when its outcome is not there."""
     if isinstance(told, dict):
-        return bool(told.get("errorCount", 0))
+        return bool(told.get("errorCount", 0)) or _bad(told.get("outcome", {}).get("issue", []))
     file = folder / "outcomes" / told
     if not file.exists():
         return None
     found = plain.loads(file.read_bytes())
     issues = found.get("issue") or found.get("outcome", {}).get("issue", [])
-    return bool(found.get("errorCount", 0)) or any(one["severity"] in ("error", "fatal") for one in issues)
+    return bool(found.get("errorCount", 0)) or _bad(issues)
+
+
+def _bad(issues: list[Resource]) -> bool:
+    return any(one["severity"] in ("error", "fatal") for one in issues)
 
 
 def judge() -> list[Judged]:
