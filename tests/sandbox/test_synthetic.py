@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suture.sandbox.synthetic import FAMILY, family, world
-from suture.standards.fhir import profiles, validate
+from suture.standards.fhir import closely, profiles, validate
 from tests import public
 from tests.sandbox.must_support import missing, package
 
@@ -61,6 +61,12 @@ def test_everything_is_valid_and_every_reference_resolves(seed: int, day: date) 
     assert len(ids) == len(made)
     assert set(references(made)) <= ids
     assert [issue for one in made for issue in validate.check(one)] == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_close_look_finds_nothing(version: str) -> None:
+    strict = closely.Around(strict=frozenset({"extensions", "html", "markdown"}))
+    assert [issue for one in one_family(us_core=version) for issue in closely.look(one, strict)] == []
 
 
 def test_a_record_names_no_other_patient() -> None:

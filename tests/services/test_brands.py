@@ -10,7 +10,7 @@ import pytest
 
 from suture.errors import InvalidFile
 from suture.services import brands
-from suture.standards.fhir import validate
+from suture.standards.fhir import closely, validate
 
 BASE = "https://ehr.example"
 FULL = """suture: brands/1
@@ -42,6 +42,7 @@ def test_the_bundle_holds_together() -> None:
     said = bundle()
     assert (said["type"], said["timestamp"]) == ("collection", "2023-11-14T22:13:20.000Z")
     assert validate.check(said) == []
+    assert closely.look(said) == []
     resources = [entry["resource"] for entry in said["entry"]]
     endpoints = {f"Endpoint/{one['id']}": one for one in resources if one["resourceType"] == "Endpoint"}
     organizations = {f"Organization/{one['id']}": one for one in resources if one["resourceType"] == "Organization"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 from suture.errors import InvalidResource
@@ -76,10 +76,29 @@ def of_r4(url: str) -> Defined | None:
     return None if found is None else defined(found)
 
 
+@lru_cache(200)
 def of_us_core(url: str) -> Defined | None:
-    """What an extension of US Core holds; its places are not inside."""
-    found = us_core.profile(url)
-    return Defined(url, shape=_read(_shape(found.root))) if found is not None and found.type == "Extension" else None
+    """What an extension of US Core holds in any of its versions; its places are not inside."""
+    if not url.startswith(us_core.URL) or "|" in url:
+        return None
+    found = [us_core.profile(f"{url}|{version}") for version in us_core.VERSIONS]
+    shapes = [_read(_shape(one.root)) for one in found if one is not None and one.type == "Extension"]
+    return Defined(url, shape=reduce(_either, shapes)) if shapes else None
+
+
+def _either(one: Shape, other: Shape) -> Shape:
+    """What fits one of two fits this."""
+    types = None if None in (one.types, other.types) else tuple({*(one.types or ()), *(other.types or ())})
+    if one.inner is None or other.inner is None:
+        return Shape(types, None)
+    inner = {}
+    for url in {**one.inner, **other.inner}:
+        rows = [found[url] for found in (one.inner, other.inner) if url in found]
+        most = [row[1] for row in rows]
+        least = min(row[0] for row in rows) if len(rows) == 2 else 0
+        top = None if None in most else max(one for one in most if one is not None)
+        inner[url] = (least, top, reduce(_either, (row[2] for row in rows)))
+    return Shape(types, inner)
 
 
 def read(definition: dict[str, Any]) -> Defined | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suture.standards.fhir import json
+from suture.standards.fhir import json, xml
 from suture.standards.fhir.closely import MOST, Around, look
 from suture.standards.fhir.definitions import RESOURCE_TYPES, element_names
 from tests import public
@@ -73,3 +73,24 @@ def test_guides_stay_sound(name: str) -> None:
     }
     assert wrong <= TRUE
     assert len(resources) > 300
+
+
+# R4's own examples with a canonical that is relative
+RELATIVE = {"operationdefinition-example", "capabilitystatement-example"}
+
+
+@pytest.mark.slow
+def test_examples_of_r4_stay_sound() -> None:
+    folder = public.path("fhir-test-cases/r4")
+    done, wrong = 0, set()
+    for file in [
+        *folder.glob("*-example*.xml"),
+        *folder.glob("examples/*-example*.xml"),
+        *folder.glob("examples/*-example*.json"),
+    ]:
+        read = xml.read if file.suffix == ".xml" else json.read
+        done += 1
+        if any(issue.severity == "error" for issue in look(read(file.read_bytes()))):
+            wrong.add(file.stem)
+    assert wrong <= RELATIVE
+    assert done > 50
