@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
+import tests.journeys.test_console as seen
 from suture.access import people
 from suture.store import matches, resources
-from tests.journeys.test_console import CHROMIUM, browser
 from tests.server.admin.console import PASSWORD, Console, adt, console
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"NO BROWSER: {CHROMIUM} IS ABSENT, THE PAGE WAS NOT SEEN"),
-]
+pytestmark = seen.pytestmark  # where there is a browser
 
 
 def encounters(bundle: dict[str, object]) -> int:
@@ -32,7 +27,7 @@ async def everything(here: Console, id: str) -> dict[str, object]:
 async def linked_by_keyboard(here: Console) -> None:
     """Signs in, opens the pair, goes to the button by keys alone."""
     people.add_user(here.server.app.database, "reg", "Rita", PASSWORD, ["registrar"])
-    async with browser() as started:
+    async with seen.browser() as started:
         page, complaints = await (await started.new_context()).new_page(), []
         page.on("console", lambda message: complaints.append(message.text))
         await page.goto(here.server.url)
