@@ -32,7 +32,7 @@ def _full_url(place: str, url: str, resource: Any) -> Iterator[Issue]:
         mend = "Write http://SERVER/Type/id, urn:uuid:… or urn:oid:…"
         yield error(place, "A fullUrl is an absolute address.", mend, "value")
         return
-    named = within.RESTFUL(url)
+    named = within.restful(url)
     if named and isinstance(resource, dict):
         yield from _same(place, named[2], named[3], resource)
 

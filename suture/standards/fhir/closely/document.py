@@ -33,10 +33,10 @@ def held(node: Node) -> Iterator[Issue]:
 
 
 def _there(path: str, reference: str, entries: Entries, source: Entry) -> Iterator[Issue]:
-    targets = entries.to(reference, source.url)
+    targets = entries.to(reference, source.root)
     if len(targets) > 1:
         mend = "Name the version, or keep one of them."
-        yield error(path, f"{len(targets)} entries of the Bundle fit this reference.", mend, "multiple-matches")
+        yield error(path, "More than one entry of the Bundle fits this reference.", mend, "multiple-matches")
     elif not targets:
         text = "What this names must be in the Bundle, and is not."
         if entries.alike(reference):
@@ -97,7 +97,7 @@ def _tied(node: Node, entries: Entries) -> set[int]:
     ties: dict[int, set[int]] = defaultdict(set)
     for one in entries.all:
         for text in _texts(one.resource):
-            for target in entries.to(text, one.url):
+            for target in entries.to(text, one.root):
                 ties[one.number].add(target.number)
                 ties[target.number].add(one.number)
     for _, link in _each(node.value, "", "link"):  # a stylesheet

@@ -19,6 +19,8 @@ from suture.standards.fhir.fhirpath import Environment, compile
 
 MODIFIER = ".modifierExtension"
 HL7 = "http://hl7.org/fhir/"  # there are more than R4 defines: later versions, and HL7's package of extensions
+DEEPEST = 8  # extensions around one that tell what it is
+MOST_RULES = 2000  # rules of places that are evaluated in one look
 _DEFINING = """
 StructureDefinition SearchParameter CapabilityStatement CodeSystem ValueSet OperationDefinition ImplementationGuide
 ConceptMap NamingSystem CompartmentDefinition GraphDefinition StructureMap
@@ -45,8 +47,9 @@ def extension(node: Node) -> Iterator[Issue]:
     url = node.value.get("url") if isinstance(node.value, dict) else None
     if not isinstance(url, str) or node.up is None:
         return
-    if _told(node, url) is not None:
-        yield from _holds(node, url, _told(node, url) or Shape())
+    told = _told(node, url)
+    if told is not None:
+        yield from _holds(node, told)
     elif not within.ABSOLUTE(url):
         yield from _relative(node)
     elif "|" in url:
@@ -55,17 +58,17 @@ def extension(node: Node) -> Iterator[Issue]:
         yield from _absolute(node, url)
 
 
-def _told(node: Node, url: str) -> Shape | None:
+def _told(node: Node, url: str, depth: int = 0) -> Shape | None:
     """What the extension around it says it holds; None when it stands alone, or nothing is said."""
-    shape = _shape(node.up) if node.up is not None and node.up.type == "Extension" else None
+    shape = _shape(node.up, depth + 1) if node.up is not None and node.up.type == "Extension" else None
     return shape.inner[url][2] if shape and shape.inner and url in shape.inner else None
 
 
-def _shape(node: Node) -> Shape | None:
+def _shape(node: Node, depth: int = 0) -> Shape | None:
     url = node.value.get("url") if isinstance(node.value, dict) else None
-    if not isinstance(url, str):
+    if not isinstance(url, str) or depth > DEEPEST:
         return None
-    found = _told(node, url)
+    found = _told(node, url, depth)
     if found is None and within.ABSOLUTE(url):
         definition = known(node, url)
         return definition.shape if definition else None
@@ -94,7 +97,7 @@ def _absolute(node: Node, url: str) -> Iterator[Issue]:
     elif definition.modifier and not modifies and _modifiable(node):
         yield error(node, "This extension modifies what it stands in.", "Move it to modifierExtension.", "structure")
     yield from _placed(node, definition)
-    yield from _holds(node, url, definition.shape)
+    yield from _holds(node, definition.shape)
 
 
 def _modifiable(node: Node) -> bool:
@@ -115,7 +118,7 @@ def _unknown(node: Node) -> Iterator[Issue]:
 # --- what it holds
 
 
-def _holds(node: Node, url: str, shape: Shape) -> Iterator[Issue]:
+def _holds(node: Node, shape: Shape) -> Iterator[Issue]:
     for key in node.value:
         kind = _kind(key)
         if kind and shape.types is not None and kind not in shape.types:
@@ -209,16 +212,44 @@ def _whole_path(node: Node) -> str:
 
 def _selected(around: Node, text: str) -> bool:
     """Whether an expression over the resource leads to the element; yes where it can't be evaluated."""
+    made = around.whole.once(_selections)
+    key = (id(around.resource.value), text)
+    if key not in made:
+        made[key] = _selection(around, text)
+    found = made[key]
+    return found is None or True in found or _mark(around.value) in found
+
+
+def _selections(whole: Whole) -> dict[tuple[int, str], set[Any] | None]:
+    return {}
+
+
+def _selection(around: Node, text: str) -> set[Any] | None:
     try:
-        found = compile(text).evaluate(around.resource.value, _environment(around))
+        return {_mark(one) for one in compile(text).evaluate(around.resource.value, _environment(around))}
     except (Inapplicable, InvalidSyntax, TooCostly):
-        return True
-    return found == [True] or any(
-        one is around.value or (one == around.value and not isinstance(one, bool)) for one in found
-    )
+        return None
+
+
+def _mark(value: Any) -> Any:
+    """What tells an element from others: the very object, or a primitive's text."""
+    return value if value is True else id(value) if isinstance(value, (dict, list)) else str(value)
 
 
 def _kept(around: Node, node: Node, rule: str) -> bool | None:
+    """Whether a rule holds of the element; it is asked once, or a bounded number of times where it looks at the extension."""
+    made = around.whole.once(_verdicts)
+    key = (id(around.value), id(node.value) if "%extension" in rule else 0, rule)
+    if key not in made:
+        made[key] = _verdict(around, node, rule) if len(made) < MOST_RULES else None
+    return made[key]
+
+
+def _verdicts(whole: Whole) -> dict[tuple[int, int, str], bool | None]:
+    return {}
+
+
+def _verdict(around: Node, node: Node, rule: str) -> bool | None:
     try:
         return compile(rule).verdict(around.value, _environment(around, node.value))
     except (Inapplicable, InvalidSyntax, TooCostly):

@@ -17,7 +17,7 @@ def target(node: Node) -> Iterator[Issue]:
     found = within.standing(node) if isinstance(reference, str) and not reference.startswith("#") else None
     if not isinstance(reference, str) or found is None:
         return
-    targets = within.of(found[0]).to(reference, found[1].url)
+    targets = within.of(found[0]).to(reference, found[1].root)
     if len(targets) == 1:
         yield from _fits(node, reference, targets[0].type)
 

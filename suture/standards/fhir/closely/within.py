@@ -11,18 +11,24 @@ from suture.standards.fhir.closely.node import Node, Whole
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 _ID = r"[A-Za-z0-9\-.]{1,64}"
-RESTFUL = re.compile(rf"(https?://\S+/)({'|'.join(sorted(RESOURCE_TYPES))})/({_ID})").fullmatch
+_RESTFUL = re.compile(rf"(https?://\S+/)({'|'.join(sorted(RESOURCE_TYPES))})/({_ID})").fullmatch
 RELATIVE = re.compile(rf"({'|'.join(sorted(RESOURCE_TYPES))})/{_ID}").fullmatch
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+").fullmatch  # of any scheme
+
+_URN = re.compile(r"urn:(?:uuid|oid):")
+_LONGEST = 2000  # characters of an address that is taken apart
+_MOST = 50  # entries of one fullUrl that are told apart
+
+
+def restful(url: str) -> re.Match[str] | None:
+    """Root, type and id of an address on a server."""
+    return _RESTFUL(url) if len(url) <= _LONGEST else None
 
 
 def type_named(reference: str) -> str:
     """The type that an address of a server, or a relative one, names; '' for any other."""
     plain = reference.partition("#")[0].partition("/_history/")[0]
-    return plain.split("/")[-2] if RESTFUL(plain) or RELATIVE(plain) else ""
-
-
-_URN = re.compile(r"urn:(?:uuid|oid):")
+    return plain.split("/")[-2] if restful(plain) or RELATIVE(plain) else ""
 
 
 class Entry(NamedTuple):
@@ -31,6 +37,7 @@ class Entry(NamedTuple):
     number: int
     url: str
     resource: dict[str, Any]
+    root: str = ""  # what makes a `Type/id` in it absolute: the server of its fullUrl, or the scheme of its urn
 
     @property
     def type(self) -> str:
@@ -51,11 +58,11 @@ class Entries:
     by_name: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))  # Type/id
     of_resource: dict[int, Entry] = field(default_factory=dict)  # by the identity of the dict
 
-    def to(self, reference: str, source: str) -> list[Entry]:
-        """Where a reference that stands in the entry with the fullUrl `source` leads to."""
+    def to(self, reference: str, root: str) -> list[Entry]:
+        """Where a reference leads to that stands in an entry with this root."""
         plain, _, version = reference.partition("#")[0].partition("/_history/")
         if not ABSOLUTE(plain):
-            plain = _absolute(plain, source)
+            plain = "" if not root else root + (plain.rpartition("/")[2] if root.startswith("urn:") else plain)
         found = self.by_url.get(plain, [])
         return [one for one in found if one.version == version] if version else found
 
@@ -64,13 +71,9 @@ class Entries:
         return self.by_name.get(reference.partition("/_history/")[0], [])
 
 
-def _absolute(relative: str, source: str) -> str:
-    """A `Type/id` as an address: at the server of the fullUrl it stands under, or by the same scheme of urns."""
-    root = RESTFUL(source)
-    if root:
-        return root[1] + relative
-    urn = _URN.match(source)
-    return urn[0] + relative.rpartition("/")[2] if urn else ""
+def _root(url: str) -> str:
+    server, urn = restful(url), _URN.match(url)
+    return server[1] if server else urn[0] if urn else ""
 
 
 def entries(bundle: dict[str, Any]) -> Entries:
@@ -80,11 +83,12 @@ def entries(bundle: dict[str, Any]) -> Entries:
     for number, row in enumerate(rows if isinstance(rows, list) else ()):
         resource = row.get("resource") if isinstance(row, dict) else None
         if isinstance(resource, dict):
-            one = Entry(number, str(row.get("fullUrl", "")), resource)
+            url = str(row.get("fullUrl", ""))
+            one = Entry(number, url, resource, _root(url))
             found.all.append(one)
             found.by_name[f"{one.type}/{resource.get('id', '')}"].append(one)
             found.of_resource[id(resource)] = one
-            if one.url:
+            if one.url and len(found.by_url[one.url]) < _MOST:
                 found.by_url[one.url].append(one)
     return found
 

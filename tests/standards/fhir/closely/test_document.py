@@ -55,7 +55,7 @@ SUBJECT = "Bundle.entry[0].resource.subject"
         (document(P, entry(P, "Patient"), entry(Q, "Device")), [("Bundle.entry[2]", LONE)]),
         (
             document(P, entry(P, "Patient"), entry(P, "Patient")),
-            [(SUBJECT, "2 entries of the Bundle fit this reference."), ("Bundle.entry[2].fullUrl", "")],
+            [(SUBJECT, "More than one entry of the Bundle fits this reference."), ("Bundle.entry[2].fullUrl", "")],
         ),
         (
             document(P, entry(P, "Patient"), section=[{"section": [{"entry": [{"reference": Q}]}]}]),
@@ -112,3 +112,11 @@ def test_an_id_is_there_once_in_a_resource() -> None:
     assert errors({"resourceType": "StructureDefinition", **views}) == []
     twice = [entry(C, "Patient", name=[{"id": "a"}]), entry(P, "Patient", name=[{"id": "a"}])]
     assert errors(bundle("collection", *twice)) == []
+
+
+def test_a_long_address_and_many_entries_of_one_are_no_trouble() -> None:
+    long = "http://a.org/" + "/" * 100_000
+    refs = [{"reference": "Patient/1"}] * 50
+    assert (SUBJECT, MISSING) in errors(document("Patient/1", at=long, section=[{"entry": refs}]))
+    many = [entry(P, "Patient") for _ in range(120)]
+    assert (SUBJECT, "More than one entry of the Bundle fits this reference.") in errors(document(P, *many))

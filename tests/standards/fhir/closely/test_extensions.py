@@ -8,6 +8,7 @@ import pytest
 
 from suture.standards.fhir.closely import Around, look
 from suture.standards.fhir.closely.defined import read
+from suture.standards.fhir.closely.extensions import MOST_RULES
 from tests.standards.fhir.closely.looking import errors
 
 HL7 = "http://hl7.org/fhir/StructureDefinition/"
@@ -165,3 +166,25 @@ def test_a_definition_that_can_not_be_read_is_none() -> None:
     assert read({"type": "Extension", "url": OWN}) is None
     assert read({"type": "Patient", "url": OWN, "differential": {"element": [{"path": "Patient"}]}}) is None
     assert read({**definition(), "context": "x"}) is None
+
+
+def test_rules_of_places_are_evaluated_a_bounded_number_of_times() -> None:
+    ruled = definition(rule="%extension.value = 'x'")
+    many = patient(
+        *({"url": OWN, "valueString": "x"} for _ in range(MOST_RULES)), *({"url": OWN, "valueString": "y"},) * 9
+    )
+    assert placed(ruled, many) == []
+    assert placed(ruled, patient({"url": OWN, "valueString": "y"})) == [
+        "This extension may not stand here as things are."
+    ]
+
+
+def test_extensions_inside_extensions_to_any_depth_are_no_trouble() -> None:
+    inner: dict[str, Any] = {"url": ANIMAL, "extension": [species("kind")]}
+    for _ in range(80):
+        inner = {"url": "http://anybody.org/x", "extension": [inner]}
+    assert [text for _, text in errors(patient(inner))] == [
+        "This extension may not stand here.",
+        "This extension needs an extension species.",
+        "The extension around this does not define it.",
+    ]
