@@ -40,7 +40,7 @@ class Stay:
     before: str = ""  # location before the last transfer
     since: datetime = START
     left: datetime | None = None
-    doctor: tuple[str, str, str] = ("1001", "Ramaswamy", "Priya")
+    doctor: tuple[str, str, str] = ("1245319706", "Ramaswamy", "Priya")
 
 
 class Hospital:

@@ -11,7 +11,11 @@ from typing import Protocol
 from suture.sandbox.people import Person
 from suture.sandbox.traffic_segments import header, line, message, patient, stamp, text
 
-DOCTORS = (("1001", "Ramaswamy", "Priya"), ("1002", "Okafor", "Chidi"), ("1003", "Lindqvist", "Ingrid"))
+DOCTORS = (
+    ("1245319706", "Ramaswamy", "Priya"),
+    ("1245319714", "Okafor", "Chidi"),
+    ("1245319722", "Lindqvist", "Ingrid"),
+)
 # LOINC, what it is, UCUM unit, reference range, most decimals
 TESTS = (
     ("2345-7", "Glucose", "mg/dL", 70, 99, 0),

@@ -6,6 +6,7 @@ import pytest
 
 from suture.sandbox import traffic
 from suture.sandbox.traffic_variants import VARIANTS
+from suture.standards.fhir import us_core
 from tests.maps.chart import Chart, errors, run
 
 
@@ -16,6 +17,16 @@ def broken(raws: list[bytes]) -> list[str]:
 @pytest.mark.slow
 def test_two_thousand_messages_become_valid_resources() -> None:
     assert broken(list(traffic.mixed(11, 2000, odd=0.2))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", us_core.VERSIONS)
+def test_what_becomes_of_an_admission_keeps_us_core(version: str) -> None:
+    """So that a flow may hold it against US Core right after the map; a visit without its number can't, nor a merge (A40)."""
+    made = [run(raw).value for raw in traffic.adt(15, 300) if b"|^^^" not in raw and b"^A40^" not in raw]
+    assert len(made) > 250
+    found = [issue for bundle in made for issue in us_core.held(us_core.Named(version), bundle)]
+    assert [(issue.expression, issue.text) for issue in found if issue.severity in ("error", "fatal")] == []
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
