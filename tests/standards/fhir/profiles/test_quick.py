@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.profiles.quick import Quick
 from suture.standards.fhir.profiles.quick_formulas import FORMULAS
+from suture.standards.fhir.profiles.rules import Rule, Slicing, TypeRule
 from suture.standards.fhir.us_core.held import QUICK, member_of
 from tests.standards.fhir.profiles.made import MARK, PULSE, coded, element, mark_profile, profile, pulse, pulse_profile
 from tests.standards.fhir.us_core.examples import claims
@@ -59,6 +61,19 @@ def test_a_good_resource_is_known_at_once_and_a_bad_one_is_left_to_the_slow_walk
         {"status": "cancelled"},
     ):
         assert agree(pulse(**changes), read, MADE, around) == (False, False)
+
+
+FIELDS = {
+    "id", "name", "min", "max", "types", "fixed", "pattern", "least", "most", "longest", "shortest", "present", "instead",
+    "binding", "bindings", "invariants", "must_support", "slicing", "slices", "children",
+}  # fmt: skip
+
+
+def test_it_knows_all_that_a_rule_can_say() -> None:
+    """Whoever adds a field has to teach quick.py, or let it leave such rules to the slow walk."""
+    assert {one.name for one in fields(Rule)} == FIELDS
+    assert {one.name for one in fields(TypeRule)} == {"code", "profiles", "targets", "aggregation"}
+    assert {one.name for one in fields(Slicing)} == {"discriminators", "rules", "ordered"}
 
 
 def test_ordered_slices_and_differentials_are_left_to_the_slow_walk() -> None:
