@@ -61,6 +61,7 @@ class Guides:
         self._terms = Collected((one for each in found for one in each.resources), _sound)
         self._definitions: dict[str, dict[str, Any]] = {}
         self._canonicals: dict[tuple[str, str], dict[str, Any]] = {}
+        self._fine: dict[tuple[str, str], bool] = {}  # which of them are sound R4
         self._ids: dict[str, str] = {}
         self._read: dict[str, Profile | None] = {}
         self.member_of = remembered(self._member_of)
@@ -83,8 +84,11 @@ class Guides:
 
     def definition(self, type: str, url: str) -> dict[str, Any] | None:
         """What a package has of this type under a canonical; None when none has it or it is not sound R4."""
-        found = self._canonicals.get((type, url.partition("|")[0]))
-        return found if found is not None and _sound(found) else None
+        key = (type, url.partition("|")[0])
+        found = self._canonicals.get(key)
+        if found is not None and key not in self._fine:
+            self._fine[key] = _sound(found)
+        return found if found is not None and self._fine[key] else None
 
     def profile(self, url: str) -> Profile | None:
         """The profile of a canonical; None when neither a package nor US Core has it, or it is not sound R4."""

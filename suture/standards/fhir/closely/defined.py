@@ -101,8 +101,25 @@ def _either(one: Shape, other: Shape) -> Shape:
     return Shape(types, inner)
 
 
+_KEPT = 500  # definitions at hand that are remembered as they were read
+_read_ones: dict[
+    int, tuple[dict[str, Any], Defined | None]
+] = {}  # with the very object, so that its mark stays its own
+
+
 def read(definition: dict[str, Any]) -> Defined | None:
-    """The same of a StructureDefinition at hand; None when it defines no extension or can't be read."""
+    """The same of a StructureDefinition at hand, that nobody changes; None when it defines no extension or can't be read."""
+    kept = _read_ones.get(id(definition))
+    if kept is not None and kept[0] is definition:
+        return kept[1]
+    if len(_read_ones) >= _KEPT:
+        _read_ones.clear()
+    found = _fresh(definition)
+    _read_ones[id(definition)] = (definition, found)
+    return found
+
+
+def _fresh(definition: dict[str, Any]) -> Defined | None:
     if definition.get("type") != "Extension" or definition.get("derivation") == "specialization":
         return None
     try:

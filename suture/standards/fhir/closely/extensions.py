@@ -153,7 +153,7 @@ def _kind(key: str) -> str:
 def _placed(node: Node, definition: Defined) -> Iterator[Issue]:
     around = node.up
     assert around is not None
-    lenient = around.resource.type in DEFINING and of_r4(definition.url) is definition
+    lenient = around.resource.type in DEFINING and of_r4(definition.url) == definition
     if definition.contexts and not lenient and not any(_fits(around, kind, text) for kind, text in definition.contexts):
         mend = f"It may stand in: {', '.join(text for _, text in definition.contexts)[:400]}."
         yield error(node, "This extension may not stand here.", mend, "structure")
