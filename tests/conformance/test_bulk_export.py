@@ -87,13 +87,13 @@ async def test_repeated(bulk: Bulk) -> None:
     "with handling=lenient it is passed over and listed in an error file",
 )
 async def test_unsupported(bulk: Bulk) -> None:
-    refused = await bulk.kick("/fhir/$export?organizeOutputBy=Patient")
+    refused = await bulk.kick("/fhir/$export?allowPartialManifests=true")
     assert (refused.status_code, refused.json()["resourceType"]) == (400, "OperationOutcome")
     made = await bulk.manifest(
-        "/fhir/$export?_type=Patient&organizeOutputBy=Patient", headers={"Prefer": "respond-async, handling=lenient"}
+        "/fhir/$export?_type=Patient&allowPartialManifests=true", headers={"Prefer": "respond-async, handling=lenient"}
     )
     (outcome,) = await bulk.lines(made["error"][0])
-    assert outcome["issue"][0]["expression"] == ["organizeOutputBy"]
+    assert outcome["issue"][0]["expression"] == ["allowPartialManifests"]
 
 
 @check(KICK, "a filter with _include, _revinclude or _sort is refused; filters joined by comma are alternatives")

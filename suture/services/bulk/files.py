@@ -15,7 +15,7 @@ from suture.access.caller import Caller
 from suture.services.bulk import jobs, select
 from suture.services.bulk.request import Wanted
 from suture.standards.fhir import json
-from suture.store import exports, scan, whose
+from suture.store import exports, resources, scan, whose
 from suture.store.connection import Connection
 from suture.store.exports import File, Job
 from suture.store.resources import Row
@@ -36,23 +36,54 @@ def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Ca
         return
     wanted = jobs.asked_of(job)
     lines = _deletions if file.kind == exports.DELETED else _lines(wanted, file.type, url)
-    moment = jobs.moment_of(job, wanted)
+    moment, waiting = jobs.moment_of(job, wanted), 0
     for rids in exports.numbers(held, CHUNK):
         judged = guard.judge_versions(connection, caller, "read")
-        for portion in scan.portions(connection, rids):
-            rows = [select.row_of(connection, version) for version in scan.of_rows(connection, moment, portion)]
-            yield lines([row for row in rows if select.may(caller, row, judged)])
+        for head, run in _runs(rids):
+            waiting = head or waiting
+            for portion in scan.portions(connection, run):
+                rows = [select.row_of(connection, version) for version in scan.of_rows(connection, moment, portion)]
+                shown = lines([row for row in rows if select.may(caller, row, judged)])
+                if waiting and shown:
+                    yield _header(connection, waiting)
+                    waiting = 0
+                yield shown
+
+
+def _runs(rids: list[int]) -> Iterator[tuple[int, list[int]]]:
+    """The rows of each block, with the Patient its header names; 0 where a block goes on, or where there are none."""
+    head, run = 0, list[int]()
+    for rid in rids:
+        if rid > 0:
+            run.append(rid)
+            continue
+        yield head, run
+        head, run = -rid, []
+    yield head, run
+
+
+def _header(connection: Connection, patient: int) -> bytes:
+    """The line before a block; it stands there only when a line of the block does."""
+    row = resources.read_rid(connection, patient)
+    named = {"name": "header", "valueReference": {"reference": f"Patient/{row.id if row else ''}"}}
+    return json.write({"resourceType": "Parameters", "parameter": [named]}) + b"\n"
 
 
 def require(caller: Caller, file: File) -> None:
     """Raises Forbidden when the caller's scopes no longer name the type at all."""
-    if file.kind == exports.OUTPUT and file.type not in select.CARRIED and file.type != select.PROVENANCE:
+    if file.kind == exports.OUTPUT and file.type and file.type not in select.CARRIED and file.type != select.PROVENANCE:
         policy.require(caller, "read", file.type)
 
 
 def patients(connection: Connection, held: bytes) -> tuple[str, ...]:
     """Whose records a file of row numbers holds, for the audit trail."""
-    return tuple(dict.fromkeys(p for rids in exports.numbers(held, CHUNK) for p in whose.of_rids(connection, rids)))
+    return tuple(
+        dict.fromkeys(
+            patient
+            for rids in exports.numbers(held, CHUNK)
+            for patient in whose.of_rids(connection, [abs(rid) for rid in rids])
+        )
+    )
 
 
 def _lines(wanted: Wanted, type: str, url: str) -> Lines:

@@ -10,13 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
 from suture.access.caller import Caller
 from suture.clock import Clock, new_id
 from suture.errors import NotFound, SutureError
+from suture.services.bulk.blocks import Blocks
 from suture.services.bulk.request import Wanted, issues
 from suture.services.bulk.select import Found, Selection, require
 from suture.services.gateway.limits import TooMany
@@ -143,15 +144,17 @@ class Exports:
         wanted = asked_of(job)
         connection = self._database.reader()
         try:
-            found = Selection(connection, wanted, moment_of(job, wanted), Teller(self._database, job, loop)).run()
+            moment, most = moment_of(job, wanted), self._settings["bulk.file_resources"]
+            found = Selection(connection, wanted, moment, Teller(self._database, job, loop)).run()
+            blocks = Blocks(connection, wanted, moment).of(found) if wanted.organized else None
+            made = list(_files(found, most, blocks))
         finally:
             connection.close()
-        most = self._settings["bulk.file_resources"]
 
         def unit(tx: Tx) -> None:
             if not exports.tell(tx, job.jid, "writing files", LEASE):
                 raise Cancelled
-            for file, rows in _files(found, most):
+            for file, rows in made:
                 exports.put(tx, job.jid, file, rows)
             _put_issues(tx, job.jid, wanted)
             exports.finish(tx, job.jid, exports.DONE, "done")
@@ -191,14 +194,30 @@ def moment_of(job: Job, wanted: Wanted) -> int:
     return min(job.moment, wanted.until) if wanted.until else job.moment
 
 
-def _files(found: Found, most: int) -> Iterator[tuple[File, list[int]]]:
-    n = 0
+def _files(found: Found, most: int, blocks: Iterator[list[int]] | None = None) -> Iterator[tuple[File, list[int]]]:
+    """The files of types, or those of whole blocks."""
     kinds = [(exports.OUTPUT, type, rows) for type, rows in sorted(found.rows.items())]
-    for kind, type, rows in [*kinds, (exports.DELETED, "Bundle", found.deleted)]:
+    by_type = (
+        (row for row in kinds) if blocks is None else ((exports.OUTPUT, "", rows) for rows in _filled(blocks, most))
+    )
+    n = 0
+    for kind, type, rows in chain(by_type, [(exports.DELETED, "Bundle", found.deleted)]):
         left = iter(rows)
-        while part := list(islice(left, most)):
+        while part := list(islice(left, most)) if type else list(left):
             yield File(n, kind, type, len(part)), part
             n += 1
+
+
+def _filled(blocks: Iterator[list[int]], most: int) -> Iterator[list[int]]:
+    """Blocks together up to `most` lines; none is split, a larger one stands alone."""
+    rows: list[int] = []
+    for block in blocks:
+        if rows and len(rows) + len(block) > most:
+            yield rows
+            rows = []
+        rows += block
+    if rows:
+        yield rows
 
 
 def _put_issues(tx: Tx, jid: int, wanted: Wanted) -> None:

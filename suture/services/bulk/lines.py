@@ -31,13 +31,16 @@ class Line(NamedTuple):
 def read(chart: Chart, raw: bytes, before: int, of: Input | None) -> Iterator[Line]:
     """The lines of a part; `before`: how many lines of the file came earlier; `of`: what the manifest says of the file."""
     for number, text in enumerate(raw.split(b"\n"), before + 1):
-        if text.strip():
-            yield _line(chart, number, text, of)
+        if text.strip() and (line := _line(chart, number, text, of)) is not None:
+            yield line
 
 
-def _line(chart: Chart, number: int, text: bytes, of: Input | None) -> Line:
+def _line(chart: Chart, number: int, text: bytes, of: Input | None) -> Line | None:
+    """None for the header of a block of a file that is organized by patients."""
     try:
         resource = chart.read_json(text)
+        if _is_header(resource):
+            return None
         if of is not None and of.kind == DELETED:
             return Line(number, _deletions(resource))
         return _resource(chart, number, text, resource, of)
@@ -56,6 +59,11 @@ def _resource(chart: Chart, number: int, text: bytes, resource: dict[str, Any], 
     id = str(resource.get("id") or uuid.uuid5(_CONTENT, text.decode()))
     require_id(id)
     return Line(number, found, id)
+
+
+def _is_header(resource: dict[str, Any]) -> bool:
+    rows = resource.get("parameter") if resource.get("resourceType") == "Parameters" else None
+    return isinstance(rows, list) and len(rows) == 1 and isinstance(rows[0], dict) and rows[0].get("name") == "header"
 
 
 def _deletions(bundle: dict[str, Any]) -> Places:

@@ -18,6 +18,7 @@ def manifest(server: str, job: Job, files: Sequence[File]) -> dict[str, Any]:
         "transactionTime": instant(jobs.moment_of(job, wanted)),
         "request": wanted.url,
         "requiresAccessToken": True,
+        **({"outputOrganizedBy": wanted.organized} if wanted.organized else {}),
         "output": _rows(server, job, files, exports.OUTPUT),
         "deleted": _rows(server, job, files, exports.DELETED),
         "error": _rows(server, job, files, exports.ERROR),
@@ -27,14 +28,15 @@ def manifest(server: str, job: Job, files: Sequence[File]) -> dict[str, Any]:
 def _rows(server: str, job: Job, files: Sequence[File], kind: str) -> list[dict[str, Any]]:
     place = f"{server}/bulk/{job.id}"
     return [
-        {"type": file.type, "url": f"{place}/{name_of(file)}", "count": file.lines}
+        {**({"type": file.type} if file.type else {}), "url": f"{place}/{name_of(file)}", "count": file.lines}
         for file in files
         if file.kind == kind
     ]
 
 
 def name_of(file: File) -> str:
-    return f"{file.n}.{file.type}.ndjson"
+    """Its number and type; a file of blocks has none."""
+    return f"{file.n}.{file.type or 'blocks'}.ndjson"
 
 
 def number_of(name: str) -> int:

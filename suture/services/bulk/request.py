@@ -18,7 +18,11 @@ from suture.standards.fhir.validate.primitives import FINE
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
 PROVENANCE = ("LatestProvenanceResources", "RelevantProvenanceResources")
-NAMES = ("_outputFormat", "_since", "_until", "_type", "_typeFilter", "_elements", "patient", "includeAssociatedData")
+NAMES = (
+    "_outputFormat", "_since", "_until", "_type", "_typeFilter", "_elements", "patient", "includeAssociatedData",
+    "organizeOutputBy",
+)  # fmt: skip
+ORGANIZED = ("Patient",)  # what a file can be organized by
 # of searches, but without meaning for a filter
 _REFUSED = (
     "_include",
@@ -49,6 +53,7 @@ class Wanted(msgspec.Struct, frozen=True):
     patients: tuple[str, ...] = ()
     provenance: str = ""  # one of PROVENANCE, when it was asked for
     left_out: tuple[str, ...] = ()  # parameters that were not heeded, being lenient
+    organized: str = ""  # one of ORGANIZED: files hold blocks of whole records
 
 
 def read(url: str, caller: Caller, level: str, group: str, pairs: Sequence[tuple[str, Any]], lenient: bool) -> Wanted:
@@ -66,6 +71,7 @@ def read(url: str, caller: Caller, level: str, group: str, pairs: Sequence[tuple
         if types and type not in types:
             raise Invalid("a filter of a type that is not exported", where="_typeFilter", mend="Add it to _type.")
     data, odd = _associated(given.get("includeAssociatedData", []), lenient)
+    organized, unfit = _organized(given.get("organizeOutputBy", []), lenient)
     return Wanted(
         url, caller, level, group,
         types=types,
@@ -75,7 +81,8 @@ def read(url: str, caller: Caller, level: str, group: str, pairs: Sequence[tuple
         elements=tuple(_element(text) for text in _listed(given.get("_elements", []))),
         patients=tuple(_patient(text) for text in _listed(given.get("patient", []))) if level != "system" else (),
         provenance=data,
-        left_out=(*(name[:100] for name in unknown), *odd),
+        left_out=(*(name[:100] for name in unknown), *odd, *unfit),
+        organized=organized,
     )  # fmt: skip
 
 
@@ -170,6 +177,18 @@ def _associated(texts: Sequence[str], lenient: bool) -> tuple[str, list[str]]:
         )
     good = [text for text in found if text in PROVENANCE]
     return (good[-1] if good else ""), (["includeAssociatedData"] if odd else [])
+
+
+def _organized(texts: Sequence[str], lenient: bool) -> tuple[str, list[str]]:
+    if not texts:
+        return "", []
+    if len(texts) == 1 and texts[0] in ORGANIZED:
+        return texts[0], []
+    if not lenient:
+        raise Invalid(
+            "files are not organized by that", where="organizeOutputBy", mend=f"One of {', '.join(ORGANIZED)}."
+        )
+    return "", ["organizeOutputBy"]
 
 
 def issues(wanted: Wanted) -> list[Issue]:

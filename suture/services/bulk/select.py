@@ -181,12 +181,12 @@ class Selection:
         taken: list[int] = []
         for versions in scan.versions(self.connection, self.moment, (PROVENANCE,)):
             for row in (row_of(self.connection, version) for version in versions):
-                targets = _targets(self.connection, row) & exported if not row.deleted else set()
-                if not targets or not may(self.wanted.caller, row, judged):
+                about = targets(self.connection, row) & exported if not row.deleted else set()
+                if not about or not may(self.wanted.caller, row, judged):
                     continue
                 taken.append(row.rid)
                 recorded = str(json.reread(row.body).get("recorded", ""))
-                for target in targets:
+                for target in about:
                     newest[target] = max(newest.get(target, ("", 0)), (recorded, row.rid))
             self._tell(len(versions))
         latest = self.wanted.provenance == "LatestProvenanceResources"
@@ -289,7 +289,7 @@ def _owners(selection: Selection, body: bytes) -> set[str]:
     return compartment.owners(json.reread(body), selection.connection.shared.base) if body else set()
 
 
-def _targets(connection: Connection, row: Row) -> set[int]:
+def targets(connection: Connection, row: Row) -> set[int]:
     """The row numbers of what a Provenance is about."""
     base, found = connection.shared.base, set()
     for target in json.reread(row.body).get("target", []):
