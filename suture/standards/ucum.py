@@ -182,6 +182,8 @@ class _Reader:
             if self.symbol() != ")":
                 raise _Unknown
             self.at += 1
+            if self.at < len(self.tokens) and self.tokens[self.at]["annotation"]:
+                self.at += 1
             return result
         return self.simple(token)
 

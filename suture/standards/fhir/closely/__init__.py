@@ -8,7 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 from suture.errors import Issue
-from suture.standards.fhir.closely import bundle, document, extensions, narrative, references, texts
+from suture.standards.fhir.closely import (
+    bundle,
+    canonicals,
+    code_systems,
+    codes,
+    document,
+    extensions,
+    narrative,
+    parameters,
+    questionnaires,
+    references,
+    responses,
+    structure,
+    texts,
+    value_sets,
+)
 from suture.standards.fhir.closely.node import STRICT, Around, Node, Whole, nodes
 from suture.standards.fhir.closely.rule import Rule
 
@@ -22,6 +37,14 @@ RULES: tuple[Rule, ...] = (
     *extensions.RULES,
     *texts.RULES,
     *narrative.RULES,
+    *canonicals.RULES,
+    *code_systems.RULES,
+    *codes.RULES,
+    *parameters.RULES,
+    *questionnaires.RULES,
+    *responses.RULES,
+    *structure.RULES,
+    *value_sets.RULES,
 )
 ABOUT = {type: tuple(rule.look for rule in RULES if rule.type == type) for type in {rule.type for rule in RULES}}
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from suture.standards.fhir.patch_place import Place, children
 
 _STEP = re.compile(r"\.?(?:extension\('([^']+)'\)|ofType\((\w+)\)|(resolve)\(\)|(\$this)|(\w+))")
+_AS = re.compile(r"\s+as\s+(\w+)")
 Resolve = Callable[[str], dict[str, Any] | None]
 
 
@@ -37,7 +38,8 @@ def steps(path: str) -> list[Step]:
 
 @lru_cache(2000)
 def _steps(path: str) -> tuple[Step, ...]:
-    found = (Step(url, kind, bool(resolve), name) for url, kind, resolve, _, name in _STEP.findall(path))
+    plain = _AS.sub(r".ofType(\1)", path)
+    found = (Step(url, kind, bool(resolve), name) for url, kind, resolve, _, name in _STEP.findall(plain))
     return tuple(step for step in found if any(step))
 
 
