@@ -135,7 +135,7 @@ async def update_where(request: Request) -> Response:
 
 
 async def patch(request: Request) -> Response:
-    """PATCH Type/id: JSON Patch or FHIRPath Patch, as Content-Type says."""
+    """PATCH Type/id: JSON Patch, XML Patch or FHIRPath Patch, as Content-Type says."""
     kind, p = format_of(request), request.params
     change = await _change(request)
     done = await request.site.interactions.patch(
@@ -155,9 +155,10 @@ async def patch_where(request: Request) -> Response:
 
 
 async def _change(request: Request) -> patches.Change:
-    if formats.patch(request.header(b"content-type")):
-        return patches.of_json(await request.body())
-    return patches.of_parameters(json.read(await sent(request)))
+    read = {patches.JSON_PATCH: patches.of_json, patches.XML_PATCH: patches.of_xml}.get(
+        formats.named(request.header(b"content-type"))
+    )
+    return read(await request.body()) if read else patches.of_parameters(json.read(await sent(request)))
 
 
 async def delete(request: Request) -> Response:

@@ -103,7 +103,7 @@ def accepts(accept: str, kind: str) -> bool:
 
 def is_fhir(content_type: str) -> bool:
     """Whether a body is said to be a resource."""
-    return content_type.split(";")[0].strip().lower() in _READ
+    return named(content_type) in _READ
 
 
 def _weight(text: str) -> float:
@@ -115,7 +115,7 @@ def _weight(text: str) -> float:
 
 def sent(content_type: str) -> bytes:
     """FHIR_JSON or FHIR_XML, as the body is said to be; raises WrongType for anything else."""
-    name = content_type.split(";")[0].strip().lower()
+    name = named(content_type)
     _require_version(content_type, WrongType, "Content-Type")
     if name not in _READ:
         raise WrongType(
@@ -126,20 +126,14 @@ def sent(content_type: str) -> bytes:
     return _READ[name]
 
 
-def patch(content_type: str) -> bool:
-    """Whether the body is a JSON Patch; False: a resource; raises WrongType for XML Patch."""
-    name = content_type.split(";")[0].strip().lower()
-    if name == "application/xml-patch+xml":
-        raise WrongType("XML Patch is not read here", where="Content-Type", mend=_PATCHES)
-    return name == "application/json-patch+json"
-
-
-_PATCHES = "Send application/json-patch+json, or a FHIRPath Patch as application/fhir+json or application/fhir+xml."
+def named(content_type: str) -> str:
+    """The media type without its parameters."""
+    return content_type.split(";")[0].strip().lower()
 
 
 def check_form(content_type: str) -> None:
     """Raises WrongType unless the body is said to be a form."""
-    if content_type.split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+    if named(content_type) != "application/x-www-form-urlencoded":
         raise WrongType(
             "a search by POST is a form", where="Content-Type", mend="Send application/x-www-form-urlencoded."
         )

@@ -12,6 +12,7 @@ import pytest
 from tests.server.people import observation, patient
 from tests.server.running import FHIR, Running, outcome_of
 
+XML_PATCH = {"Content-Type": "application/xml-patch+xml"}
 JSON_PATCH = {"Content-Type": "application/json-patch+json"}
 LATER = [{"op": "replace", "path": "/name/0/family", "value": "Later"}]
 
@@ -47,6 +48,20 @@ async def test_a_fhirpath_patch_in_json_and_in_xml(server: Running) -> None:
     )
     done = await server.http.patch("/fhir/Patient/p1", content=raw, headers={"Content-Type": "application/fhir+xml"})
     assert (done.status_code, "name" in done.json()) == (200, False)
+
+
+async def test_an_xml_patch(server: Running) -> None:
+    await server.put(patient("p1", "First"))
+    raw = (
+        '<diff xmlns:f="http://hl7.org/fhir"><replace sel="f:Patient/f:name[1]/f:family/@value">Third</replace></diff>'
+    )
+    done = await server.http.patch("/fhir/Patient/p1", content=raw, headers=XML_PATCH)
+    assert (done.status_code, done.json()["name"][0]["family"], done.headers["etag"]) == (200, "Third", 'W/"2"')
+    named = raw.replace("/f:name[1]/f:family/@value", "/f:id/@value").replace("Third", "p2")
+    refused = await server.http.patch("/fhir/Patient/p1", content=named, headers=XML_PATCH)
+    assert outcome_of(refused)[2] == "a patch keeps type and id"
+    lost = await server.http.patch("/fhir/Patient/p1", content=raw.replace("name[1]", "name[9]"), headers=XML_PATCH)
+    assert outcome_of(lost) == (422, "processing", "nothing is at this place")
 
 
 async def test_decimals_keep_their_digits(server: Running) -> None:
@@ -100,10 +115,12 @@ async def test_what_it_may_not_do(server: Running, body: Any, status: int, text:
 
 async def test_the_wrong_kind_of_body(server: Running) -> None:
     await server.put(patient("p1"))
-    xml = await server.http.patch(
-        "/fhir/Patient/p1", content=b"<diff/>", headers={"Content-Type": "application/xml-patch+xml"}
-    )
-    assert outcome_of(xml) == (415, "not-supported", "XML Patch is not read here")
+    xml = await server.http.patch("/fhir/Patient/p1", content=b"<diff/>", headers=XML_PATCH)
+    assert outcome_of(xml) == (400, "invalid", "no XML Patch: there are no operations")
+    broken = await server.http.patch("/fhir/Patient/p1", content=b"<diff>", headers=XML_PATCH)
+    assert broken.status_code == 400
+    other = await server.http.patch("/fhir/Patient/p1", content=b"x", headers={"Content-Type": "text/plain"})
+    assert outcome_of(other)[:2] == (415, "not-supported")
     two = await server.http.patch("/fhir/Patient/p1", content=b'[],"x":[]', headers=JSON_PATCH)
     assert outcome_of(two)[2] == "a JSON Patch is an array of operations"
     none = await ask(server, "/fhir/Patient/nobody", LATER)

@@ -34,7 +34,12 @@ ON_TYPES = (
 )
 ON_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 FORMATS = ("json", "application/fhir+json", "xml", "application/fhir+xml")
-PATCH_FORMATS = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
+PATCH_FORMATS = (
+    "application/json-patch+json",
+    "application/xml-patch+xml",
+    "application/fhir+json",
+    "application/fhir+xml",
+)
 INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data", SERVER)
 FHIR_VERSION = "4.0.1"
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"

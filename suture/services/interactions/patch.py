@@ -1,4 +1,4 @@
-"""Patch: a change of a resource that is there, as JSON Patch or FHIRPath Patch (https://hl7.org/fhir/R4/http.html#patch).
+"""Patch: a change of a resource that is there, as JSON Patch, XML Patch or FHIRPath Patch (https://hl7.org/fhir/R4/http.html#patch).
 
 It is read, changed, checked and written inside the transaction. Whoever patches must be allowed to read, too: a test or
 a criterion tells what is there.
@@ -21,12 +21,13 @@ from suture.services.interactions.find import Criteria, one
 from suture.services.interactions.incoming import prepared, require_id, require_type
 from suture.services.interactions.rules import Conditions
 from suture.services.interactions.write import NO_CONDITIONS, Outcome, Pairs
-from suture.standards.fhir import json, patch_json, patch_path
+from suture.standards.fhir import json, patch_json, patch_path, patch_xml
 from suture.store import resources, whose
 from suture.store.connection import Tx
 from suture.store.index import Batch
 
 JSON_PATCH = "application/json-patch+json"
+XML_PATCH = "application/xml-patch+xml"
 Change = Callable[[dict[str, Any]], dict[str, Any]]  # what is stored -> what shall be stored
 
 
@@ -38,6 +39,11 @@ def of_json(raw: bytes) -> Change:
     return partial(_applied, patch_json.apply, content=wrapped["patch"])
 
 
+def of_xml(raw: bytes) -> Change:
+    """The change an XML Patch document asks for."""
+    return partial(_applied, patch_xml.apply, content=patch_xml.operations(raw))
+
+
 def of_parameters(parameters: dict[str, Any]) -> Change:
     """The change a FHIRPath Patch asks for."""
     patch_path.steps(parameters)  # what is no patch is refused before anything is looked up
@@ -45,12 +51,13 @@ def of_parameters(parameters: dict[str, Any]) -> Change:
 
 
 def of_entry(resource: dict[str, Any]) -> Change:
-    """The change of a bundle's entry: Parameters, or a Binary that holds a JSON Patch."""
+    """The change of a bundle's entry: Parameters, or a Binary that holds a JSON Patch or an XML Patch."""
     if resource.get("resourceType") != "Binary":
         return of_parameters(resource)
-    if resource.get("contentType") != JSON_PATCH:
-        raise Invalid("not a patch", where="resource.contentType", mend=f"Write {JSON_PATCH}.")
-    return of_json(binary.carried(resource))
+    read = {JSON_PATCH: of_json, XML_PATCH: of_xml}.get(str(resource.get("contentType")))
+    if read is None:
+        raise Invalid("not a patch", where="resource.contentType", mend=f"Write {JSON_PATCH} or {XML_PATCH}.")
+    return read(binary.carried(resource))
 
 
 def _applied(
