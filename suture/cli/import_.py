@@ -16,21 +16,25 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from suture import settings as settings_of
 from suture.app import open_rooms
-from suture.cli import import_ehi
+from suture.cli import import_ehi, import_synthetic
+from suture.errors import Invalid
 from suture.services import imports
 from suture.services.imports.source import files
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
-@app.command(epilog="Example: `suture import export/ patients.ndjson.gz`")
+@app.command(epilog="Examples: `suture import export/ patients.ndjson.gz` · `suture import --synthetic 100`")
 def import_(
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="files (.ndjson, .json, with .gz too), folders of them, or whole records (.zip)"),
-    ],
+    ] = None,
     project: Annotated[Path, typer.Option(help="the project folder")] = Path(),
     workers: Annotated[int, typer.Option(help="processes that read and check; default: one for each core")] = 0,
+    synthetic: Annotated[int, typer.Option(help="people to invent, with whole US Core records")] = 0,
+    seed: Annotated[int, typer.Option(help="of the invented people: the same seed, the same people")] = 1,
+    us_core: Annotated[str, typer.Option(help="the US Core version of their records")] = "8.0.0",
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
     """Stores resources by their id; what is there already gets a new version, or none when nothing changed.
@@ -38,12 +42,22 @@ def import_(
     Everything is validated. Bundles are taken entry by entry, references between their entries are resolved. A line
     that is broken is named and left out; the exit code is 0 only when everything was stored.
     """
-    whole, paths = [path for path in paths if path.suffix == ".zip"], [path for path in paths if path.suffix != ".zip"]
+    if not paths and not synthetic:
+        raise Invalid("nothing to import", where="PATHS", mend="Name files or folders, or --synthetic 100.")
+    whole = [path for path in paths or [] if path.suffix == ".zip"]
+    plain = [path for path in paths or [] if path.suffix != ".zip"]
     differs = import_ehi.load_all(whole, project, as_json) if whole else False
-    if not paths:
-        sys.exit(1 if differs else 0)
+    with import_synthetic.written(synthetic, seed, us_core) as invented:
+        failed = (
+            _load([*(files(plain) if plain else ()), *invented], project, workers, as_json) if plain or invented else 0
+        )
+    if failed or differs:
+        sys.exit(1)
+
+
+def _load(found: list[Path], project: Path, workers: int, as_json: bool) -> int:
+    """Stores what the files hold and tells of it; how many resources are left out."""
     app_ = open_rooms(settings_of.read(project))
-    found = files(paths)
     began = time.monotonic()
     gc.disable()  # resources hold no circles
     try:
@@ -59,8 +73,7 @@ def import_(
         gc.enable()
         app_.database.close()
     _tell(summary, time.monotonic() - began, as_json)
-    if summary.failed or differs:
-        sys.exit(1)
+    return summary.failed
 
 
 class _progress:

@@ -35,7 +35,7 @@ class Project:
         file.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
         return file
 
-    def run(self, *paths: Path, code: int = 0) -> dict[str, Any]:
+    def run(self, *paths: Path | str, code: int = 0) -> dict[str, Any]:
         self.capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
             main(["import", *map(str, paths), "--project", str(self.folder), "--json", "--workers", "1"])
@@ -209,3 +209,27 @@ def test_no_value_of_a_patient_stands_in_what_is_said(project: Project) -> None:
         project.write("in.ndjson", patient("p1", "Zyxwvut", birthDate="Zyxwvut", gender="Zyxwvut")), code=1
     )
     assert "Zyxwvut" not in json.dumps(found)
+
+
+def test_people_who_do_not_exist_are_invented_and_stored(project: Project) -> None:
+    done = project.run("--synthetic", "4", "--seed", "7", "--us-core", "7.0.0")
+    assert done["types"]["Patient"] == 4
+    assert done["stored"] == done["created"] > 200
+    assert done["failed"] == 0
+    again = project.run("--synthetic", "4", "--seed", "7", "--us-core", "7.0.0")
+    assert again["unchanged"] == done["stored"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nothing to import"),
+        (["--synthetic", "-1"], "not a number of people"),
+        (["--synthetic", "1", "--us-core", "5.0.1"], "no version of US Core that is known"),
+    ],
+)
+def test_what_can_not_be_invented(project: Project, words: list[str], said: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["import", "--project", str(project.folder), *words])
+    assert stopped.value.code == 1
+    assert said in project.capsys.readouterr().err
