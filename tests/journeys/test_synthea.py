@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -48,9 +49,7 @@ def everything(folder: Path) -> dict[tuple[str, str], Resource]:
             resource = entry["resource"]
             found[resource["resourceType"], resource["id"]] = resource
     place = {f"urn:uuid:{id}": f"{kind}/{id}" for kind, id in found}
-    text = json.dumps(list(found.values()))
-    for url in sorted(place):
-        text = text.replace(f'"{url}"', f'"{place[url]}"')
+    text = re.sub(r'"(urn:uuid:[^"]+)"', lambda m: json.dumps(place.get(m[1], m[1])), json.dumps(list(found.values())))
     return {(r["resourceType"], r["id"]): r for r in json.loads(text)}
 
 
