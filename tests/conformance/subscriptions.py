@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from suture.store import resources
+from suture.store import subscriptions as store
 from tests.notified import Hook, hook, subscription, told
 from tests.server.people import patient
 from tests.server.running import Running, serving
@@ -45,6 +47,18 @@ class Kit:
 
     async def status(self, id: str) -> dict[str, Any]:
         return told((await self.server.http.get(f"/fhir/Subscription/{id}/$status")).json())
+
+    async def noted(self, id: str, number: int) -> None:
+        """Until the server has noted that so many went out and nothing is to go again, which is a moment after the endpoint has them."""
+        read = self.server.app.database.read
+        row = resources.read(read, "Subscription", id)
+        assert row is not None
+        for _ in range(200):
+            kept = store.get(read, row.rid)
+            if kept is not None and kept.sent >= number and not store.spans(read, row.rid):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(kept)
 
     async def patient(self) -> str:
         """A new patient's id."""

@@ -235,6 +235,7 @@ async def test_resend(subscribed: Kit) -> None:
     for count in range(1, 5):
         await kit.patient()
         await kit.notified(id, count)
+    await kit.noted(id, 4)
     found = await _again(kit, id, eventsSinceNumber="2", eventsUntilNumber="3")
     assert (found.status_code, found.json()["resourceType"]) == (200, "OperationOutcome")
     assert found.json()["issue"][0]["details"]["text"] == "2 events go out again."
@@ -251,10 +252,12 @@ async def test_resend_by_time(subscribed: Kit) -> None:
     id = await kit.active()
     await kit.patient()
     await kit.notified(id)
+    await kit.noted(id, 1)
     none = await _again(kit, id, eventsSinceInstant="2100-01-01T00:00:00Z")
     assert none.json()["issue"][0]["details"]["text"] == "0 events go out again."
     await _again(kit, id, eventsSinceInstant="2020-01-01T00:00:00Z", eventsUntilInstant="2100-01-01T00:00:00Z")
     await kit.notified(id, 2)
+    await kit.noted(id, 1)
     await _again(kit, id)
     assert [numbers(bundle) for bundle in await kit.notified(id, 3)] == [[1], [1], [1]]
 

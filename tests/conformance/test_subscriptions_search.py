@@ -113,6 +113,7 @@ async def test_once_more(subscribed: Kit) -> None:
     for family in ("One", "Two"):
         await kit.server.put(patient("more") | {"name": [{"family": family}]})
     await came(kit, "more", 2)
+    await kit.noted(id, 2)
     assert (await kit.server.http.post(f"/fhir/Subscription/{id}/$resend", json={})).status_code == 200
     await came(kit, "more", 4)
     sent = [json.loads(body)["name"][0]["family"] for line, _, body in kit.hook.calls if "/more/" in line]
