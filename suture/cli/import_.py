@@ -24,7 +24,7 @@ from suture.services.imports.source import files
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
-@app.command(epilog="Examples: `suture import export/ patients.ndjson.gz` · `suture import --synthetic 100`")
+@app.command(epilog="Example: `suture import export/ patients.ndjson.gz`, `suture import --synthetic 100`")
 def import_(
     paths: Annotated[
         list[Path] | None,

@@ -68,7 +68,10 @@ def test_a_claim_is_checked_where_a_package_has_the_profile(guide: Path) -> None
 
 
 def test_the_claims_of_entries_are_checked_at_their_place(guide: Path) -> None:
-    entry = {"fullUrl": "urn:uuid:0", "resource": pulse(subject=None, meta={"profile": [PULSE]})}
+    entry = {
+        "fullUrl": "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a",
+        "resource": pulse(subject=None, meta={"profile": [PULSE]}),
+    }
     file = put(guide.parent, {"resourceType": "Bundle", "type": "collection", "entry": [entry]})
     place = "Bundle.entry[0].resource.subject"
     assert texts(file, "--package", str(guide), code=1) == [("error", place, MISSING[2])]
