@@ -1,20 +1,14 @@
-"""Any XML as a tree of nodes and back, namespaces resolved: https://www.w3.org/TR/xml-names/
-
-No document type, no entities, no processing instructions, limits on size and depth, so nothing can be fetched or blown up.
-"""
+"""Any XML as a tree of nodes and back, namespaces resolved: https://www.w3.org/TR/xml-names/"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from suture.errors import InvalidSyntax, TooLarge
+from suture.standards.xml_strict import MAX_DEPTH, MAX_SIZE, Strict, require_size
 
-MAX_SIZE = 64 * 1024 * 1024
-MAX_DEPTH = 100
 XML = "http://www.w3.org/XML/1998/namespace"
 _ENDS = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 
@@ -56,57 +50,34 @@ class Node:
 
 def read(raw: bytes, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE) -> Node:
     """The document's root; raises InvalidSyntax or TooLarge with the place."""
-    if len(raw) > max_size:
-        raise TooLarge(f"The document has {len(raw)} bytes; {max_size} are allowed.", mend="Send it in parts.")
+    require_size(raw, max_size)
     return _Reader(max_depth).read(raw)
 
 
-class _Reader:
+class _Reader(Strict):
     """Builds the tree from expat's events."""
 
     def __init__(self, max_depth: int) -> None:
-        self.max_depth = max_depth
+        super().__init__(max_depth)
         self.stack: list[Node] = []
         self.root: Node | None = None
         self.declared: dict[str, str] = {}  # by the tag that comes next
-        self.parser = expat.ParserCreate(namespace_separator=" ")
-        self.parser.buffer_text = True
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
         self.parser.CharacterDataHandler = self.text
         self.parser.CommentHandler = self.comment
         self.parser.StartNamespaceDeclHandler = self.declare
-        self.parser.StartDoctypeDeclHandler = self.doctype
-        self.parser.ProcessingInstructionHandler = self.instruction
 
     def read(self, raw: bytes) -> Node:
-        try:
-            self.parser.Parse(raw, True)
-        except expat.ExpatError as error:
-            where = f"line {error.lineno}, column {error.offset + 1}"
-            what = expat.ErrorString(error.code)
-            raise InvalidSyntax(f"This is not XML: {what}.", where=where, mend="Check the tags.") from None
-        except (ValueError, LookupError):
-            raise InvalidSyntax("The encoding is not known.", where="line 1", mend="Save it as UTF-8.") from None
+        self.parse(raw)
         assert self.root is not None
         return self.root
-
-    def refuse(self, text: str, mend: str) -> InvalidSyntax:
-        where = f"line {self.parser.CurrentLineNumber}, column {self.parser.CurrentColumnNumber + 1}"
-        return InvalidSyntax(text, where=where, mend=mend)
-
-    def doctype(self, *_: object) -> None:
-        raise self.refuse("A document type is not allowed.", "Remove <!DOCTYPE …>.")
-
-    def instruction(self, *_: object) -> None:
-        raise self.refuse("A processing instruction is not allowed.", "Remove <?…?>.")
 
     def declare(self, prefix: str | None, space: str | None) -> None:
         self.declared[prefix or ""] = space or ""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self.stack) >= self.max_depth:
-            raise self.refuse(f"Elements stand more than {self.max_depth} deep.", "Send a flatter document.")
+        self.require_depth(len(self.stack))
         space, _, local = name.rpartition(" ")
         outer = self.stack[-1].scope if self.stack else {}
         scope = {**outer, **self.declared} if self.declared else outer

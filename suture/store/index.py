@@ -74,10 +74,10 @@ class Batch:
         self._removed: dict[str, list[tuple[int | float | str, ...]]] = {name: [] for name in SQL}
 
     def add(self, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
+        """The rows of one resource; where they equal the old ones nothing is written."""
         if rid in self._written:  # its rows must be in the tables before they are changed again
             self.flush()
         self._written.add(rid)
-        """The rows of one resource; where they equal the old ones nothing is written."""
         sd = 0 if new is None else sorting_date(new)
         after: Iterable[TableRow] = () if new is None else _rows(self._tx, rid, new, sd)
         if old is not None:

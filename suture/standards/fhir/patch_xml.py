@@ -5,6 +5,7 @@ https://www.rfc-editor.org/rfc/rfc5261 · https://hl7.org/fhir/R4/http.html#patc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,9 @@ from suture.standards.xml_tree import Comment, Node
 MOST = 1000  # operations of one patch
 _POSITIONS = ("prepend", "before", "after")
 _ROOTS = ("diff", "patch")
+_TYPE = re.compile(
+    r"(?:@|attribute::)(?P<name>[A-Za-z_][\w.\-]*)|namespace::(?P<prefix>(?!xml)[A-Za-z_][\w.\-]*)", re.ASCII
+)
 
 
 def operations(raw: bytes) -> list[Node]:
@@ -78,12 +82,13 @@ def _add(found: Found, step: Node, where: str) -> None:
 
 def _add_named(node: Node, type: str, step: Node, where: str) -> None:
     """An attribute or a namespace's prefix."""
-    if type.startswith("namespace::"):
-        node.declared[type.removeprefix("namespace::")] = step.text.strip()
+    found = _TYPE.fullmatch(type)
+    if found is None or (found["prefix"] and not step.text.strip()):
+        raise Invalid("not a type", where=f"{where}.type", mend="Write @name, or namespace::prefix and an address.")
+    if found["prefix"]:
+        node.declared[found["prefix"]] = step.text.strip()
         return
-    name = type.removeprefix("@").removeprefix("attribute::")
-    if name == type or ":" in name or not name:
-        raise Invalid("not a type", where=f"{where}.type", mend="Write @name, or namespace::prefix.")
+    name = found["name"]
     if name in node.attributes:
         raise Inapplicable("the attribute is there already", where=f"{where}.type", mend="Use replace.")
     node.attributes[name] = step.text
@@ -100,6 +105,8 @@ def _replace(found: Found, step: Node, where: str) -> None:
     if found.attribute:
         found.owner.attributes[found.attribute] = step.text
         return
+    if found.root:
+        raise Invalid("the whole resource can't be replaced", where=f"{where}.sel", mend="Use PUT.")
     inside = found.children[found.at]
     wanted = _kind(inside)
     new = [child for child in step.children if _kind(child) is wanted and (wanted is str or not _blank(child))]

@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any
-from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from suture.errors import InvalidResource, InvalidSyntax, TooLarge
+from suture.errors import InvalidResource, InvalidSyntax
 from suture.standards.fhir.definitions import RESOURCE_TYPES, Element, TypeDefinition, type_definition
+from suture.standards.xml_strict import MAX_DEPTH, MAX_SIZE, Strict, require_size
 
 FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
 RETURN = "&#13;"  # as it outlives a reader that makes one line end of two characters
-MAX_SIZE = 64 * 1024 * 1024
-MAX_DEPTH = 100
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
 FRACTION = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
 INTEGERS = {"integer", "positiveInt", "unsignedInt"}
@@ -40,17 +38,16 @@ class Node:
 
 def read(raw: bytes, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE) -> dict[str, Any]:
     """The resource that `raw` holds, as json.read would give it; raises InvalidSyntax or TooLarge with the place."""
-    if len(raw) > max_size:
-        raise TooLarge(f"The document has {len(raw)} bytes; {max_size} are allowed.", mend="Send it in parts.")
+    require_size(raw, max_size)
     root = _Reader(max_depth).read(raw)
     return _resource(root, "")
 
 
-class _Reader:
+class _Reader(Strict):
     """Builds nodes from expat's events; a narrative is kept as it was written, where it stands on its own feet."""
 
     def __init__(self, max_depth: int) -> None:
-        self.max_depth = max_depth
+        super().__init__(max_depth)
         self.stack: list[Node] = []
         self.root: Node | None = None
         self.xhtml: list[str] = []  # pieces of the narrative that is open
@@ -59,45 +56,23 @@ class _Reader:
         self.raw = b""
         self.began = 0  # where the narrative begins in the bytes
         self.plain = True  # they are UTF-8
-        self.parser = expat.ParserCreate(namespace_separator=" ")
-        self.parser.buffer_text = True
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
         self.parser.CharacterDataHandler = self.text
         self.parser.XmlDeclHandler = self.declared
-        self.parser.StartDoctypeDeclHandler = self.doctype
-        self.parser.ProcessingInstructionHandler = self.instruction
 
     def read(self, raw: bytes) -> Node:
         self.raw = raw
-        try:
-            self.parser.Parse(raw, True)
-        except expat.ExpatError as error:
-            where = f"line {error.lineno}, column {error.offset + 1}"
-            what = expat.ErrorString(error.code)
-            raise InvalidSyntax(f"This is not XML: {what}.", where=where, mend="Check the tags.") from None
-        except (ValueError, LookupError):
-            raise InvalidSyntax("The encoding is not known.", where="line 1", mend="Save it as UTF-8.") from None
+        self.parse(raw)
         assert self.root is not None
         return self.root
-
-    def refuse(self, text: str, mend: str) -> InvalidSyntax:
-        where = f"line {self.parser.CurrentLineNumber}, column {self.parser.CurrentColumnNumber + 1}"
-        return InvalidSyntax(text, where=where, mend=mend)
 
     def declared(self, version: str, encoding: str | None, standalone: int) -> None:
         self.plain = encoding is None or encoding.lower() in ("utf-8", "us-ascii")
 
-    def doctype(self, *_: object) -> None:
-        raise self.refuse("A document type is not allowed.", "Remove <!DOCTYPE …>.")
-
-    def instruction(self, *_: object) -> None:
-        raise self.refuse("A processing instruction is not allowed.", "Remove <?…?>.")
-
     def start(self, name: str, attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
-        if len(self.stack) + len(self.open) >= self.max_depth:
-            raise self.refuse(f"Elements stand more than {self.max_depth} deep.", "Send a flatter document.")
+        self.require_depth(len(self.stack) + len(self.open))
         if self.open or (namespace == XHTML and local == "div" and self.stack):
             self.start_xhtml(local, attributes)
         elif namespace != FHIR:
