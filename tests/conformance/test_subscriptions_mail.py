@@ -113,7 +113,7 @@ async def test_body_and_attachment(post: Post) -> None:
     assert (told(bundle)["type"], numbers(bundle)) == ("event-notification", [1])
     assert [i for i in validate.check(bundle["entry"][0]["resource"]) if i.severity == "error"] == []
     assert "Secretname" not in str(second)
-    rows = [row for row in post.server.trail() if row.what == "notify" and row.patient == "Patient/mail1"]
+    rows = await post.server.disclosed(1, "Patient/mail1")
     assert [row.detail for row in rows] == ["event-notification to ward.example by mail"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,6 +56,15 @@ class Running:
         """All rows of the audit trail that are about the FHIR API, oldest first."""
         rows = [entry.row for entry in reversed(audit.find(self.app.database.read, count=100_000))]
         return [row for row in rows if row.what != "create-client"]
+
+    async def disclosed(self, count: int, whose: str = "") -> list[audit.AuditRow]:
+        """The rows of notifications (about `whose` record), once there are so many: each is written when its receiver has answered."""
+        for _ in range(500):
+            told = [row for row in self.trail() if row.what == "notify"]
+            if len(found := [row for row in told if not whose or row.patient == whose]) >= count:
+                return found
+            await asyncio.sleep(0.02)
+        raise AssertionError([(row.patient, row.detail) for row in found])
 
 
 @asynccontextmanager

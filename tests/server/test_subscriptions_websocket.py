@@ -91,7 +91,7 @@ async def test_events_come_and_what_was_missed_comes_later(server: Running) -> N
     await server.put(patient("p2"))
     async with bound(server, f"/{id}") as line:
         assert numbers(await said(line)) == [2]
-    rows = [(row.outcome, row.patient) for row in server.trail() if row.what == "notify"]
+    rows = [(row.outcome, row.patient) for row in await server.disclosed(4)]
     assert rows == [(200, ""), (200, "Patient/p1"), (200, ""), (200, "Patient/p2")]
 
 
