@@ -37,7 +37,7 @@ from suture.services.building import Builder
 from suture.services.bulk.imports import Imports
 from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.services.matches.watch import Watch
 from suture.services.subscriptions import channels, notifier
 from suture.services.subscriptions.sockets import Sockets

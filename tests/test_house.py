@@ -122,6 +122,25 @@ def test_no_circles() -> None:
         walk(name)
 
 
+def test_no_door_leads_back_into_its_house() -> None:
+    """A package's __init__ is read before its rooms: where it leads out and back in, the order of imports would matter."""
+    modules = {dotted(file): tree for file, tree in TREES}
+    edges = {name: {i for i, _ in imports(tree) if i in modules and i != name} for name, tree in modules.items()}
+    doors = sorted(dotted(file) for file, _ in TREES if file.name == "__init__.py")
+    wrong = []
+    for door in doors:
+        found, todo = set[str](), [door]
+        while todo:
+            for target in edges[todo.pop()] - found:
+                found.add(target)
+                todo.append(target)
+        outside = sorted(name for name in found if not name.startswith(f"{door}."))
+        wrong += [
+            f"{door} -> {name} -> {door}" for name in outside if any(i.startswith(f"{door}.") for i in edges[name])
+        ]
+    assert wrong == []
+
+
 def test_no_import_inside_a_function() -> None:
     wrong = []
     for file, tree in TREES:

@@ -15,7 +15,7 @@ from suture.cli.demo_site import Site
 from suture.message import DeliveryState, RunState
 from suture.sandbox import people as synthetic
 from suture.sandbox.walk import Sent, feed, send_feed, send_forms, visitors
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.services.interactions.rules import Preferences
 from suture.store import messages
 from suture.store.connection import Connection

@@ -22,7 +22,7 @@ from suture.engine.plan import Step
 from suture.engine.planner import first, frame, frames, job, last_write
 from suture.engine.subject import Subject
 from suture.engine.walk import DONE, LocalWrite, StepFailed, Version, Walk, Walking
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.services.interactions.plan import Plan
 from suture.settings import Settings
 from suture.store.connection import Tx

@@ -28,7 +28,7 @@ from suture.engine.versions import Versions
 from suture.engine.walk import Version
 from suture.errors import NotFound, TooLarge
 from suture.ports import Receipt
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.settings import Settings
 from suture.store import vault
 from suture.store.database import Database

@@ -21,7 +21,7 @@ from suture.engine.versions import Versions
 from suture.engine.walk import Version
 from suture.errors import Problem, SutureError
 from suture.message import Message
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.standards.fhir import json
 from suture.standards.fhir.fhirpath import Environment
 from suture.store.database import Database

@@ -25,7 +25,7 @@ from suture.engine.subject import Subject
 from suture.engine.versions import Versions
 from suture.engine.walk import LocalWrite, Version, Walk
 from suture.message import Message
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.services.interactions.wire import write as wired
 from suture.settings import Settings
 from suture.store.database import Database

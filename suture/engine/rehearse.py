@@ -12,7 +12,7 @@ from suture.engine.steps import ACTIONS
 from suture.engine.subject import Subject
 from suture.engine.walk import LocalCheck, LocalSearch, LocalWrite, Request, Send, StepFailed, Trace, Version, Walk
 from suture.errors import SutureError
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.store.database import Database
 
 ANSWERS: Mapping[str, Any] = {

@@ -39,7 +39,8 @@ from suture.engine.walk import (
 )
 from suture.errors import SutureError, Unavailable
 from suture.message import MessageState, RunState
-from suture.services.interactions import Answer, Interactions
+from suture.services.interactions.answer import Answer
+from suture.services.interactions.door import Interactions
 from suture.settings import Settings
 from suture.standards.fhir import json
 from suture.store import messages

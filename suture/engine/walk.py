@@ -18,7 +18,7 @@ from suture.errors import SutureError, TooCostly
 from suture.mapping.compile import Compiled, Result
 from suture.mapping.merge import NO_PLAN, merge
 from suture.services.held import held
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.standards.fhir.fhirpath import Environment
 from suture.store.connection import Connection, Tx
 

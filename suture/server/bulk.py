@@ -14,7 +14,7 @@ from suture.server.route import JSON, NotAcceptable, Request, Response, Route
 from suture.services.bulk import files, manifest
 from suture.services.bulk.jobs import Exports, asked_of
 from suture.services.bulk.request import read
-from suture.services.interactions import Preferences
+from suture.services.interactions.rules import Preferences
 from suture.services.operations.operation import Operation
 from suture.services.operations.values import of_body
 from suture.standards.fhir import json

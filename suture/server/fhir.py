@@ -13,7 +13,10 @@ import suture.services.operations.call as call
 from suture.errors import Issue, NotFound
 from suture.server import binary, formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
-from suture.services.interactions import Answer, Conditions, Once, Outcome, Preferences
+from suture.services.interactions.answer import Answer
+from suture.services.interactions.once import Once
+from suture.services.interactions.rules import Conditions, Preferences
+from suture.services.interactions.write import Outcome
 from suture.standards.fhir import json, outcome, xml
 from suture.store.resources import Row
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import suture.services.operations.call as call
 from suture.server import fhir
 from suture.server.route import Handler, Request, Response, Route
-from suture.services.interactions import Preferences
+from suture.services.interactions.rules import Preferences
 from suture.services.operations.operation import Operation
-from suture.services.operations.table import every
+from suture.services.operations.table import TABLE
 from suture.standards.fhir import json
 
 
@@ -52,4 +52,4 @@ def _type(path: str) -> str:
     return "" if first.startswith("$") else first
 
 
-ROUTES = routes(every())
+ROUTES = routes(TABLE)

@@ -20,7 +20,7 @@ from suture.services.brands import Brands
 from suture.services.bulk.imports import Imports
 from suture.services.bulk.jobs import Exports
 from suture.services.gateway.gateway import Gateway
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.services.subscriptions.sockets import Sockets
 from suture.settings import Settings
 from suture.store import audit

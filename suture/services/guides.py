@@ -13,7 +13,7 @@ from typing import Any
 
 from suture.access import policy
 from suture.errors import Invalid
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.standards.fhir import json, search
 from suture.standards.fhir.packages import CONFORMANCE, Package
 from suture.store import search as store_search

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import apsw
 import pytest
 
-from suture.services.operations.table import every
+from suture.services.operations.table import TABLE
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.store import connection
@@ -132,7 +132,7 @@ def test_what_shapes_the_answer(fuzzed: Fuzzed) -> None:
 
 def test_every_operation(fuzzed: Fuzzed) -> None:
     chance = random.Random(SEED + 6)
-    for operation in every():
+    for operation in TABLE:
         if operation.run is None:
             continue
         for pattern in operation.patterns:

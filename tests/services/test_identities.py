@@ -12,7 +12,7 @@ import pytest
 from suture.access import policy
 from suture.clock import SYSTEM, new_id
 from suture.errors import PreconditionFailed
-from suture.services.interactions import Interactions
+from suture.services.interactions.door import Interactions
 from suture.standards.fhir import index, json
 from suture.store import identities, resources
 from suture.store.connection import Tx

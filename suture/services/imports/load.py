@@ -13,7 +13,8 @@ from suture.access import policy
 from suture.errors import InvalidSearch, PreconditionFailed
 from suture.services.imports.source import Task
 from suture.services.imports.work import Item, warm, work
-from suture.services.interactions import Interactions, references
+from suture.services.interactions import references
+from suture.services.interactions.door import Interactions
 from suture.standards.fhir import index, json
 from suture.store import audit, bulk, whose
 from suture.store.connection import Tx
