@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # --- the kinds of databases: what is tested here is tested on each of them
 
 ON_EVERY_DATABASE = (
-    "store/test_accounts.py", "store/test_audit.py", "store/test_bulk.py", "store/test_dictionaries.py", "store/test_figures.py",
+    "store/test_accounts.py", "store/test_audit.py", "store/test_bulk.py", "store/test_crowds.py", "store/test_dictionaries.py", "store/test_figures.py",
     "store/test_commit.py", "store/test_grants.py", "store/test_index.py", "store/test_messages.py", "store/test_model.py", "store/test_queue.py",
     "store/test_reindex.py", "store/test_resources.py", "store/test_retention.py", "store/test_whose.py", "store/search",
     "services", "access", "engine", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_conformance",

@@ -11,19 +11,20 @@ from typing import Any
 from suture.errors import Invalid, NotFound, Unavailable
 from suture.server import fhir, formats
 from suture.server.route import JSON, NotAcceptable, Request, Response, Route
-from suture.services.bulk import files, manifest
-from suture.services.bulk.jobs import Exports, asked_of
+from suture.services.bulk import concerned, files, manifest
+from suture.services.bulk.jobs import Exports
 from suture.services.bulk.request import read
 from suture.services.interactions.rules import Preferences
 from suture.services.operations.operation import Operation
 from suture.services.operations.values import of_body
 from suture.standards.fhir import json
-from suture.store import exports
-from suture.store.connection import Connection
+from suture.store import crowds, exports
+from suture.store.connection import Connection, Tx
 from suture.store.exports import Job
 
 NDJSON = b"application/fhir+ndjson"
 RETRY = 1  # seconds
+NAMED = 50  # patients of one file that the trail names one by one; more are named as a set
 _OPEN = Operation("export", "", "", ("system",), None, open=True)  # parameters are read by services/bulk
 
 
@@ -111,13 +112,21 @@ async def file(request: Request) -> Response:
 
 
 async def _noted(request: Request, connection: Connection, job: Job, held: tuple[exports.File, bytes]) -> None:
-    """The audit row, before the first byte leaves: an export of everybody, or of the patients it holds."""
+    """The audit row, before the first byte leaves: it names the patients the file holds, or the set of them."""
     file, raw = held
     async with request.site.interactions.access(request.caller, "export", file.type, job.id) as access:
         files.require(request.caller, file)
-        access.detail = f"file {file.n}, {file.lines} resources"
-        if asked_of(job).level != "system" and file.kind == exports.OUTPUT:
-            access.concerns(await asyncio.to_thread(files.patients, connection, raw))
+        patients = await asyncio.to_thread(files.patients, connection, job, file, raw)
+        access.detail = f"file {file.n}, {file.lines} resources of {len(patients)} patients"
+        if len(patients) <= NAMED:
+            access.concerns(concerned.names(connection, patients))
+            return
+
+        def unit(tx: Tx) -> None:
+            access.concerns([crowds.put(tx, patients)])
+            access.append(tx)
+
+        await request.site.database.write(unit)
 
 
 def _packed(parts: Iterator[bytes]) -> Iterator[bytes]:

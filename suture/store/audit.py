@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from suture.store import names
+from suture.store import crowds, names
 from suture.store.connection import Connection, Tx
 from suture.store.ids import key_of
 
@@ -22,6 +22,7 @@ GENESIS = bytes(32)
 BETWEEN = "\x1f"  # of several patients
 BY_NUMBER = "#"  # begins the digest of an identifier that a message carried, where no Patient's id is known
 PATIENT = "Patient/"
+AT_ONCE = 500  # names of sets that one question names
 
 
 class AuditRow(NamedTuple):
@@ -48,6 +49,11 @@ class Entry(NamedTuple):
     n: int
     at: int
     row: AuditRow
+
+
+def persons(row: AuditRow) -> tuple[str, ...]:
+    """The patients a row names; of a set only the one that was asked for."""
+    return tuple(one for one in row.patients or (row.patient,) if one and not crowds.is_crowd(one))
 
 
 class Head(NamedTuple):
@@ -207,20 +213,38 @@ def search(connection: Connection, wanted: Filter) -> list[Entry]:
     low = max(_first_at(connection, wanted.since), wanted.after + 1)
     high = min(wanted.before, _first_at(connection, wanted.until))
     conditions, more = _conditions(connection, wanted)
-    source, values = _source(wanted, low, high, not conditions and not wanted.sort)
     direction = "ASC" if wanted.ascending else "DESC"
+    alone = not conditions and not wanted.sort  # nothing else is asked, so few are enough
+    most = f" ORDER BY n {direction} LIMIT {wanted.skip + wanted.count}" if alone else ""
+    sets = _crowds(connection, wanted.patients)
+    held = _held(connection, list(sets), low, high, most)
+    source, values = _source(wanted, held, low, high, most)
     order = f"{SORTS[wanted.sort]} {direction}, n {direction}" if wanted.sort else f"n {direction}"
     sql = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(['n >= ?', 'n < ?', *conditions])} ORDER BY {order} LIMIT ? OFFSET ?"
     rows = connection.all(sql, [*values, low, high, *more, wanted.count, wanted.skip])
-    return [entry_of(connection, row) for row in rows]
+    return [_naming(entry_of(connection, row), sets) for row in rows]
 
 
-def _source(wanted: Filter, low: int, high: int, alone: bool) -> tuple[str, list[object]]:
-    """The trail, or the rows of it that touched the patients; `alone`: nothing else is asked, so few are enough."""
+def _crowds(connection: Connection, patients: tuple[str, ...]) -> dict[str, str]:
+    """The sets that hold one of the patients, each with that patient."""
+    asked = (patient for patient in patients if patient.startswith(PATIENT))
+    return {
+        name: patient for patient in asked for name in crowds.with_patient(connection, patient.removeprefix(PATIENT))
+    }
+
+
+def _naming(entry: Entry, sets: dict[str, str]) -> Entry:
+    """A row that was found by a set names the patient that was asked for, beside the set."""
+    row = entry.row
+    return entry._replace(row=row._replace(patients=(sets[row.patient], row.patient))) if row.patient in sets else entry
+
+
+def _source(wanted: Filter, held: Sequence[int], low: int, high: int, most: str) -> tuple[str, list[object]]:
+    """The trail, or the rows of it that touched the patients. `held`: rows whose set holds one of them."""
     if not wanted.patients:
         return "audit", []
-    parts, values = [], []
-    most = f" ORDER BY n {'ASC' if wanted.ascending else 'DESC'} LIMIT {wanted.skip + wanted.count}" if alone else ""
+    parts = [f"SELECT n AS m FROM audit WHERE n IN ({','.join(map(str, held))})"] if held else []
+    values: list[object] = []
     for patient in wanted.patients:
         parts += [
             f"SELECT n AS m FROM (SELECT n FROM {table} WHERE patient = ? AND n >= ? AND n < ?{most})"
@@ -228,6 +252,16 @@ def _source(wanted: Filter, low: int, high: int, alone: bool) -> tuple[str, list
         ]
         values += [patient, low, high, whose_key(patient), low, high]
     return f"({' UNION '.join(parts)}) CROSS JOIN audit ON n = m", values
+
+
+def _held(connection: Connection, sets: Sequence[str], low: int, high: int, most: str) -> list[int]:
+    """The numbers of the rows that name one of these sets."""
+    found: list[int] = []
+    for at in range(0, len(sets), AT_ONCE):
+        some = sets[at : at + AT_ONCE]
+        sql = f"SELECT n FROM audit WHERE patient IN ({','.join('?' * len(some))}) AND n >= ? AND n < ?{most}"
+        found += [n for (n,) in connection.all(sql, [*some, low, high])]
+    return found
 
 
 def _conditions(connection: Connection, wanted: Filter) -> tuple[list[str], list[object]]:
@@ -286,7 +320,7 @@ def verify(connection: Connection, anchor: Head | None = None) -> Break | None:
     if anchor and before.n < anchor.n:
         said = f"the anchor has seen {anchor.n} rows, {before.n} are there"
         return Break(before.n + 1, "truncated", f"{said}: the end was cut off, or an older copy put in place")
-    return _unlisted(connection)
+    return _unlisted(connection) or _without_crowd(connection)
 
 
 def _broken(connection: Connection, before: Head, at: int, entry: Entry, hash: bytes) -> Break | None:
@@ -319,3 +353,14 @@ def _unlisted(connection: Connection) -> Break | None:
     if total[0] != listed:
         return Break(total[1], "unlisted", "rows are found by patients they did not touch")
     return None
+
+
+def _without_crowd(connection: Connection) -> Break | None:
+    """The first row that names a set of patients that is gone or not what it was."""
+    first = dict(
+        connection.all("SELECT patient, min(n) FROM audit WHERE patient >= '=' AND patient < '>' GROUP BY patient")
+    )
+    bad = crowds.broken(connection, first) if first else ""
+    if not bad or bad not in first:
+        return None
+    return Break(first[bad], "unlisted", f"the patients of row {first[bad]} are no longer those it was written for")

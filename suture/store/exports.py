@@ -93,19 +93,19 @@ def tell(tx: Tx, jid: int, progress: str, lease: float) -> bool:
     return tx.changes > 0
 
 
-def put(tx: Tx, jid: int, file: File, rows: Sequence[int]) -> None:
-    """Adds a file of these resources."""
-    _put(tx, jid, file, array("q", rows).tobytes())
+def put(tx: Tx, jid: int, file: File, rows: Sequence[int], whose: Sequence[int] = ()) -> None:
+    """Adds a file of these resources, with the patients they are about."""
+    _put(tx, jid, file, array("q", rows).tobytes(), whose)
 
 
 def put_text(tx: Tx, jid: int, file: File, text: bytes) -> None:
     """Adds a file of bytes that are ready."""
-    _put(tx, jid, file, text)
+    _put(tx, jid, file, text, ())
 
 
-def _put(tx: Tx, jid: int, file: File, raw: bytes) -> None:
-    zd, packed = tx.bodies.pack("content", raw)
-    tx.execute("INSERT INTO export_file VALUES (?, ?, ?, ?, ?, ?, ?)", (jid, *file, zd, packed))
+def _put(tx: Tx, jid: int, file: File, raw: bytes, whose: Sequence[int]) -> None:
+    packed, about = tx.bodies.pack("content", raw), tx.bodies.pack("content", array("q", whose).tobytes())
+    tx.execute("INSERT INTO export_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (jid, *file, *packed, *about))
 
 
 def finish(tx: Tx, jid: int, state: str, progress: str) -> None:
@@ -121,6 +121,14 @@ def content(connection: Connection, jid: int, n: int) -> tuple[File, bytes] | No
     """A file with what it holds: row numbers (see `numbers`), or bytes."""
     row = connection.one("SELECT n, kind, type, count, zd, rows FROM export_file WHERE jid = ? AND n = ?", (jid, n))
     return None if row is None else (File(*row[:4]), connection.bodies.unpack(row[4], row[5]))
+
+
+def whose(connection: Connection, jid: int, n: int) -> list[int] | None:
+    """The row numbers of the patients a file is about; None where that was not kept yet."""
+    row = connection.one("SELECT wzd, whose FROM export_file WHERE jid = ? AND n = ?", (jid, n))
+    if row is None or row[1] is None:
+        return None
+    return next(numbers(connection.bodies.unpack(*row), 1 << 62), [])
 
 
 def numbers(raw: bytes, size: int) -> Iterator[list[int]]:

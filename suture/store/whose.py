@@ -17,7 +17,7 @@ from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
 from suture.store.index import SEVERAL_PATIENTS
 from suture.store.messages import patients_of
-from suture.store.resources import history, read_rid
+from suture.store.resources import DELETE, history, read_rid
 from suture.store.row import Row
 
 AT_ONCE = 500
@@ -78,15 +78,31 @@ def of_id(connection: Connection, type: str, id: str) -> tuple[str, ...]:
     return () if key is None else (PATIENT + id_of(key),)
 
 
-def of_rids(connection: Connection, rids: Sequence[int]) -> tuple[str, ...]:
-    """`of_rows` for many rows, by their numbers."""
-    found: dict[str, None] = {}
-    for rid, key in _patients(connection, rids):
-        if key is not None:
-            found[PATIENT + id_of(key)] = None
-        elif (row := read_rid(connection, rid)) is not None:
-            found |= dict.fromkeys(named(row.body))
-    return tuple(found)
+def numbers_at(
+    connection: Connection, rids: Sequence[int], moment: int, unknown: Iterable[str] = ()
+) -> tuple[set[int], list[int]]:
+    """The row numbers of these rows' patients; and the rows that have to say it themselves: those changed after `moment`,
+    those of several patients, deleted ones, and rows of `unknown` types."""
+    found: set[int] = set()
+    unsure: list[int] = []
+    types = {names.find(connection, type) for type in unknown}
+    for at in range(0, len(rids), AT_ONCE):
+        part = rids[at : at + AT_ONCE]
+        sql = f"SELECT rid, rt, upd, op, pat FROM res WHERE rid IN ({','.join('?' * len(part))})"
+        for rid, rt, upd, op, pat in connection.all(sql, part):
+            if upd > moment or pat == SEVERAL_PATIENTS or op == DELETE or rt in types:
+                unsure.append(rid)
+            elif pat:
+                found.add(pat)
+    return found, unsure
+
+
+def ids_of(connection: Connection, patients: Sequence[int]) -> list[str]:
+    """The ids of patients by their row numbers, in the order of the numbers."""
+    found: dict[int, bytes | str] = {}
+    for at in range(0, len(patients), AT_ONCE):
+        found.update(_keys(connection, patients[at : at + AT_ONCE]))
+    return [id_of(found[rid]) for rid in sorted(found)]
 
 
 def of_message(connection: Connection, mid: int) -> tuple[str, ...]:

@@ -386,7 +386,7 @@ async def test_the_trail_names_what_left(server: Running) -> None:
     await lines(server, made["output"][0])
     asked, *_, left = [row for row in server.trail() if row.what.startswith("export")]
     assert (asked.what, asked.type, asked.id) == ("export-request", "Group", "g1")
-    assert (left.what, left.type, left.detail) == ("export", "Patient", "file 0, 2 resources")
+    assert (left.what, left.type, left.detail) == ("export", "Patient", "file 0, 2 resources of 2 patients")
     assert set(left.patients) == {"Patient/p1", "Patient/p2"}
 
 

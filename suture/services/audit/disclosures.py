@@ -5,6 +5,7 @@ Everything is told from the audit trail, which outlives messages and connections
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -32,6 +33,7 @@ READS = frozenset(
         "transaction",
     ]
 )
+_COUNTED = re.compile(r"of \d+ patients$")  # ends the detail of an export that knows whose data it holds
 SAW = READS | {"reveal", "list", "create", "update", "patch", "delete", "replay"}
 OPERATION = "$"  # what operations are written down with: they read, too
 
@@ -115,6 +117,8 @@ def _sort_in(connection: Connection, entry: Entry, seen: dict[tuple[str, str], S
         return
     if row.what == NOTIFY:
         left.append(_given(connection, entry, "a notification of a subscription"))
+    elif row.what == EXPORT:
+        left.append(_given(connection, entry, f"a file of an export: {row.type or 'whole records'}"))
     elif row.what == EHI:
         left.append(_given(connection, entry, "the whole record, as a file"))
     elif (row.what in READS or row.what.startswith(OPERATION)) and (row.client or row.who.startswith("client:")):
@@ -154,12 +158,15 @@ def _given(connection: Connection, entry: Entry, what: str) -> Left:
 
 
 def _of_everybody(connection: Connection, period: Period) -> list[Left]:
-    """Exports of the whole chart hold this patient too."""
+    """Exports of the whole chart of which it was not yet kept whose data they held."""
     wanted = Filter(what=(EXPORT,), since=period.since, until=period.until)
     return [
         _given(connection, entry, "the whole chart, as files")
         for entry in _rows(connection, wanted)
-        if entry.row.outcome < 400 and not entry.row.patients and not entry.row.patient
+        if entry.row.outcome < 400
+        and not entry.row.patients
+        and not entry.row.patient
+        and not _COUNTED.search(entry.row.detail)
     ]
 
 

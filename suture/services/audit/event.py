@@ -9,12 +9,14 @@ from typing import Any
 from suture.clock import instant
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.store.audit import PATIENT, AuditRow, Entry
+from suture.store.crowds import is_crowd
 
 TYPE = "AuditEvent"
 PREFIX = "audit-"  # of ids: the number in the trail follows
 ACTIONS = "urn:suture:audit-action"  # the trail's own words for what was done
 CALLERS = "urn:suture:caller"
 DIGESTS = "urn:suture:identifier-digest"
+CROWDS = "urn:suture:patient-set"  # more patients than a row names
 _KINDS = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _REST = "http://hl7.org/fhir/restful-interaction"
@@ -141,8 +143,8 @@ def _entities(row: AuditRow, only: str) -> list[dict[str, Any]]:
 
 
 def _patient(patient: str) -> dict[str, Any]:
-    plain = patient.startswith(PATIENT)
-    what = {"reference": patient} if plain else {"identifier": {"system": DIGESTS, "value": patient[1:]}}
+    plain, system = patient.startswith(PATIENT), CROWDS if is_crowd(patient) else DIGESTS
+    what = {"reference": patient} if plain else {"identifier": {"system": system, "value": patient[1:]}}
     return {
         "what": what,
         "type": {"system": _ENTITY, "code": "1", "display": "Person"},

@@ -21,7 +21,7 @@ _DONE = {
     "transaction": "wrote or read several records at once",
     "batch": "wrote or read several records at once",
     "import": "imported",
-    "export": "exported the whole chart",
+    "export": "exported",
     "export-request": "asked for an export of",
     "ehi-export": "exported the whole record",
     "send": "sent",

@@ -12,10 +12,10 @@ import suture.services.interactions.guard as guard
 import suture.services.interactions.subset as subset
 from suture.access import policy
 from suture.access.caller import Caller
-from suture.services.bulk import jobs, select
+from suture.services.bulk import concerned, jobs, select
 from suture.services.bulk.request import Wanted
 from suture.standards.fhir import json
-from suture.store import exports, resources, scan, whose
+from suture.store import exports, resources, scan
 from suture.store.connection import Connection
 from suture.store.exports import File, Job
 from suture.store.resources import Row
@@ -75,15 +75,16 @@ def require(caller: Caller, file: File) -> None:
         policy.require(caller, "read", file.type)
 
 
-def patients(connection: Connection, held: bytes) -> tuple[str, ...]:
-    """Whose records a file of row numbers holds, for the audit trail."""
-    return tuple(
-        dict.fromkeys(
-            patient
-            for rids in exports.numbers(held, CHUNK)
-            for patient in whose.of_rids(connection, [abs(rid) for rid in rids])
-        )
-    )
+def patients(connection: Connection, job: Job, file: File, held: bytes) -> list[int]:
+    """Whose data a file holds, as row numbers."""
+    if file.kind == exports.ERROR:
+        return []
+    known = exports.whose(connection, job.jid, file.n)
+    if known is not None:
+        return known
+    type = file.type if file.kind == exports.OUTPUT else ""
+    rids = [rid for part in exports.numbers(held, CHUNK) for rid in part]
+    return concerned.of_rows(connection, jobs.moment_of(job, jobs.asked_of(job)), type, rids)
 
 
 def _lines(wanted: Wanted, type: str, url: str) -> Lines:

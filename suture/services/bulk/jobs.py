@@ -17,6 +17,7 @@ import msgspec
 from suture.access.caller import Caller
 from suture.clock import Clock, new_id
 from suture.errors import NotFound, SutureError
+from suture.services.bulk import concerned
 from suture.services.bulk.blocks import Blocks
 from suture.services.bulk.request import Wanted, issues
 from suture.services.bulk.select import Found, Selection, require
@@ -145,17 +146,21 @@ class Exports:
         connection = self._database.reader()
         try:
             moment, most = moment_of(job, wanted), self._settings["bulk.file_resources"]
-            found = Selection(connection, wanted, moment, Teller(self._database, job, loop)).run()
+            told = Teller(self._database, job, loop)
+            found = Selection(connection, wanted, moment, told).run()
             blocks = Blocks(connection, wanted, moment).of(found) if wanted.organized else None
-            made = list(_files(found, most, blocks))
+            made = [
+                (file, rows, concerned.of_rows(connection, moment, _type_of(file), rows, told.further))
+                for file, rows in _files(found, most, blocks)
+            ]
         finally:
             connection.close()
 
         def unit(tx: Tx) -> None:
             if not exports.tell(tx, job.jid, "writing files", LEASE):
                 raise Cancelled
-            for file, rows in made:
-                exports.put(tx, job.jid, file, rows)
+            for file, rows, patients in made:
+                exports.put(tx, job.jid, file, rows, patients)
             _put_issues(tx, job.jid, wanted)
             exports.finish(tx, job.jid, exports.DONE, "done")
 
@@ -170,8 +175,14 @@ class Teller:
         self._job = job
         self._loop = loop
         self._next = TOLD_EVERY
+        self._seen = 0
+
+    def further(self, count: int) -> None:
+        """So many more were looked at."""
+        self(self._seen + count)
 
     def __call__(self, seen: int) -> None:
+        self._seen = seen
         if seen < self._next:
             return
         self._next = seen + TOLD_EVERY
@@ -192,6 +203,11 @@ def asked_of(job: Job) -> Wanted:
 def moment_of(job: Job, wanted: Wanted) -> int:
     """The export shows the chart as it was then: when it was accepted, or earlier when `_until` says so."""
     return min(job.moment, wanted.until) if wanted.until else job.moment
+
+
+def _type_of(file: File) -> str:
+    """What all of its rows are; nothing where they are mixed."""
+    return file.type if file.kind == exports.OUTPUT else ""
 
 
 def _files(found: Found, most: int, blocks: Iterator[list[int]] | None = None) -> Iterator[tuple[File, list[int]]]:

@@ -73,7 +73,7 @@ async def read(chart: Chart, caller: Caller, id: str, pairs: Pairs) -> Row:
         made = _made(connection, view, found[0], chart.database.base) if number and found else None
         if made is None:
             raise guard.unknown(TYPE)
-        access.concerns(found[0].row.patients or filter(None, (found[0].row.patient,)))
+        access.concerns(audit.persons(found[0].row))
         query = language.parse(TYPE, pairs)
         body = subset.cutter(query.summary, query.elements)(json.write(made), TYPE)
         return Row(0, TYPE, id, 1, found[0].at, "POST", body)
@@ -107,7 +107,7 @@ def _page(chart: Chart, connection: Connection, view: View, pairs: Pairs, lenien
         if made is not None:
             body = shown(json.write(made), TYPE)
             rows.append((Row(0, TYPE, events.id_of(entry.n), 1, entry.at, "POST", body), body, "match"))
-            patients |= dict.fromkeys(entry.row.patients or filter(None, (entry.row.patient,)))
+            patients |= dict.fromkeys(audit.persons(entry.row))
     links = _links(chart, view, pairs, query, more)
     return Answer(bundle.searchset(chart.fhir_url, rows, links, None, notice(query)), 200, tuple(patients))
 
