@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +29,21 @@ ADT = (
     "PV1|1|I|WEST^204^A\r"
 )
 
+FORWARD = """suture: flow/1
+id: forward
+source: {uses: mllp.listen, with: {messages: [ADT^*]}}
+steps:
+  - {id: send, uses: http.send, with: {connection: other, body: {id: "{{ message.control_id }}", patient: "{{ PID-3.1 }}"}}}
+on_error: {retry: {attempts: 3, backoff: 20ms..50ms}}
+"""
+
 
 def adt(id: str = "MSG1", patient: str = "100234", given: str = "Alma") -> bytes:
     return ADT.format(id=id, patient=patient, given=given).encode()
+
+
+def other(url: str, **more: Any) -> dict[str, str]:
+    return {"other": json.dumps({"suture": "connection/1", "id": "other", "uses": "http", "base": url, **more})}
 
 
 class Rig:

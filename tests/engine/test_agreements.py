@@ -10,8 +10,7 @@ from suture.access import agreements
 from suture.message import DeliveryState
 from suture.store.queue import deliveries
 from tests.connectors.site import Say, Site
-from tests.engine.rig import Rig, adt
-from tests.engine.test_engine import other
+from tests.engine.rig import Rig, adt, other
 
 FLOW = """suture: flow/1
 id: out

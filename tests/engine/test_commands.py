@@ -15,8 +15,7 @@ from suture.message import RunState
 from suture.store import audit
 from tests.commands import run
 from tests.connectors.site import Say, Site
-from tests.engine.rig import Rig, adt
-from tests.engine.test_engine import FORWARD, other
+from tests.engine.rig import FORWARD, Rig, adt, other
 
 
 @pytest.fixture(autouse=True)

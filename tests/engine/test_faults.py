@@ -16,9 +16,8 @@ from suture.errors import SendUnavailable
 from suture.message import MessageState, RunState
 from suture.store import commit, connection
 from tests.connectors.site import Got, Say, Site
-from tests.engine.rig import Rig, adt
+from tests.engine.rig import FORWARD, Rig, adt, other
 from tests.engine.test_chart import FEED
-from tests.engine.test_engine import FORWARD, other
 from tests.store.disk import Disk
 
 

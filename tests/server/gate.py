@@ -14,7 +14,14 @@ import httpx
 from suture.services.gateway import bounds, callers
 from suture.services.gateway.gateway import Gateway
 from suture.store import audit, gateway_keys
+from tests.connectors.site import Got, Say
 from tests.server.running import Running, serving
+
+ALL = "to: lab\nmethods: [GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE]"
+
+
+def echo(got: Got) -> Say:
+    return Say(200, {"method": got.method, "target": got.target, "body": got.body.decode("latin-1")})
 
 
 @dataclass
