@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import carebundle
 import httpx
 import orjson
 import uvloop
@@ -29,6 +30,7 @@ from bench import http
 from bench.import_ import PUBLIC, SYNTHEA, cpu
 from suture import settings as settings_of
 from suture.access import people
+from suture.store import resources
 from suture.store.database import Database
 
 COPIES = 4  # of each of Synthea's people, the first one as it is
@@ -87,8 +89,6 @@ def _entries(bundle: bytes, copy: int) -> Iterator[bytes]:
 
 
 def _carebundle() -> Iterator[bytes]:
-    import carebundle
-
     profiles = sorted(carebundle.PROFILES)
     for number in range(1_000_000):
         profile = profiles[number % len(profiles)]
@@ -143,8 +143,6 @@ def _size(project: Path) -> int:
 
 def _chosen(database: Database) -> dict[str, list[Any]]:
     """Ids to ask for: patients with charts, and observations of all times."""
-    from suture.store import resources
-
     chance = Random(7)
     rows = database.read.all("SELECT fid, rt, rid FROM res WHERE rid % 997 = 0 ORDER BY rid")
     found: dict[str, list[Any]] = {"Patient": [], "Observation": []}
