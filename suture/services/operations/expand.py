@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import suture.services.operations.terms as terms
@@ -17,26 +18,12 @@ from suture.standards.terminology.expansion import MOST, Wanted
 from suture.store.connection import Connection
 
 TYPE = "ValueSet"
-_KEPT = (
-    "id",
-    "url",
-    "version",
-    "name",
-    "title",
-    "status",
-    "experimental",
-    "date",
-    "publisher",
-    "identifier",
-    "immutable",
-)
+_KEPT = ("id", "url", "version", "name", "title", "status", "experimental", "date", "publisher", "identifier", "immutable")  # fmt: skip
 
 
 async def run(asked: Asked) -> Answer:
     """The value set with its expansion."""
-    wanted = _wanted(asked)
-    async with asked.frame() as access:
-        return await asked.chart.slowly(lambda connection: _expanded(asked, access, wanted, connection))
+    return await terms.slowly(asked, partial(_expanded, _wanted(asked)))
 
 
 def _wanted(asked: Asked) -> Wanted:
@@ -62,7 +49,7 @@ def _languages(asked: Asked) -> list[str]:
     return [text.removeprefix("urn:ietf:bcp:47|") for text in asked.all("designation")]
 
 
-def _expanded(asked: Asked, access: Access, wanted: Wanted, connection: Connection) -> Answer:
+def _expanded(wanted: Wanted, asked: Asked, access: Access, connection: Connection) -> Answer:
     shelf = terms.shelf_of(asked, connection)
     value_set = terms.value_set(asked, access, connection, shelf)
     pinned = Pinned(shelf, dict(canonical(text) for text in asked.all("system-version")))

@@ -39,9 +39,7 @@ def _lookup(asked: Asked, access: Access, connection: Connection) -> Answer:
 
 
 def _one(asked: Asked) -> Coding:
-    coding = terms.codings(asked)[0]
-    if not coding.system:
-        raise Invalid("a code without its system says nothing", where="system", mend="Send the system, too.")
+    coding = terms.of_systems(asked)[0]
     return replace(coding, version=asked.one("version") or coding.version)
 
 
@@ -97,7 +95,6 @@ LOOKUP = Operation(
     types=("CodeSystem",),
     parameters=(
         *terms.CODE,
-        Parameter("coding", "Coding", "the code as a Coding"),
         Parameter("property", "code", "only these properties", many=True),
         terms.LANGUAGE,
     ),

@@ -30,6 +30,7 @@ CODE = (
     Parameter("code", "code", "the code; send its system with it"),
     Parameter("system", "uri", "URL of the code's system"),
     Parameter("version", "string", "version of the code system"),
+    Parameter("coding", "Coding", "the code as a Coding"),
 )
 
 
@@ -39,6 +40,12 @@ def shelf_of(asked: Asked, connection: Connection) -> Shelf:
         policy.require(asked.caller, "read", asked.type)
     judged = guard.judge(connection, asked.caller, "read", withheld.of(connection, asked.caller))
     return asked.chart.terminology.shelf(connection, judged, quick=connection is asked.chart.database.read)
+
+
+async def slowly(asked: Asked, work: Work) -> Answer:
+    """In a thread: for what always takes a while."""
+    async with asked.frame() as access:
+        return await asked.chart.slowly(partial(work, asked, access))
 
 
 async def answered(asked: Asked, work: Work) -> Answer:
@@ -58,13 +65,24 @@ def stored(asked: Asked, access: Access, connection: Connection) -> dict[str, An
     return found
 
 
-def value_set(asked: Asked, access: Access, connection: Connection, shelf: Shelf) -> dict[str, Any]:
-    """The value set that is meant: of the address, of the body, or by its URL."""
+def given(asked: Asked, access: Access, connection: Connection, type: str, name: str) -> dict[str, Any] | None:
+    """The resource of the address, or the one that came with the call as the parameter `name`, if it is sound."""
     if asked.id:
         return stored(asked, access, connection)
-    sent = asked.one("valueSet")
-    if sent is not None:
-        return checked(sent, "ValueSet", "valueSet")
+    sent: dict[str, Any] | None = asked.one(name)
+    if sent is None:
+        return None
+    if sent.get("resourceType") != type:
+        raise Invalid(f"this is no {type}", where=name, mend=f"Send a {type} resource.")
+    validate.require(sent)
+    return sent
+
+
+def value_set(asked: Asked, access: Access, connection: Connection, shelf: Shelf) -> dict[str, Any]:
+    """The value set that is meant: given, or by its URL."""
+    here = given(asked, access, connection, "ValueSet", "valueSet")
+    if here is not None:
+        return here
     url = asked.one("url")
     if url is None:
         raise Invalid("which value set is meant?", where="url", mend="Send url, or a ValueSet as valueSet.")
@@ -74,14 +92,6 @@ def value_set(asked: Asked, access: Access, connection: Connection, shelf: Shelf
     if found is None:
         raise unknown_set(f"{named}|{wanted}" if wanted else named, "url")
     return found
-
-
-def checked(sent: dict[str, Any], type: str, where: str) -> dict[str, Any]:
-    """A resource that came with the call, if it is sound."""
-    if sent.get("resourceType") != type:
-        raise Invalid(f"this is no {type}", where=where, mend=f"Send a {type} resource.")
-    validate.require(sent)
-    return sent
 
 
 def code_system(
@@ -111,11 +121,19 @@ def codings(asked: Asked, system: str = "system") -> list[Coding]:
     if ways == ["code"]:
         system_version = asked.one("systemVersion" if system == "system" else "version", "")
         return [Coding(asked.one(system, ""), asked.one("code"), system_version, asked.one("display", ""))]
-    given = asked.one(ways[0])
-    found = [given] if ways == ["coding"] else given.get("coding")
+    sent = asked.one(ways[0])
+    found = [sent] if ways == ["coding"] else sent.get("coding")
     if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
         raise Invalid("there is no coding in it", where=ways[0], mend="Send a coding with system and code.")
     return [coding_of(one, ways[0]) for one in found]
+
+
+def of_systems(asked: Asked) -> list[Coding]:
+    """`codings`, each with its system; raises Invalid for one without."""
+    found = codings(asked)
+    if not all(coding.system for coding in found):
+        raise Invalid("a code without its system says nothing", where="system", mend="Send the system, too.")
+    return found
 
 
 def coding_of(given: dict[str, Any], where: str) -> Coding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import suture.services.operations.terms as terms
@@ -21,8 +20,7 @@ TYPE = "ConceptMap"
 
 async def run(asked: Asked) -> Answer:
     """All that the maps say of the code."""
-    async with asked.frame() as access:
-        return await asked.chart.slowly(partial(_translated, asked, access))
+    return await terms.slowly(asked, _translated)
 
 
 def _translated(asked: Asked, access: Access, connection: Connection) -> Answer:
@@ -40,11 +38,9 @@ def _translated(asked: Asked, access: Access, connection: Connection) -> Answer:
 
 def _maps(asked: Asked, access: Access, connection: Connection, shelf: Shelf) -> Iterable[Mapping[str, Any]]:
     """The map that is meant, or all between the value sets or systems that are named."""
-    if asked.id:
-        return [terms.stored(asked, access, connection)]
-    sent, url = asked.one("conceptMap"), asked.one("url")
-    if sent is not None:
-        return [terms.checked(sent, TYPE, "conceptMap")]
+    here, url = terms.given(asked, access, connection, TYPE, "conceptMap"), asked.one("url")
+    if here is not None:
+        return [here]
     if url is not None:
         version = asked.one("conceptMapVersion", "")
         one = shelf.concept_map(f"{url}|{version}" if version else url)
@@ -93,10 +89,7 @@ OPERATION = Operation(
         Parameter("url", "uri", "URL of the concept map"),
         Parameter("conceptMap", TYPE, "the concept map itself"),
         Parameter("conceptMapVersion", "string", "version of the concept map"),
-        Parameter("code", "code", "the code; send its system with it"),
-        Parameter("system", "uri", "URL of the code's system"),
-        Parameter("version", "string", "version of the code system"),
-        Parameter("coding", "Coding", "the code as a Coding"),
+        *terms.CODE,
         Parameter("codeableConcept", "CodeableConcept", "several codings, each is translated"),
         Parameter("source", "uri", "value set that the code is of"),
         Parameter("target", "uri", "value set that is translated into"),

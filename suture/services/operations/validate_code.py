@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import suture.services.operations.terms as terms
-from suture.errors import Invalid
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Access
 from suture.services.operations.operation import Asked, Operation, Parameter
@@ -27,11 +26,7 @@ async def of_set(asked: Asked) -> Answer:
 def _of_set(asked: Asked, access: Access, connection: Connection) -> Answer:
     shelf = terms.shelf_of(asked, connection)
     value_set = terms.value_set(asked, access, connection, shelf)
-    given = terms.codings(asked)
-    for coding in given:
-        if not coding.system:
-            raise Invalid("a code without its system says nothing", where="system", mend="Send the system, too.")
-    return _told(best([in_set(shelf, value_set, coding, _manner(asked)) for coding in given]))
+    return _told(best([in_set(shelf, value_set, coding, _manner(asked)) for coding in terms.of_systems(asked)]))
 
 
 async def of_system(asked: Asked) -> Answer:
