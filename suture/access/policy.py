@@ -20,6 +20,7 @@ from suture.standards.fhir.search_query import (
     Chain,
     Compartment,
     Condition,
+    Filter,
     Has,
     Kin,
     Listed,
@@ -217,6 +218,8 @@ def _require_named(caller: Caller, condition: Condition) -> None:
         inner = condition.conditions
     elif isinstance(condition, Kin):
         inner = condition.ways.conditions
+    elif isinstance(condition, Filter):
+        inner = (condition.condition,)
     elif isinstance(condition, Listed):
         require(caller, "search-type", "List")
     elif isinstance(condition, AnyOf | AllOf | NoneOf):

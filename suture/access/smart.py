@@ -84,7 +84,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 def _require_steady(type: str, condition: Condition) -> None:
     if not isinstance(condition, Match | Missing):
-        raise InvalidSearch("chains and _has look at other rows")
+        raise InvalidSearch("chains, _has, _list and _filter are more than a test of one parameter")
     if condition.kind in ("words", "special"):
         raise InvalidSearch(f"{condition.parameter} is not exact")
     if type != "*" and condition.parameter not in r4_search_parameters(type):

@@ -8,6 +8,7 @@ from itertools import count
 from suture.errors import InvalidSearch
 from suture.standards.fhir import index
 from suture.standards.fhir.definitions import search_parameter
+from suture.standards.fhir.index_atoms import one_value
 from suture.standards.fhir.index_dates import one_date, primary_atoms
 from suture.standards.fhir.search_compare import above, below
 from suture.standards.fhir.search_query import (
@@ -186,11 +187,30 @@ def _rows_of_i(where: Sql) -> Term:
 def _token(scope: Scope, c: Match) -> Term:
     if c.modifier == "text":
         return _checked(scope, c, ALWAYS)
+    if c.modifier == "ne":
+        return _unequal(scope, c)
     if c.modifier in ("in", "not-in", "above", "below"):
         return either([*_tokens(scope, c.parameter, list(c.members))])
     wanted = [v for v in c.values if isinstance(v, Token)]
     typed = [_typed(scope, c.parameter, v) for v in c.values if isinstance(v, TypedIdentifier)]
     return either([*typed, *_tokens(scope, c.parameter, list(wanted))])
+
+
+def _unequal(scope: Scope, c: Match) -> Term:
+    """Some value is another one. Where there may be several, what has the value asked for is looked into."""
+    number, there = register(scope.connection, c), missing(scope, Missing(c.parameter, c.kind, missing=False))
+    equal = either([*_tokens(scope, c.parameter, [v for v in c.values if isinstance(v, Token)])])
+    single = all(one_value(t, c.parameter) for t in scope.types)
+
+    def probe(at: At) -> Sql:
+        if at.few:
+            return Sql(f"suture_holds(?, {at.rid})", (number,))
+        present, same = there.probe(at), equal.probe(at)
+        other = Sql("FALSE") if single else Sql(f"suture_holds(?, {at.rid})", (number,))
+        text = f"CASE WHEN NOT ({present.text}) THEN FALSE WHEN {same.text} THEN {other.text} ELSE TRUE END"
+        return Sql(text, (*present.values, *same.values, *other.values))
+
+    return Term(probe, row=equal.row, dear=True)
 
 
 def _tokens(scope: Scope, code: str, wanted: Sequence[Token]) -> Iterator[Term]:
@@ -248,6 +268,8 @@ def is_sorting(type: str, code: str) -> bool:
 
 
 def _number(scope: Scope, c: Match) -> Term:
+    if any(isinstance(v, Number) and v.prefix == "co" for v in c.values):
+        return _checked(scope, c, missing(scope, Missing(c.parameter, c.kind, missing=False)))
     points, spans = scope.pids(c.parameter, "quantities"), scope.pids(c.parameter, "quantities", SPAN)
     numbers = [v for v in c.values if isinstance(v, Number)]
     return either([_measured(points, spans, _units(scope, c.kind, v)) for v in numbers])

@@ -34,6 +34,8 @@ def compared(m: Moment, low: str, high: str) -> Sql:
         "sa": lambda: Sql(f"{low} >= ?", (m.high,)),
         "eb": lambda: Sql(f"{high} <= ?", (m.low,)),
         "ap": lambda: Sql(f"{low} < ? AND {high} > ?", (m.high + wide, m.low - wide)),
+        "co": lambda: Sql(f"{low} <= ? AND {high} >= ?", (m.low, m.high)),
+        "po": lambda: Sql(f"{low} < ? AND {high} > ?", (m.high, m.low)),
     }[m.prefix]()
 
 
@@ -50,6 +52,8 @@ def begins(m: Moment) -> tuple[int | None, int | None]:
         "sa": (m.high, None),
         "eb": (None, m.low),
         "ap": (m.low - wide, m.high + wide),
+        "co": (m.high - 1, m.low + 1),
+        "po": (m.low, m.high),
     }[m.prefix]
 
 
@@ -90,7 +94,7 @@ def updated(m: Moment) -> Term:
     """`_lastUpdated`: instants are shown, and so compared, in milliseconds."""
     up, down = -(-m.low // 1000) * 1000, m.high // 1000 * 1000
     within = f"{{row}}.upd >= {up} AND {{row}}.upd < {down}"
-    wide = widening(m)
+    wide, up_end = widening(m), -(-m.high // 1000) * 1000 - 1000
     text = {
         "eq": within,
         "ne": f"NOT ({within})",
@@ -101,6 +105,8 @@ def updated(m: Moment) -> Term:
         "sa": f"{{row}}.upd >= {-(-m.high // 1000) * 1000}",
         "eb": f"{{row}}.upd < {m.low // 1000 * 1000}",
         "ap": f"{{row}}.upd > {m.low - wide} AND {{row}}.upd < {m.high + wide}",
+        "co": f"{{row}}.upd >= {up_end} AND {{row}}.upd < {m.low // 1000 * 1000 + 1000}",
+        "po": f"{{row}}.upd >= {m.low // 1000 * 1000} AND {{row}}.upd < {-(-m.high // 1000) * 1000}",
     }[m.prefix]
     return Term(lambda at: Sql(text.format(row=at.row)), row=True)
 
@@ -172,7 +178,10 @@ def box(points: Sequence[int], spans: Sequence[int], units: Sequence[int], n: Ne
 
 
 def text(pids: Sequence[int], value: Text, modifier: str) -> Term:
-    """A beginning; with `contains` any part; with `exact` (checked elsewhere to the letter) the whole folded text."""
+    """A beginning; with `contains` any part; with `exact` (checked elsewhere to the letter) the whole folded text.
+
+    The others are operators of `_filter`, compared by code points.
+    """
     if not pids:
         return either(())
     folded = fold(value.text)
@@ -180,6 +189,13 @@ def text(pids: Sequence[int], value: Text, modifier: str) -> Term:
         "": Sql("val >= ? AND val < ?", (folded, folded + "\U0010ffff")),
         "exact": Sql("val = ?", (folded,)),
         "contains": Sql("instr(val, ?) > 0", (folded,)),
+        "eq": Sql("val = ?", (folded,)),
+        "ne": Sql("val <> ?", (folded,)),
+        "ew": Sql(f"length(val) >= {len(folded)} AND substr(val, length(val) - {len(folded) - 1}) = ?", (folded,)),
+        "gt": Sql("val > ?", (folded,)),
+        "lt": Sql("val < ?", (folded,)),
+        "ge": Sql("val >= ?", (folded,)),
+        "le": Sql("val <= ?", (folded,)),
     }[modifier]
     where = all_of([one_of("pid", pids), matching])
 

@@ -5,6 +5,7 @@ No 5xx; a refusal is an OperationOutcome that names the parameter; no statement 
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 from suture.services.operations.table import TABLE
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.standards.fhir.search_filter import OPERATORS
 from suture.store import connection
 from suture.store.connection import Connection
 from tests.attacks.fuzzed import Fuzzed, opened, told
@@ -95,6 +97,20 @@ def test_every_prefix(fuzzed: Fuzzed) -> None:
     for type, code, kind in chance.sample(dates, 120):
         for prefix in PREFIXES:
             named(ask(fuzzed, type, code, prefix + ("2020-02" if kind == "date" else "5")), code)
+
+
+def test_every_parameter_in_a_filter(fuzzed: Fuzzed) -> None:
+    """With an operator of some kind and an odd value, as a word or a text; a refusal names the filter or a limit."""
+    chance, operators = random.Random(SEED + 8), sorted({o for known in OPERATORS.values() for o in known})
+    for type, code, _ in parameters():
+        if code.startswith("_") or chance.random() < 0.85:
+            continue
+        odd = chance.choice((*ODD, "2020", "5", "Patient/a", "a|b"))
+        value = chance.choice((odd, json.dumps(odd)))
+        text = f"{code} {chance.choice(operators)} {value}"
+        named(
+            ask(fuzzed, type, "_filter", chance.choice((text, f"not ({text})", f"{text} or {code} pr true"))), "_filter"
+        )
 
 
 def test_chains_and_reverse_chains(fuzzed: Fuzzed) -> None:
@@ -204,6 +220,7 @@ def test_a_query_that_runs_away_is_ended_with_what_to_narrow(fuzzed: Fuzzed, mon
         "_total=accurate",
         "_has:Provenance:target:agent=x",
         "_sort=code",
+        "_filter=not (code eq x) or subject.name co a",
     ):
         answer = fuzzed.ask("GET", f"/fhir/Observation?{query}")
         said = any(words in told(answer) for words in ("Leave out or narrow", "Name a"))

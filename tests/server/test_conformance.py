@@ -59,7 +59,7 @@ async def test_every_interaction_it_names_is_there(server: Running) -> None:
 async def test_every_search_parameter_it_names_can_be_asked_for(server: Running) -> None:
     values = {
         "token": "x", "string": "x", "reference": "Patient/x", "date": "2020", "number": "1", "quantity": "1", "uri": "urn:x",
-        "composite": "x$x", "special": "x", "near": "1|2",
+        "composite": "x$x", "special": "x", "near": "1|2", "_filter": "_id eq x",
     }  # fmt: skip
     statement = (await server.http.get("/fhir/metadata")).json()
     for kind in (

@@ -13,7 +13,6 @@ from suture.errors import Invalid, Issue
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_time import moment_range
-from suture.standards.fhir.search_query import Chain, Has, Listed
 from suture.standards.fhir.validate.primitives import FINE
 
 FORMATS = ("application/fhir+ndjson", "application/ndjson", "ndjson")
@@ -140,7 +139,7 @@ def _filter(text: str) -> tuple[str, str]:
         raise Invalid(
             f"{refused.partition('=')[0]} has no meaning in a filter", where="_typeFilter", mend="Leave it out."
         )
-    if any(isinstance(c, Chain | Has | Listed) for c in search.parse(type, pairs_of(query)).conditions):
+    if any(map(search.looks_away, search.parse(type, pairs_of(query)).conditions)):
         raise Invalid(
             "a filter looks at one resource alone", where="_typeFilter", mend="Leave chains, _has and _list out."
         )

@@ -173,10 +173,10 @@ def _websocket(base: str) -> str:
 
 
 def _listed(name: str, text: tuple[str, ...]) -> list[dict[str, str]]:
-    """What is searched by other means than the index: `_list`, and full text as far as it is kept."""
+    """What is no parameter of the index itself: `_filter`, `_list`, and full text as far as it is kept."""
     there = search_parameters(name)
     found = [(code, "string") for code in text if code in there]
-    return [{"name": code, "type": kind} for code, kind in (*found, ("_list", "special"))]
+    return [{"name": code, "type": kind} for code, kind in (*found, ("_filter", "special"), ("_list", "special"))]
 
 
 def _parameters(name: str) -> list[dict[str, str]]:

@@ -25,7 +25,7 @@ from suture.services.interactions.cursor import PARAMETER, Place
 from suture.services.interactions.notice import notice
 from suture.standards.fhir import json
 from suture.standards.fhir import search as language
-from suture.standards.fhir.search import Chain, Has, Match, Moment, SearchQuery, Target, Token
+from suture.standards.fhir.search import Match, Moment, SearchQuery, Target, Token
 from suture.store import audit, names, whose
 from suture.store.audit import PATIENT, Entry, Filter
 from suture.store.connection import Connection
@@ -165,7 +165,7 @@ def _asked(chart: Chart, view: View, pairs: Pairs, lenient: bool) -> tuple[Pairs
         place = chart.cursors.open(view.caller, TYPE, given[0], chart.clock.micros())
         pairs, last, lenient = place.pairs, int(place.position[0]), True
     query = language.parse(TYPE, pairs, lenient=lenient, base_url=chart.fhir_url)
-    if query.includes or any(isinstance(one, Chain | Has) for one in query.conditions):
+    if query.includes or any(map(language.looks_away, query.conditions)):
         raise InvalidSearch("the trail is searched by its own parameters only", mend="Leave includes and chains out.")
     if len(query.sort) > 1 or any(one.parameter not in SORTS for one in query.sort):
         raise InvalidSearch("the trail is in the order of time", where="_sort", mend="Write _sort=date or _sort=-date.")

@@ -185,6 +185,25 @@ def step_keys(definition: TypeDefinition, step: Step, casts: tuple[str, ...]) ->
             yield key, kind, element.many
 
 
+@lru_cache(maxsize=4096)
+def one_value(type: str, code: str) -> bool:
+    """Has a resource at most one value of this parameter?"""
+    made = plan(type)
+    atoms = [made.atoms[number] for number in made.parameters.get(code, ())]
+    return len(atoms) == 1 and not _many(type, atoms[0].path)
+
+
+def _many(type: str, path: Path) -> bool:
+    """Is there a list on the way?"""
+    types = [type]
+    for step in path.steps:
+        ways = [way for t in types if (d := type_definition(t)) for way in step_keys(d, step, ())]
+        if any(many for *_, many in ways):
+            return True
+        types = [kind for _, kind, _ in ways]
+    return False
+
+
 def leaf_types(type: str, path: Path) -> tuple[str, ...]:
     """The types of the values at the end of a path."""
     types = [type]

@@ -15,6 +15,7 @@ from suture.standards.fhir.search_query import (
     Compartment,
     Condition,
     Cursor,
+    Filter,
     Has,
     Include,
     Judged,
@@ -36,6 +37,7 @@ from suture.standards.fhir.search_query import (
     TypedIdentifier,
     Uri,
     Value,
+    looks_away,
     restrict,
 )
 from suture.standards.fhir.search_tables import MODIFIERS, followed, searchable
@@ -51,6 +53,7 @@ __all__ = [
     "Compartment",
     "Condition",
     "Cursor",
+    "Filter",
     "Has",
     "Include",
     "Judged",
@@ -69,6 +72,7 @@ __all__ = [
     "World",
     "followed",
     "holds",
+    "looks_away",
     "matches",
     "Sort",
     "Target",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from suture.standards.fhir.search_parse import shown
 
 _DEAR = re.compile(
-    r":contains$|:text$|:not$|:not-in$|:missing$|^_has:|\.|^_sort$|^_total$|^_content$|^_text$|^_summary$"
+    r":contains$|:text$|:not$|:not-in$|:missing$|^_has:|\.|^_sort$|^_total$|^_content$|^_text$|^_filter$|^_summary$"
 )
 _LEADS = re.compile(r"^(patient|subject|encounter|identifier|_id|code|date)(:|$)")
 MOST = 5  # that are named

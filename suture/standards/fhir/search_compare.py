@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
@@ -12,7 +13,7 @@ from typing import Any
 
 from suture.standards import ucum
 from suture.standards.fhir.index_time import DAY
-from suture.standards.fhir.index_values import fold
+from suture.standards.fhir.index_values import fold, number_range_row
 from suture.standards.fhir.search_query import Moment, Nearby, Number, Target, Text, Token, TypedIdentifier, Uri
 
 GLOBE = 6_371_008.8  # metres, its mean radius
@@ -41,6 +42,8 @@ MOMENTS: dict[str, Callable[[Moment, int, int], bool]] = {
     "sa": lambda m, low, high: low >= m.high,
     "eb": lambda m, low, high: high <= m.low,
     "ap": lambda m, low, high: low < m.high + widening(m) and high > m.low - widening(m),
+    "co": lambda m, low, high: low <= m.low and m.high <= high,
+    "po": lambda m, low, high: low < m.high and high > m.low,
 }
 
 
@@ -87,6 +90,17 @@ def number(value: Number, found: Found) -> bool:
         for system, code, unit, low, high in found.get("quantities", ())
         if (asked := in_unit(value, system, code, unit)) is not None
     )
+
+
+def covers(value: Number, item: Any) -> bool:
+    """Lies the number in what the digits of an item leave open, or in a Range?"""
+    if isinstance(item, dict):
+        row = number_range_row(item)
+        return row is not None and row[3] <= value.value <= row[4]
+    number = Decimal(str(item))
+    place = int(number.as_tuple().exponent) - ("E" in str(number))
+    half = Decimal(5).scaleb(place - 1)
+    return float(number - half) <= value.value < float(number + half)
 
 
 @lru_cache(4096)
@@ -158,6 +172,23 @@ def starts(value: Text, found: Found) -> bool:
 
 def contains(value: Text, found: Found) -> bool:
     return any(fold(value.text) in text for (text,) in found.get("strings", ()))
+
+
+def folded(operator: str) -> Callable[[Text, Found], bool]:
+    """A text as `_filter` compares it: folded, by its code points."""
+    fits = TEXTS[operator]
+    return lambda value, found: any(fits(text, fold(value.text)) for (text,) in found.get("strings", ()))
+
+
+TEXTS: dict[str, Callable[[str, str], bool]] = {
+    "eq": lambda text, asked: text == asked,
+    "ne": lambda text, asked: text != asked,
+    "ew": lambda text, asked: text.endswith(asked),
+    "gt": lambda text, asked: text > asked,
+    "lt": lambda text, asked: text < asked,
+    "ge": lambda text, asked: text >= asked,
+    "le": lambda text, asked: text <= asked,
+}
 
 
 def reference(value: Target, found: Found) -> bool:

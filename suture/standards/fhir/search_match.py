@@ -26,6 +26,7 @@ from suture.standards.fhir.search_query import (
     Chain,
     Compartment,
     Condition,
+    Filter,
     Has,
     Judged,
     Kin,
@@ -34,6 +35,7 @@ from suture.standards.fhir.search_query import (
     Member,
     Missing,
     NoneOf,
+    Number,
     Parts,
     SearchQuery,
     Text,
@@ -105,6 +107,8 @@ def _match(condition: Match, subject: Subject) -> bool:
         return not any(_value(condition, v, subject) for v in condition.values)
     if condition.modifier in ("in", "above", "below") and condition.kind == "token":
         return _in_vocabulary(condition, subject)
+    if condition.modifier == "ne" and condition.kind == "token":
+        return any(_other(condition, found) for found in _items(condition.parameter, subject))
     if condition.modifier == "not-in":
         return not _in_vocabulary(condition, subject)
     return any(_value(condition, v, subject) for v in condition.values)
@@ -124,6 +128,8 @@ def _value(condition: Match, value: Value, subject: Subject) -> bool:
         return _composite(condition, value, subject)
     if isinstance(value, Text) and condition.kind == "token":
         return any(fold(shown).startswith(fold(value.text)) for shown in _shown(condition.parameter, subject))
+    if isinstance(value, Number) and value.prefix == "co":
+        return any(compare.covers(value, one) for one in _reached(condition.parameter, subject))
     if isinstance(value, Text) and condition.modifier == "exact":
         return normalize("NFC", value.text) in _texts(condition.parameter, subject)
     return bool(_compare(condition.kind, condition.modifier)(value, _found(condition, subject)))
@@ -148,6 +154,7 @@ _COMPARE: dict[tuple[str, str], Callable[[Any, Found], bool]] = {
     ("reference", "identifier"): compare.identifier,
     ("string", ""): compare.starts,
     ("string", "contains"): compare.contains,
+    **{("string", operator): compare.folded(operator) for operator in compare.TEXTS},
     ("token", ""): compare.token,
     ("token", "of-type"): compare.typed_identifier,
     ("special", ""): compare.place,
@@ -157,11 +164,35 @@ _COMPARE: dict[tuple[str, str], Callable[[Any, Found], bool]] = {
 }
 
 
+def _reached(code: str, subject: Subject) -> Iterator[Any]:
+    """The values of a parameter as they stand in the resource."""
+    p = plan(subject.type)
+    for number in p.parameters.get(code, ()):
+        yield from (value for value, _ in reached(subject.resource, subject.type, p.atoms[number].path))
+
+
+def _other(condition: Match, item: Found) -> bool:
+    return not any(isinstance(v, Token) and compare.token(v, item) for v in condition.values)
+
+
+def _items(code: str, subject: Subject) -> Iterator[Found]:
+    """What each single value of a token parameter can be found by: the codings of a concept belong together."""
+    p = plan(subject.type)
+    apart: set[int] = set()
+    for number in p.parameters.get(code, ()):
+        for value, kind in reached(subject.resource, subject.type, p.atoms[number].path):
+            if kind == "CodeableConcept" and not p.atoms[number].path.exists:
+                apart.add(number)
+                codings = value.get("coding") or [{}]
+                yield {"tokens": [(one.get("system", ""), one.get("code", "").lower()) for one in codings]}
+    for name, row in values(subject.rows, code):
+        if row[0] not in apart and name != "typed":
+            yield {name: [row[1:]]}
+
+
 def _texts(code: str, subject: Subject) -> set[str]:
     """The strings of a parameter to the letter; an accent may be part of its letter or follow it."""
-    p = plan(subject.type)
-    ways = [p.atoms[number].path for number in p.parameters.get(code, ())]
-    return {normalize("NFC", str(text)) for path in ways for text, _ in reached(subject.resource, subject.type, path)}
+    return {normalize("NFC", str(text)) for text in _reached(code, subject)}
 
 
 def _shown(code: str, subject: Subject) -> Iterator[str]:
@@ -291,6 +322,7 @@ _HOLDS: dict[type, Callable[[Any, Subject], bool]] = {
     Member: _member,
     Listed: _listed,
     Kin: lambda c, subject: holds(c.ways, subject),
+    Filter: lambda c, subject: holds(c.condition, subject),
     AnyOf: lambda c, subject: any(holds(inner, subject) for inner in c.conditions),
     AllOf: lambda c, subject: holds_all(c.conditions, subject),
     NoneOf: lambda c, subject: not any(holds(inner, subject) for inner in c.conditions),

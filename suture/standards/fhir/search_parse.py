@@ -8,6 +8,8 @@ from difflib import get_close_matches
 
 from suture.errors import InvalidSearch
 from suture.ports import Expander
+from suture.standards.fhir import search_filter as filters
+from suture.standards.fhir import search_filter_text as filter_text
 from suture.standards.fhir import search_results as results
 from suture.standards.fhir import search_values as read
 from suture.standards.fhir.definitions import RESOURCE_TYPES, SearchParameter, search_parameters
@@ -16,6 +18,7 @@ from suture.standards.fhir.search_query import (
     Branch,
     Chain,
     Condition,
+    Filter,
     Has,
     Kin,
     Listed,
@@ -37,6 +40,7 @@ from suture.standards.fhir.search_tables import (
 from suture.standards.fhir.search_words import CONTENT, NARRATIVE
 from suture.standards.fhir.search_words import read as words
 
+FILTER = "_filter"
 MOST_PAIRS = 200
 DEEPEST = 4
 MOST_BRANCHES = 12
@@ -90,6 +94,8 @@ def _with(query: SearchQuery, key: str, text: str, reading: _Reading) -> SearchQ
     try:
         condition = _condition(query.type, key, text, reading, DEEPEST)
     except _Unknown as unknown:
+        if key.endswith(FILTER) and not isinstance(unknown, NotBuilt):  # without it more would be found than was meant
+            raise InvalidSearch(unknown.text, where=f"{FILTER}: {unknown.where}", mend=unknown.mend) from None
         if not reading.lenient:
             raise
         reading.unknown.append(unknown.parameter)
@@ -124,13 +130,15 @@ def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) ->
         raise InvalidSearch(f"more than {DEEPEST} links in a chain", where=shown(key))
     if key == "_list":
         return _list(text)
+    if key == FILTER:
+        return Filter(text, filters.condition(type, filter_text.read(text), _Links(reading), depth))
     if key in (NARRATIVE, CONTENT):
         return _words(type, key, text)
     if key.startswith("_has:"):
-        return _has(type, key, text, reading, depth)
+        return _has(type, key, lambda far, rest: _condition(far, rest, text, reading, depth - 1))
     head, dot, rest = key.partition(".")
     if dot:
-        return _chain(type, head, rest, text, reading, depth)
+        return _chain(type, head, key, lambda far: (_condition(far, rest, text, reading, depth - 1),), reading)
     name, colon, modifier = key.partition(":")
     parameter = _parameter(type, name, reading.types)
     if colon and not modifier:
@@ -248,23 +256,26 @@ _READERS: dict[str, Reader] = {
 
 # --- across references
 
+Build = Callable[[str], tuple[Condition, ...]]  # what must hold of a resource of this type
 
-def _chain(type: str, head: str, rest: str, text: str, reading: _Reading, depth: int) -> Chain:
+
+def _chain(type: str, head: str, key: str, build: Build, reading: _Reading) -> Chain:
+    """`head` is a reference, maybe with a type; `key` is what is shown when it leads nowhere."""
     name, _, wanted = head.partition(":")
     parameter = _parameter(type, name, reading.types)
     if parameter.type != "reference":
-        raise InvalidSearch(f"{name} is no reference, nothing can follow it", where=shown(f"{head}.{rest}"))
-    types = _far_types(parameter, wanted, f"{head}.{rest}")
+        raise InvalidSearch(f"{name} is no reference, nothing can follow it", where=shown(key))
+    types = _far_types(parameter, wanted, key)
     branches, unknown = [], None
     for far in types:
         try:
-            branches.append(Branch(far, (_condition(far, rest, text, reading, depth - 1),)))
+            branches.append(Branch(far, build(far)))
         except _Unknown as error:
             unknown = error
     if not branches:
-        raise unknown or InvalidSearch("the chain leads nowhere", where=shown(f"{head}.{rest}"))
+        raise unknown or InvalidSearch("the chain leads nowhere", where=shown(key))
     if len(branches) > MOST_BRANCHES:
-        raise InvalidSearch(f"{name} may lead to too many types", where=shown(f"{head}.{rest}"), mend=_typed(name))
+        raise InvalidSearch(f"{name} may lead to too many types", where=shown(key), mend=_typed(name))
     return Chain(name, tuple(branches), typed=bool(wanted))
 
 
@@ -288,7 +299,7 @@ def _typed(name: str) -> str:
     return f"Write the type: {name}:Patient.…"
 
 
-def _has(type: str, key: str, text: str, reading: _Reading, depth: int) -> Has:
+def _has(type: str, key: str, build: Callable[[str, str], Condition]) -> Has:
     parts = key.split(":", 3)
     if len(parts) != 4 or not all(parts) or parts[1] not in RESOURCE_TYPES:
         raise InvalidSearch("not a reverse chain", where=shown(key), mend="Write _has:Observation:patient:code=…")
@@ -297,4 +308,27 @@ def _has(type: str, key: str, text: str, reading: _Reading, depth: int) -> Has:
     if parameter.type != "reference" or (type and parameter.targets and type not in parameter.targets):
         raise InvalidSearch(f"{far}.{name} is no reference to a {type}", where=shown(key))
     _require_followed(far, name, key)
-    return Has(far, name, (_condition(far, rest, text, reading, depth - 1),))
+    return Has(far, name, (build(far, rest),))
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """What a `_filter` asks of this reader."""
+
+    reading: _Reading
+
+    @property
+    def expander(self) -> Expander:
+        return self.reading.expander
+
+    def parameter(self, type: str, name: str) -> SearchParameter:
+        return _parameter(type, name, self.reading.types)
+
+    def reader(self, type: str, parameter: SearchParameter) -> Reader:
+        return _reader(type, parameter, "", "", self.reading)
+
+    def chain(self, type: str, name: str, build: Build) -> Condition:
+        return _chain(type, name, f"{FILTER}: {name}", build, self.reading)
+
+    def has(self, type: str, name: str, build: Callable[[str, str], Condition]) -> Condition:
+        return _has(type, name, build)

@@ -111,7 +111,7 @@ Value = Token | TypedIdentifier | Text | Moment | Number | Target | Uri | Nearby
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The parameter has one of the values (with `not`, `not-in`: none of them)."""
+    """The parameter has one of the values (with `not`, `not-in`: none of them; `eq ne ew gt …` are operators of `_filter`)."""
 
     parameter: str
     kind: str  # token | string | reference | date | number | quantity | uri | special | words | composite
@@ -194,6 +194,14 @@ class Kin:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """`_filter`: its text, and what it asks of a resource."""
+
+    text: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """All of the conditions hold; without conditions: everything passes."""
 
@@ -214,7 +222,9 @@ class Judged:
     decides: Callable[[dict[str, Any]], bool]
 
 
-Condition = Match | Missing | Chain | Has | Compartment | Member | Listed | Kin | AnyOf | AllOf | NoneOf | Judged
+Condition = (
+    Match | Missing | Chain | Has | Compartment | Member | Listed | Kin | Filter | AnyOf | AllOf | NoneOf | Judged
+)
 NOTHING = AnyOf(())
 ALL_TYPES = tuple(sorted(RESOURCE_TYPES))
 
@@ -265,6 +275,15 @@ class SearchQuery:
     unknown: tuple[str, ...] = ()  # what was left out because handling is lenient
 
 
+def looks_away(condition: Condition) -> bool:
+    """Does it ask about other resources, too?"""
+    if isinstance(condition, Filter):
+        return looks_away(condition.condition)
+    if isinstance(condition, AnyOf | AllOf | NoneOf):
+        return any(looks_away(part) for part in condition.conditions)
+    return isinstance(condition, Chain | Has | Listed | Kin)
+
+
 Rule = Callable[[str], Condition | None]
 
 
@@ -303,6 +322,8 @@ def _inside(condition: Condition, rule: Rule) -> Condition:
     if isinstance(condition, Kin):
         ways = tuple(_inside(c, rule) for c in condition.ways.conditions)
         return replace(condition, ways=AnyOf(ways))
+    if isinstance(condition, Filter):
+        return replace(condition, condition=_inside(condition.condition, rule))
     if isinstance(condition, Listed):
         return replace(condition, conditions=_with(condition.conditions, "List", rule))
     if isinstance(condition, AnyOf | AllOf | NoneOf):

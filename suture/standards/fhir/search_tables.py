@@ -29,7 +29,7 @@ MODIFIERS: dict[str, tuple[str, ...]] = {
 MOST_MEMBERS = 5_000  # codes of value sets and hierarchies in one parameter
 CROSSED = ("DocumentReference", "relationship")  # R4 names the parameters of its two components the wrong way round
 NOT_SEARCHED = {
-    "_filter": "filter expressions are not read here",
+    "_filter": "a filter has no modifier, and nothing follows it",
     "_query": "there are no named queries here",
     "_contained": "contained resources are not searched by themselves",
     "_containedType": "contained resources are not searched by themselves",

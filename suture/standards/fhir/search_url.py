@@ -9,6 +9,7 @@ from suture.errors import InvalidSearch
 from suture.standards.fhir.search_query import (
     Chain,
     Condition,
+    Filter,
     Has,
     Kin,
     Listed,
@@ -88,6 +89,8 @@ def _written(condition: Condition) -> tuple[str, str]:
         return _chain(condition)
     if isinstance(condition, Kin):
         return _written(condition.written)
+    if isinstance(condition, Filter):
+        return "_filter", condition.text
     if isinstance(condition, Listed):
         return "_list", ",".join(condition.lists)
     if isinstance(condition, Has):

@@ -132,7 +132,9 @@ def conditions(type: str, query: str, base: str = "") -> tuple[Condition, ...]:
         raise InvalidSearch("it shapes results, it says nothing about a resource", where="query")
     for condition in asked.conditions:
         if not isinstance(condition, Match | Missing) or condition.kind in _UNSTEADY:
-            raise InvalidSearch("chains, _has and full text look beyond the resource", where="query")
+            raise InvalidSearch(
+                "chains, _has, filters and full text look beyond a parameter of the resource", where="query"
+            )
         if condition.parameter in _KEPT_BESIDE:
             raise InvalidSearch("every change is new; its time is nothing to choose by", where="query")
         if isinstance(condition, Match) and condition.kind == "token" and condition.modifier in _OF_TERMS:

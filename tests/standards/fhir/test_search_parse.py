@@ -157,7 +157,7 @@ def test_unknown_parameters_are_refused_or_recorded() -> None:
         ("Location", "_sort", "near", "sorted by a special"),
         ("Encounter", "subject:below", "x", "what subject leads to has no hierarchy"),
         ("Encounter", "location:below", "http://x/1", "a resource of this server is needed"),
-        ("Patient", "_filter", "x", "filter expressions are not read"),
+        ("Patient", "_filter", "x", "_filter: an operator is expected at character 2"),
         ("Patient", "_contained", "true", "contained resources are not searched"),
         ("Bundle", "_include", "Bundle:message", "can't be followed"),
         ("Patient", "_include", "Patient:name", "has no such reference parameter"),
