@@ -18,6 +18,7 @@ import httpx
 
 from suture.clock import Clock
 from suture.component import size
+from suture.connectors import authorities
 from suture.connectors.allowed import Allowed
 from suture.connectors.connection import Connection, origin
 from suture.connectors.connection_auth import Authorization, Secret
@@ -183,9 +184,10 @@ def _now(clock: Clock) -> datetime:
 def tls_context(connection: Connection, secret: Secret) -> ssl.SSLContext:
     """TLS 1.2 or newer, checked against the system's authorities or the connection's own; with the own certificate."""
     given = connection.with_
+    if not given.get("ca") and not given.get("certificate"):
+        return authorities.of_the_system()
     try:
-        context = ssl.create_default_context(cafile=given.get("ca") or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = authorities.context(str(given.get("ca") or ""))
         if given.get("certificate"):
             key = secret(str(given["key"]).removeprefix("secret:"), connection.secret_origin)
             with_certificate(context, str(given["certificate"]), key)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from suture.connectors import authorities
 from suture.connectors.allowed import Allowed, words
 from suture.connectors.gate import Resolve, Transport, system_resolve
 from suture.connectors.headers import checked_headers
@@ -171,13 +172,13 @@ def _lost(to: Target, purpose: str, method: str) -> SendFailed:
     return kind(f"no answer from {to.origin}", where=purpose)
 
 
-def trust(authorities: str = "") -> ssl.SSLContext:
+def trust(further: str = "") -> ssl.SSLContext:
     """TLS 1.2 or newer, checked against the system's authorities and those of a PEM file."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if authorities:
-        try:
-            context.load_verify_locations(authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise Unstartable("no authorities can be read", where="outbound.ca", mend="Name a PEM file.") from error
+    if not further:
+        return authorities.of_the_system()
+    context = authorities.context()
+    try:
+        context.load_verify_locations(further)
+    except (OSError, ssl.SSLError) as error:
+        raise Unstartable("no authorities can be read", where="outbound.ca", mend="Name a PEM file.") from error
     return context

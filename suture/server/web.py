@@ -25,6 +25,10 @@ from suture.server.routes import TABLE
 from suture.server.site import Site
 from suture.settings import Settings
 
+LOOK = 0.1  # seconds between two looks while it serves: the date of answers, the lines of the log
+ENDING_LOOK = 0.01  # while requests that run are finished
+_LOGGER = logging.getLogger("uvicorn.error")
+
 
 def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
     """The listening socket of the settings; raises Unstartable when the address is taken, not ours, or not safe."""
@@ -61,6 +65,31 @@ def url_of(settings: Settings, listening: socket.socket | None = None) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+class Server(uvicorn.Server):
+    """uvicorn's, but it ends as soon as nothing runs any more: its own `shutdown` sleeps a tenth of a second at a time, even then."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        await asyncio.sleep(0)  # who was let in just before is a connection now
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # those that were idle are gone after this
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                await self._finished()
+        except TimeoutError:
+            _LOGGER.error("Requests that ran past http.stop_timeout were cut off")
+            for task in self.server_state.tasks:
+                task.cancel()
+
+    async def _finished(self) -> None:
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
+            await asyncio.sleep(ENDING_LOOK)
+        for server in self.servers:
+            await server.wait_closed()
+
+
 class Web:
     """`start` accepts connections; `stop` ends what runs, then closes."""
 
@@ -71,29 +100,32 @@ class Web:
         self._tls = tls
         self._server: uvicorn.Server | None = None
         self._turning: asyncio.Task[None] | None = None
+        self._ending: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Accepts connections from now on."""
         _take_over(self._log)
-        server = uvicorn.Server(self._config())
+        server = Server(self._config())
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup(sockets=[self._listening])
         self._server = server
-        self._turning = asyncio.create_task(self._run(server))
+        self._ending = asyncio.get_running_loop().create_future()
+        self._turning = asyncio.create_task(self._run(server, self._ending))
 
     async def stop(self) -> None:
         """No new connections; requests that run are finished; then everything is closed."""
-        if self._server is None or self._turning is None:
+        if self._server is None or self._turning is None or self._ending is None:
             return
         self._server.should_exit = True
+        self._ending.set_result(None)
         await self._turning
         self._log.flush()
         self._server = None
 
-    async def _run(self, server: uvicorn.Server) -> None:
+    async def _run(self, server: Server, ending: asyncio.Future[None]) -> None:
         while not await server.on_tick(0):
             self._log.flush()
-            await asyncio.sleep(0.1)
+            await asyncio.wait((ending,), timeout=LOOK)
         await server.shutdown(sockets=[self._listening])
 
     def _config(self) -> uvicorn.Config:

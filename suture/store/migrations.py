@@ -1,4 +1,4 @@
-"""Brings a database's schema up to this version: sql/NNN-name.sql in order, each in one transaction."""
+"""Brings a database's schema up to this version: sql/NNN-name.sql in order, each in one transaction, or all in one for a new database."""
 
 from __future__ import annotations
 
@@ -53,28 +53,33 @@ def too_new(found: int, newest: int, where: str) -> Unstartable:
 
 
 def migrate(raw: apsw.Connection, now: int, where: str, upto: int = 10**6) -> list[Migration]:
-    """Applies what is missing; several processes at once are fine. Returns what was applied."""
+    """Applies what is missing; several processes at once are fine. Returns what was applied.
+
+    A new database takes all of them at once: one commit instead of one for each, and no start leaves half a schema.
+    """
     require_known(raw, where)
-    return [m for m in known() if m.number <= upto and _apply(raw, m, now, where)]
+    there = applied(raw)
+    missing = [m for m in known() if m.number <= upto and m.number not in there]
+    steps = [missing] if missing and not there else [[m] for m in missing]
+    return [m for step in steps for m in _apply(raw, step, now, where)]
 
 
-def _apply(raw: apsw.Connection, migration: Migration, now: int, where: str) -> bool:
-    if migration.number in applied(raw):
-        return False
+def _apply(raw: apsw.Connection, step: list[Migration], now: int, where: str) -> list[Migration]:
+    at = step[0]
     raw.execute("BEGIN IMMEDIATE")
     try:
-        if migration.number in applied(raw):  # another process was first
-            raw.execute("ROLLBACK")
-            return False
-        raw.execute(migration.sql)
-        raw.execute("INSERT INTO migration VALUES (?, ?, ?)", (migration.number, migration.name, now))
+        there = applied(raw)
+        missing = [m for m in step if m.number not in there]  # another process may have been first
+        for at in missing:
+            raw.execute(at.sql)
+            raw.execute("INSERT INTO migration VALUES (?, ?, ?)", (at.number, at.name, now))
         raw.execute("COMMIT")
     except apsw.Error as error:
         if raw.in_transaction:
             raw.execute("ROLLBACK")
         raise Unstartable(
-            f"migration {migration.number:03d}-{migration.name} failed: {error}",
+            f"migration {at.number:03d}-{at.name} failed: {error}",
             where=where,
             mend="Nothing was changed. Restore a backup, or report this.",
         ) from error
-    return True
+    return missing

@@ -12,7 +12,7 @@ import pytest
 
 from suture.crypto import create_key_file
 from suture.errors import Unstartable
-from suture.store import migrations
+from suture.store import envelope, keys, migrations
 from suture.store.connection import open_raw
 from suture.store.database import Database
 from tests.stores import database, settings
@@ -170,3 +170,17 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     opened = database(tmp_path)
     assert opened.read.one("SELECT 1 FROM sqlite_schema WHERE name = 'half'") is None
     opened.close()
+
+
+def test_a_first_start_that_fails_leaves_no_half_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = migrations.Migration(900, "broken", "CREATE TABLE half (a); CREATE TABLE half (a);")
+    whole = migrations.known()
+    monkeypatch.setattr(migrations, "known", lambda: (*whole, broken))
+    with pytest.raises(Unstartable, match="900-broken failed"):
+        database(tmp_path)
+    key = envelope.read(tmp_path / "data" / "suture.db", keys.read(settings(tmp_path))).key
+    raw = open_raw(tmp_path / "data" / "suture.db", key)
+    assert raw.execute("SELECT name FROM sqlite_schema").fetchall() == []
+    raw.close()
+    monkeypatch.undo()
+    database(tmp_path).close()
