@@ -11,7 +11,7 @@ from typing import Any
 from suture.errors import Invalid, NotFound, Unavailable
 from suture.server import fhir, formats
 from suture.server.route import JSON, NotAcceptable, Request, Response, Route
-from suture.services.bulk import concerned, files, manifest
+from suture.services.bulk import concerned, faults, files, manifest
 from suture.services.bulk.jobs import Exports
 from suture.services.bulk.request import read
 from suture.services.interactions.rules import Preferences
@@ -70,7 +70,7 @@ async def state(request: Request) -> Response:
     job = found.find(request.caller, request.params["job"])
     found.polled(job.id)
     if job.state == exports.FAILED:
-        raise Unavailable(job.progress, where="export", mend="Ask for it again.")
+        raise faults.raised(job)
     if job.state != exports.DONE:
         progress = job.progress.encode("ascii", "replace")[:99]
         return Response(202, headers=[(b"x-progress", progress), (b"retry-after", b"%d" % RETRY)])
@@ -101,12 +101,16 @@ async def file(request: Request) -> Response:
     except BaseException:
         connection.close()
         raise
-    lines = files.chunks(connection, job, *held, request.caller, request.site.fhir_url)
+    sent = files.Sent(connection, job, held[0], request.caller, request.site.fhir_url)
+    lines = sent.chunks(held[1])
     packed = b"gzip" in request.headers.get(b"accept-encoding", b"")
     headers = [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")] if packed else []
 
     async def closed() -> None:
+        said = sent.faults()
         await asyncio.to_thread(connection.close)
+        if said:  # the manifest names from now on what could not be sent
+            await request.site.database.write(lambda tx: exports.add_faults(tx, job.jid, said))
 
     return Response(200, b"", NDJSON, headers, _streamed(_packed(lines) if packed else lines), closed)
 
@@ -153,7 +157,7 @@ def _server(request: Request) -> str:
     return request.site.fhir_url.removesuffix("/fhir")
 
 
-_SCOPE = "r of every type"
+_SCOPE = "rs of every type"
 ROUTES = [
     *(Route(method, "/fhir/$export", system, scope=_SCOPE) for method in ("GET", "POST")),
     *(Route(method, "/fhir/Patient/$export", patients, scope=_SCOPE) for method in ("GET", "POST")),
@@ -163,5 +167,5 @@ ROUTES = [
     ),
     Route("GET", "/bulk/{job}", state, scope="whose export it is"),
     Route("DELETE", "/bulk/{job}", end, scope="whose export it is"),
-    Route("GET", "/bulk/{job}/{file}", file, scope="whose export it is, and r of the file's type"),
+    Route("GET", "/bulk/{job}/{file}", file, scope="whose export it is, and rs of the file's type"),
 ]

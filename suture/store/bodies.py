@@ -21,6 +21,12 @@ SEALED = b"suture body"
 One = Callable[[str, tuple[Any, ...]], tuple[Any, ...] | None]
 
 
+class Damaged(Unavailable):
+    """One body can't be read; others can."""
+
+    code, issue, retry = "damaged", "exception", False
+
+
 class Bodies:
     """Packs and unpacks for one connection (zstd contexts belong to one thread)."""
 
@@ -50,7 +56,7 @@ class Bodies:
         try:
             return crypto.unseal(self._key, kept, SEALED)
         except Unstartable as error:
-            raise Unavailable("a stored body is damaged", mend="Run: suture verify") from error
+            raise Damaged("a stored body is damaged", mend="Run: suture verify") from error
 
     def unpack(self, number: int, packed: bytes) -> bytes:
         packed = self.unsealed(packed) if self._key else packed
@@ -60,7 +66,7 @@ class Bodies:
         try:
             return unpacker.decompress(packed, max_output_size=LARGEST)
         except zstandard.ZstdError as error:
-            raise Unavailable("a stored body is damaged", mend="Run: suture verify") from error
+            raise Damaged("a stored body is damaged", mend="Run: suture verify") from error
 
     def _packer(self, number: int) -> zstandard.ZstdCompressor:
         parameters = zstandard.ZstdCompressionParameters.from_level(

@@ -13,6 +13,7 @@ from suture.store.connection import Connection, Tx
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OUTPUT, DELETED, ERROR = "output", "deleted", "error"
+FAULTS = 1_000_000  # the number of the file of errors
 
 
 class Job(NamedTuple):
@@ -26,6 +27,8 @@ class Job(NamedTuple):
     moment: int
     state: str
     progress: str
+    tries: int
+    fault: str
     asked: bytes
 
 
@@ -38,11 +41,11 @@ class File(NamedTuple):
     lines: int
 
 
-_JOB = "jid, id, owner, made, expires, moment, state, progress, zd, asked"
+_JOB = "jid, id, owner, made, expires, moment, state, progress, tries, fault, zd, asked"
 
 
 def _job(connection: Connection, row: tuple[Any, ...]) -> Job:
-    return Job._make((*row[:8], connection.bodies.unpack(row[8], row[9])))
+    return Job._make((*row[:10], connection.bodies.unpack(row[10], row[11])))
 
 
 def add(tx: Tx, id: str, owner: str, asked: bytes, life: float) -> None:
@@ -68,21 +71,36 @@ def open_of(connection: Connection, owner: str) -> int:
 
 def take(tx: Tx, lease: float) -> Job | None:
     """The next export to be worked on, now this worker's for so many seconds: a waiting one, or one that was left behind."""
-    sql = f"SELECT {_JOB} FROM export_job WHERE state = ? OR (state = ? AND lease < ?) ORDER BY jid LIMIT 1"
+    sql = f"SELECT {_JOB} FROM export_job WHERE state IN (?, ?) AND lease < ? ORDER BY jid LIMIT 1"
     row = tx.one(sql, (WAITING, RUNNING, tx.now))
     if row is None:
         return None
     job = _job(tx, row)
     tx.execute("DELETE FROM export_file WHERE jid = ?", (job.jid,))
     tx.execute(
-        "UPDATE export_job SET state = ?, lease = ? WHERE jid = ?", (RUNNING, tx.now + int(lease * 1_000_000), job.jid)
+        "UPDATE export_job SET state = ?, lease = ?, tries = tries + 1 WHERE jid = ?",
+        (RUNNING, tx.now + int(lease * 1_000_000), job.jid),
     )
-    return job
+    return job._replace(tries=job.tries + 1)
+
+
+def again(tx: Tx, jid: int, progress: str, after: float) -> None:
+    """Lets it wait for its next try, so many seconds."""
+    tx.execute(
+        "UPDATE export_job SET state = ?, progress = ?, lease = ? WHERE jid = ?",
+        (WAITING, progress, tx.now + int(after * 1_000_000), jid),
+    )
+
+
+def fail(tx: Tx, jid: int, fault: str) -> None:
+    """Ends it without files."""
+    tx.execute("DELETE FROM export_file WHERE jid = ?", (jid,))
+    tx.execute("UPDATE export_job SET state = ?, progress = ?, fault = ? WHERE jid = ?", (FAILED, FAILED, fault, jid))
 
 
 def release(tx: Tx) -> None:
     """Whoever worked on them is gone, as the only process that did."""
-    tx.execute("UPDATE export_job SET lease = 0 WHERE state = ?", (RUNNING,))
+    tx.execute("UPDATE export_job SET lease = 0 WHERE state IN (?, ?)", (WAITING, RUNNING))
 
 
 def tell(tx: Tx, jid: int, progress: str, lease: float) -> bool:
@@ -108,8 +126,18 @@ def _put(tx: Tx, jid: int, file: File, raw: bytes, whose: Sequence[int]) -> None
     tx.execute("INSERT INTO export_file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (jid, *file, *packed, *about))
 
 
-def finish(tx: Tx, jid: int, state: str, progress: str) -> None:
-    tx.execute("UPDATE export_job SET state = ?, progress = ? WHERE jid = ?", (state, progress, jid))
+def finish(tx: Tx, jid: int) -> None:
+    tx.execute("UPDATE export_job SET state = ?, progress = ? WHERE jid = ?", (DONE, DONE, jid))
+
+
+def add_faults(tx: Tx, jid: int, lines: Sequence[bytes], most: int = 10_000) -> None:
+    """Puts lines that it does not hold yet into the file of errors, up to a number."""
+    there = content(tx, jid, FAULTS)
+    known = there[1].splitlines() if there else []
+    said = list(dict.fromkeys([*known, *lines]))[:most]
+    if len(said) > len(known):
+        tx.execute("DELETE FROM export_file WHERE jid = ? AND n = ?", (jid, FAULTS))
+        put_text(tx, jid, File(FAULTS, ERROR, "OperationOutcome", len(said)), b"".join(line + b"\n" for line in said))
 
 
 def files(connection: Connection, jid: int) -> list[File]:

@@ -90,6 +90,28 @@ def of_rows(connection: Connection, moment: int, rids: Sequence[int]) -> list[Ve
     return [found[rid] for rid in rids if rid in found]
 
 
+def bodies(
+    connection: Connection, moment: int, rids: Sequence[int]
+) -> tuple[list[tuple[int, int, bytes]], list[int], list[int]]:
+    """(row, dictionary, packed body) of these rows, until the bodies are large enough together; the rows that are left
+    then; and those that were changed after `moment` or are deleted."""
+    marks = ",".join("?" * len(rids))
+    sql = f"SELECT rid, zd, body, upd, op FROM res WHERE rid IN ({marks}) ORDER BY rid"
+    found: list[tuple[int, int, bytes]] = []
+    others: list[int] = []
+    size = last = 0
+    for rid, zd, body, upd, op in connection.execute(sql, rids):
+        last = rid
+        if upd > moment or op == DELETE:
+            others.append(rid)
+            continue
+        found.append((rid, zd, body))
+        size += len(body)
+        if size > LARGEST_PORTION:
+            return found, [left for left in rids if left > last], others
+    return found, [], others
+
+
 def portions(connection: Connection, rids: Sequence[int], most: int = LARGEST_PORTION) -> Iterator[list[int]]:
     """These rows, in their order, in portions whose packed bodies are `most` bytes together; a larger one stands alone."""
     marks = ",".join("?" * len(rids))

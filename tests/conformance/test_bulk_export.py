@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from suture.services.bulk import faults
 from suture.standards.fhir import validate
 from tests.conformance.bulk import ASK, LEVELS, Bulk
 from tests.conformance.checks import check
@@ -326,3 +327,70 @@ async def test_revoked(bulk: Bulk) -> None:
     async with httpx.AsyncClient() as late:
         found = {(await late.get(place, headers=headers)).status_code for _ in range(2)}
     assert found == {401}
+
+
+@check(
+    FILES,
+    "organizeOutputBy=Patient: outputOrganizedBy in the manifest, its files have no type; a header comes before each block and names its Patient",
+    "a block holds the patient's own and what that refers to, and nothing of another patient",
+    "organizeOutputBy: any other value is refused, or with handling=lenient passed over and listed",
+)
+@every_level
+async def test_organized(bulk: Bulk, level: str) -> None:
+    made = await bulk.manifest(f"{LEVELS[level]}?organizeOutputBy=Patient&_type=Patient,Observation,Practitioner")
+    assert made["outputOrganizedBy"] == "Patient"
+    assert all("type" not in file for file in made["output"])
+    rows = [row for file in made["output"] for row in await bulk.lines(file)]
+    assert rows[0]["resourceType"] == "Parameters"
+    whose = ""
+    for row in rows:
+        if row["resourceType"] == "Parameters":
+            whose = row["parameter"][0]["valueReference"]["reference"]
+        elif row["resourceType"] == "Patient":
+            assert whose == f"Patient/{row['id']}"
+        elif row["resourceType"] == "Observation":
+            assert whose == row["subject"]["reference"]
+    odd = f"{LEVELS[level]}?organizeOutputBy=Encounter&_type=Patient"
+    assert (await bulk.kick(odd)).status_code == 400
+    made = await bulk.manifest(odd, headers={"Prefer": "respond-async, handling=lenient"})
+    assert [(await bulk.lines(file))[0]["issue"][0]["expression"] for file in made["error"]] == [["organizeOutputBy"]]
+
+
+@check(
+    KICK,
+    "scopes: an export needs read and search (rs) of what it holds; a token that may only read, or only search, exports nothing",
+)
+async def test_letters(bulk: Bulk) -> None:
+    for scopes in ("system/*.r", "system/*.s"):
+        refused = await bulk.server.http.get("/fhir/$export", headers={**ASK, **bulk.server.key(scopes)})
+        assert (refused.status_code, refused.json()["resourceType"]) == (403, "OperationOutcome")
+
+
+@check(
+    AFTER, "an export that failed: 4xx or 5xx, application/fhir+json, an OperationOutcome whose code is not transient"
+)
+async def test_failed(bulk: Bulk) -> None:
+    kicked = await bulk.kick("/fhir/$export?_type=Patient")
+    await bulk.done(kicked)
+    fault = faults.of_error(RuntimeError("never told"), 1)
+    bulk.server.app.database.write_now(
+        lambda tx: tx.execute("UPDATE export_job SET state = 'failed', fault = ? WHERE state = 'done'", (fault,))
+    )
+    answer = await bulk.http.get(kicked.headers["content-location"])
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (500, "application/fhir+json")
+    assert answer.json()["issue"][0]["code"] == "exception"
+
+
+@check(
+    FILES, "a resource that can't be exported stands in an error file as an OperationOutcome, all else in output: 200"
+)
+async def test_part_of_it(bulk: Bulk) -> None:
+    await bulk.server.put(patient("torn"))
+    store, body = bulk.server.app.database, "UPDATE res SET zd = ?, body = ? WHERE fid = ?"
+    sound = store.read.one("SELECT zd, body FROM res WHERE fid = ?", ("torn",)) or ()
+    store.write_now(lambda tx: tx.execute(body, (0, b"x" * 90, "torn")))
+    made = await bulk.manifest("/fhir/Patient/$export?_type=Patient")
+    store.write_now(lambda tx: tx.execute(body, (*sound, "torn")))
+    (outcome,) = await bulk.lines(made["error"][0])
+    assert outcome["issue"][0]["expression"] == ["Patient/torn"]
+    assert len({row["id"] for file in made["output"] for row in await bulk.lines(file)} & {"p1", "p2", "p3"}) == 3

@@ -35,10 +35,12 @@ class Blocks:
     shared: dict[Place, int] = field(default_factory=dict)
     further: dict[Place, set[Place]] = field(default_factory=dict)  # what is nobody's -> what it refers to
     patients: dict[str, int] = field(default_factory=dict)
+    unread: dict[int, Place] = field(default_factory=dict)  # what is damaged
 
     def of(self, found: Found) -> Iterator[list[int]]:
         """A block for each patient; what no record refers to stands in none."""
         only = select.patients(self.connection, self.wanted, self.moment)
+        self.unread = found.unread
         for type in sorted(found.rows, key=lambda type: type == PROVENANCE):
             for row in self._rows(found.rows[type]):
                 self._sort(row, only)
@@ -49,8 +51,9 @@ class Blocks:
     def _rows(self, rids: list[int]) -> Iterator[Row]:
         for start in range(0, len(rids), scan.CHUNK // 4):
             for portion in scan.portions(self.connection, rids[start : start + scan.CHUNK // 4]):
-                for version in scan.of_rows(self.connection, self.moment, portion):
-                    yield select.row_of(self.connection, version)
+                versions = scan.of_rows(self.connection, self.moment, portion)
+                for _, row in select.readable(self.connection, versions, self.unread):
+                    yield row
 
     def _sort(self, row: Row, only: set[str] | None) -> None:
         place, about = (row.type, row.id), _refers(row)

@@ -50,8 +50,7 @@ def _said(connection: Connection, moment: int, rids: list[int]) -> set[int]:
     """The patients of resources that have to be looked into; deleted ones say it by what they were."""
     found: set[int] = set()
     for portion in scan.portions(connection, rids) if rids else ():
-        for version in scan.of_rows(connection, moment, portion):
-            row = select.row_of(connection, version)
+        for _, row in select.readable(connection, scan.of_rows(connection, moment, portion), {}):
             found |= _of_row(connection, moment, row)
     return found
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
-import suture.services.interactions.guard as guard
 import suture.services.interactions.subset as subset
-from suture.access import policy
 from suture.access.caller import Caller
-from suture.services.bulk import concerned, jobs, select
+from suture.services.bulk import concerned, faults, jobs, select
 from suture.services.bulk.request import Wanted
-from suture.standards.fhir import json
+from suture.services.bulk.select import Place
+from suture.standards.fhir import json, outcome
 from suture.store import exports, resources, scan
+from suture.store.bodies import Damaged
 from suture.store.connection import Connection
 from suture.store.exports import File, Job
 from suture.store.resources import Row
@@ -23,31 +24,69 @@ from suture.store.resources import Row
 CHUNK = 500
 _ATTACHED = re.compile(rb'("url"\s*:\s*")(Binary/[A-Za-z0-9.\-]{1,64}")')
 Lines = Callable[[list[Row]], bytes]
+Texts = Callable[[list[bytes]], bytes]
 
 
-def chunks(connection: Connection, job: Job, file: File, held: bytes, caller: Caller, url: str) -> Iterator[bytes]:
-    """The file in parts of a few hundred lines. What the caller may no longer see, as it was or as
-    it is today, is left out.
+@dataclass(slots=True)
+class Sent:
+    """A file on its way to a caller. `url`: the FHIR base as the outside world sees it."""
 
-    `url`: the FHIR base as the outside world sees it.
-    """
-    if file.kind == exports.ERROR:
-        yield held
-        return
-    wanted = jobs.asked_of(job)
-    lines = _deletions if file.kind == exports.DELETED else _lines(wanted, file.type, url)
-    moment, waiting = jobs.moment_of(job, wanted), 0
-    for rids in exports.numbers(held, CHUNK):
-        judged = guard.judge_versions(connection, caller, "read")
-        for head, run in _runs(rids):
-            waiting = head or waiting
-            for portion in scan.portions(connection, run):
-                rows = [select.row_of(connection, version) for version in scan.of_rows(connection, moment, portion)]
-                shown = lines([row for row in rows if select.may(caller, row, judged)])
-                if waiting and shown:
-                    yield _header(connection, waiting)
-                    waiting = 0
-                yield shown
+    connection: Connection
+    job: Job
+    file: File
+    caller: Caller
+    url: str
+    unread: dict[int, Place] = field(default_factory=dict)  # what is damaged and was left out
+
+    def chunks(self, held: bytes) -> Iterator[bytes]:
+        """The file in parts of a few hundred lines. What the caller may no longer see, as it was or as
+        it is today, is left out."""
+        if self.file.kind == exports.ERROR:
+            yield held
+            return
+        wanted, type = jobs.asked_of(self.job), self.file.type
+        moment, plain = jobs.moment_of(self.job, wanted), self.file.kind == exports.OUTPUT and bool(type)
+        lines = _lines(wanted, type, self.url) if self.file.kind == exports.OUTPUT else _deletions
+        of_bodies = _texts(wanted, type, self.url)
+        waiting = 0
+        for rids in exports.numbers(held, CHUNK):
+            if plain and select.all_of(self.connection, self.caller, type):
+                yield from self._of_everything(rids, moment, of_bodies)
+                continue
+            judged = select.judge_versions(self.connection, self.caller)
+            for head, run in _runs(rids):
+                waiting = head or waiting
+                for portion in scan.portions(self.connection, run):
+                    shown = lines([row for row in self._rows(moment, portion) if select.may(self.caller, row, judged)])
+                    if waiting and shown:
+                        yield _header(self.connection, waiting)
+                        waiting = 0
+                    yield shown
+
+    def _of_everything(self, rids: list[int], moment: int, lines: Texts) -> Iterator[bytes]:
+        """Rows of one type of which nothing is kept from the caller: no more is looked at than the bodies."""
+        rest, unpack = rids, self.connection.bodies.unpack
+        while rest:
+            packed, rest, others = scan.bodies(self.connection, moment, rest)
+            texts: list[bytes] = []
+            for rid, zd, body in packed:
+                try:
+                    texts.append(unpack(zd, body))
+                except Damaged:
+                    others.append(rid)
+            texts += [row.body for row in self._rows(moment, others) if not row.deleted]
+            yield lines(texts)
+
+    def _rows(self, moment: int, rids: list[int]) -> list[Row]:
+        if not rids:
+            return []
+        versions = scan.of_rows(self.connection, moment, rids)
+        return [row for _, row in select.readable(self.connection, versions, self.unread)]
+
+    def faults(self) -> list[bytes]:
+        """A line of the error file for each resource that could not be read."""
+        issues = faults.unreadable(self.connection, self.caller, self.unread)
+        return [json.write(outcome.outcome([issue])) for issue in issues]
 
 
 def _runs(rids: list[int]) -> Iterator[tuple[int, list[int]]]:
@@ -72,7 +111,7 @@ def _header(connection: Connection, patient: int) -> bytes:
 def require(caller: Caller, file: File) -> None:
     """Raises Forbidden when the caller's scopes no longer name the type at all."""
     if file.kind == exports.OUTPUT and file.type and file.type not in select.CARRIED and file.type != select.PROVENANCE:
-        policy.require(caller, "read", file.type)
+        select.require_type(caller, file.type)
 
 
 def patients(connection: Connection, job: Job, file: File, held: bytes) -> list[int]:
@@ -87,12 +126,34 @@ def patients(connection: Connection, job: Job, file: File, held: bytes) -> list[
     return concerned.of_rows(connection, jobs.moment_of(job, jobs.asked_of(job)), type, rids)
 
 
-def _lines(wanted: Wanted, type: str, url: str) -> Lines:
+def _texts(wanted: Wanted, type: str, url: str) -> Texts:
+    """What becomes of bodies of one type."""
     names = tuple(name for of, name in wanted.elements if of in ("", type))
-    shown = subset.cutter("", names) if names else subset.whole
+    cut = subset.cutter("", names) if names else None
+
+    def texts(bodies: list[bytes]) -> bytes:
+        shown = [cut(body, type) for body in bodies] if cut else bodies
+        if not shown:
+            return b""
+        text = attached(b"\n".join(shown) + b"\n", url)
+        if text.count(b"\n") == len(shown) and b"\r" not in text:
+            return text
+        return b"".join(one_line(attached(body, url)) + b"\n" for body in shown)
+
+    return texts
+
+
+def _lines(wanted: Wanted, type: str, url: str) -> Lines:
+    if type:
+        of_bodies = _texts(wanted, type, url)
+        return lambda rows: of_bodies([row.body for row in rows])
+    kinds: dict[str, Texts] = {}
 
     def lines(rows: list[Row]) -> bytes:
-        return b"".join(one_line(attached(shown(row.body, row.type), url)) + b"\n" for row in rows)
+        for row in rows:
+            if row.type not in kinds:
+                kinds[row.type] = _texts(wanted, row.type, url)
+        return b"".join(kinds[row.type]([row.body]) for row in rows)
 
     return lines
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -17,13 +17,12 @@ import msgspec
 from suture.access.caller import Caller
 from suture.clock import Clock, new_id
 from suture.errors import NotFound, SutureError
-from suture.services.bulk import concerned
+from suture.services.bulk import concerned, faults, select
 from suture.services.bulk.blocks import Blocks
-from suture.services.bulk.request import Wanted, issues
+from suture.services.bulk.request import Wanted
 from suture.services.bulk.select import Found, Selection, require
 from suture.services.gateway.limits import TooMany
 from suture.settings import Settings
-from suture.standards.fhir import json, outcome
 from suture.store import exports
 from suture.store.connection import Tx
 from suture.store.database import Database
@@ -113,32 +112,42 @@ class Exports:
         while True:
             try:
                 job = await self._database.write(self._next)
-            except SutureError as error:
+                if job is not None:
+                    await self._run(job)
+            except SutureError as error:  # nothing can be noted just now: its lease will end
                 log.warning("exports wait: %s", error.code)
                 job = None
             if job is None:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._settings["bulk.look"])
                 self._wake.clear()
-                continue
-            await self._run(job)
 
     def _next(self, tx: Tx) -> Job | None:
         exports.expire(tx)
-        return exports.take(tx, LEASE)
+        while (job := exports.take(tx, LEASE)) is not None and job.tries > faults.TRIES:
+            exports.fail(tx, job.jid, faults.of_endless(faults.TRIES))
+        return job
 
     async def _run(self, job: Job) -> None:
+        """One try: what was only in the way is tried again, a few times; all else ends it, and says why."""
         try:
             await asyncio.to_thread(self._select, job, asyncio.get_running_loop())
         except Cancelled:
             return
         except SutureError as error:
-            text = f"the export failed: {error.text}"
-            await self._database.write(lambda tx: exports.finish(tx, job.jid, exports.FAILED, text))
-        except Exception:
+            log.warning("an export failed, try %d: %s", job.tries, error.code)
+            await self._database.write(self._after(job, error))
+        except Exception as error:
             log.exception("an export failed")
-            text = "the export failed by a fault of the server"
-            await self._database.write(lambda tx: exports.finish(tx, job.jid, exports.FAILED, text))
+            fault = faults.of_error(error, job.tries)
+            await self._database.write(lambda tx: exports.fail(tx, job.jid, fault))
+
+    def _after(self, job: Job, error: SutureError) -> Callable[[Tx], None]:
+        if error.retry and job.tries < faults.TRIES:
+            pause = faults.PAUSE * 2 ** (job.tries - 1)
+            return lambda tx: exports.again(tx, job.jid, f"try {job.tries} failed: {error.code}; tried again", pause)
+        fault = faults.of_error(error, job.tries)
+        return lambda tx: exports.fail(tx, job.jid, fault)
 
     def _select(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread: what belongs into the files, then the files, in one commit."""
@@ -153,6 +162,7 @@ class Exports:
                 (file, rows, concerned.of_rows(connection, moment, _type_of(file), rows, told.further))
                 for file, rows in _files(found, most, blocks)
             ]
+            said = faults.lines(connection, wanted, found.unread, select.missing(connection, wanted, moment))
         finally:
             connection.close()
 
@@ -161,8 +171,8 @@ class Exports:
                 raise Cancelled
             for file, rows, patients in made:
                 exports.put(tx, job.jid, file, rows, patients)
-            _put_issues(tx, job.jid, wanted)
-            exports.finish(tx, job.jid, exports.DONE, "done")
+            exports.add_faults(tx, job.jid, said)
+            exports.finish(tx, job.jid)
 
         asyncio.run_coroutine_threadsafe(self._database.write(unit), loop).result()
 
@@ -234,12 +244,3 @@ def _filled(blocks: Iterator[list[int]], most: int) -> Iterator[list[int]]:
         rows += block
     if rows:
         yield rows
-
-
-def _put_issues(tx: Tx, jid: int, wanted: Wanted) -> None:
-    found = issues(wanted)
-    if found:
-        lines = [json.write(outcome.outcome([issue])) for issue in found]
-        exports.put_text(
-            tx, jid, File(1_000_000, exports.ERROR, "OperationOutcome", len(lines)), b"\n".join(lines) + b"\n"
-        )

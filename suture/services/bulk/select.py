@@ -6,7 +6,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html#endpoints
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,15 @@ from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_time import moment_range
 from suture.standards.fhir.search import SearchQuery, matches
 from suture.store import resources, scan
+from suture.store.bodies import Damaged
 from suture.store.connection import Connection
 from suture.store.index import NO_PATIENT, SEVERAL_PATIENTS
 from suture.store.resources import DELETE, METHOD_OF, Row
 from suture.store.scan import Version
 
 PROVENANCE = "Provenance"
+# an export finds resources and shows them: SMART's letters s and r (docs/bulk-data.md, Scopes)
+EXPORTS = ("read", "search-type")
 GROUP = "Group"
 # what is nobody's comes along when something that is exported refers to it
 CARRIED = frozenset(compartment.SHARED | {"Binary"})
@@ -44,6 +47,7 @@ class Found:
     rows: dict[str, list[int]] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
     refers: set[Place] = field(default_factory=set)
+    unread: dict[int, Place] = field(default_factory=dict)  # what is damaged: row number -> where it is
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class Selection:
         self.joined = joined(self.connection, self.wanted, self.moment)
         simple = self.wanted.level == "system" and not self.wanted.filters
         for type in self._types():
-            if simple and not self.wanted.since and _all_of(self.connection, self.wanted.caller, type):
+            if simple and not self.wanted.since and all_of(self.connection, self.wanted.caller, type):
                 self._take_all(type)
             else:
                 self._judge_all(type)
@@ -71,6 +75,10 @@ class Selection:
             self._carry()
             self._provenance()
         return self.found
+
+    def _judge(self) -> Callable[[Row], bool]:
+        caller = self.wanted.caller
+        return found_too(self.connection, caller, guard.judge(self.connection, caller, "read"))
 
     def _types(self) -> list[str]:
         """Those of members: of the system all, else those that can be a patient's."""
@@ -94,21 +102,21 @@ class Selection:
             self._tell(len(rids))
 
     def _judge_all(self, type: str) -> None:
-        judged = guard.judge(self.connection, self.wanted.caller, "read")
+        judged = self._judge()
         mine, fits = self._members(), self._filter(type)
         for versions in scan.versions(self.connection, self.moment, (type,)):
-            for version in versions:
-                self._look(version, judged, mine, fits)
+            for version, row in readable(self.connection, versions, self.found.unread):
+                self._look(version, row, judged, mine, fits)
             self._tell(len(versions))
 
     def _look(
         self,
         version: Version,
+        row: Row,
         judged: Callable[[Row], bool],
         mine: Callable[[Version, bytes], bool],
         fits: Callable[[bytes], bool],
     ) -> None:
-        row = row_of(self.connection, version)
         body = row.body or resources.last_body(self.connection, row)
         if not mine(version, body) or not judged(row):
             return
@@ -150,7 +158,7 @@ class Selection:
 
     def _carry(self) -> None:
         """What is nobody's and is referred to, and what that refers to again."""
-        judged = guard.judge(self.connection, self.wanted.caller, "read")
+        judged = self._judge()
         known: set[Place] = set()
         while fresh := {p for p in self.found.refers if p[0] in CARRIED} - known:
             known |= fresh
@@ -160,7 +168,7 @@ class Selection:
     def _carried(self, type: str, id: str, judged: Callable[[Row], bool]) -> None:
         current = resources.read(self.connection, type, id)
         versions = scan.of_rows(self.connection, self.moment, [current.rid]) if current is not None else []
-        for row in (row_of(self.connection, version) for version in versions):
+        for _, row in readable(self.connection, versions, self.found.unread):
             if row.deleted or not may(self.wanted.caller, row, judged):
                 continue
             self.found.refers.update((t.decode(), i.decode()) for t, i in _REFERS.findall(row.body))
@@ -176,11 +184,11 @@ class Selection:
         if not self._exported(PROVENANCE) and not self.wanted.provenance:
             return
         exported = {rid for rids in self.found.rows.values() for rid in rids}
-        judged = guard.judge(self.connection, self.wanted.caller, "read")
+        judged = self._judge()
         newest: dict[int, tuple[str, int]] = {}
         taken: list[int] = []
         for versions in scan.versions(self.connection, self.moment, (PROVENANCE,)):
-            for row in (row_of(self.connection, version) for version in versions):
+            for _, row in readable(self.connection, versions, self.found.unread):
                 about = targets(self.connection, row) & exported if not row.deleted else set()
                 if not about or not may(self.wanted.caller, row, judged):
                     continue
@@ -207,25 +215,63 @@ def row_of(connection: Connection, version: Version) -> Row:
     return Row(version.rid, version.type, version.id, version.version, version.updated, METHOD_OF[version.method], body)
 
 
+def readable(
+    connection: Connection, versions: Iterable[Version], unread: dict[int, Place]
+) -> Iterator[tuple[Version, Row]]:
+    """The versions with their rows; what is damaged is written down in `unread` instead."""
+    for version in versions:
+        try:
+            row = row_of(connection, version)
+        except Damaged:
+            unread[version.rid] = version.type, version.id
+            continue
+        yield version, row
+
+
 def require(caller: Caller, wanted: Wanted) -> None:
     """Raises when the caller reaches nothing of what is wanted; types that are named must all be reachable."""
     for type in wanted.types:
         if type not in CARRIED:
-            policy.require(caller, "read", type)
-    if not wanted.types and not any(policy.reach(caller, "read", t) is not Reach.NOTHING for t in RESOURCE_TYPES):
-        raise Forbidden(
-            f"'{caller.name}' may read nothing", where="$export", mend="It needs scopes such as system/*.rs."
-        )
+            require_type(caller, type)
+    if not wanted.types and not any(reaches(caller, type) for type in RESOURCE_TYPES):
+        mend = "It needs scopes such as system/*.rs: an export finds resources (s) and shows them (r)."
+        raise Forbidden(f"'{caller.name}' may not both find and read anything", where="$export", mend=mend)
 
 
-def _all_of(connection: Connection, caller: Caller, type: str) -> bool:
-    return policy.reach(caller, "read", type) is Reach.EVERYTHING and withheld.of(connection, caller) is None
+def require_type(caller: Caller, type: str) -> None:
+    """Raises Forbidden unless the caller may read resources of a type and search for them."""
+    for interaction in EXPORTS:
+        policy.require(caller, interaction, type)
+
+
+def reaches(caller: Caller, type: str) -> bool:
+    """Whether there is anything of a type that the caller may both read and search for."""
+    return all(policy.reach(caller, interaction, type) is not Reach.NOTHING for interaction in EXPORTS)
+
+
+def all_of(connection: Connection, caller: Caller, type: str) -> bool:
+    """Whether nothing of a type is kept from the caller."""
+    wide = all(policy.reach(caller, interaction, type) is Reach.EVERYTHING for interaction in EXPORTS)
+    return wide and withheld.of(connection, caller) is None
+
+
+def judge_versions(connection: Connection, caller: Caller) -> Callable[[Row], bool]:
+    """Whether a version may be shown, by what it says and by what its resource says today."""
+    return found_too(connection, caller, guard.judge_versions(connection, caller, "read"))
+
+
+def found_too(connection: Connection, caller: Caller, judged: Callable[[Row], bool]) -> Callable[[Row], bool]:
+    """What may be read, as long as it may be searched for too: by scopes that give one letter only these differ."""
+    if all(("r" in scope.letters) == ("s" in scope.letters) for scope in caller.scopes):
+        return judged
+    found = guard.judge(connection, caller, "search-type", None)
+    return lambda row: judged(row) and found(row)
 
 
 def may(caller: Caller, row: Row, judged: Callable[[Row], bool]) -> bool:
     """Binaries and Provenance come with what they are about, when the caller's scopes name their type at all."""
     if row.type in ("Binary", PROVENANCE) and policy.reach(caller, "read", row.type) is Reach.NOTHING:
-        return any("r" in scope.letters and scope.type in ("*", row.type) for scope in caller.scopes)
+        return all(any(x in scope.letters and scope.type in ("*", row.type) for scope in caller.scopes) for x in "rs")
     return judged(row)
 
 
@@ -235,6 +281,14 @@ def patients(connection: Connection, wanted: Wanted, moment: int) -> set[str] | 
     if not wanted.patients:
         return group
     return set(wanted.patients) & group if group is not None else set(wanted.patients)
+
+
+def missing(connection: Connection, wanted: Wanted, moment: int) -> int:
+    """How many of the patients that were named there are not, or not in the group."""
+    there = patients(connection, wanted, moment) or set()
+    judged = guard.judge(connection, wanted.caller, "read")
+    rows = (resources.read(connection, "Patient", id) for id in there & set(wanted.patients))
+    return len(set(wanted.patients)) - sum(row is not None and not row.deleted and judged(row) for row in rows)
 
 
 def members(connection: Connection, group: str, moment: int) -> set[str]:
