@@ -8,7 +8,7 @@ from suture.access.oauth import registrar, registration
 from suture.access.oauth.registrar import NOTICE_DAYS
 from suture.crypto import new_token
 from suture.errors import Invalid, NotFound
-from suture.server.admin import asked, pages, rows
+from suture.server.admin import asked, deeds, pages, rows
 from suture.server.route import LARGEST_FORM, Request, Response, Route, form
 from suture.standards.fhir import json
 from suture.store import accounts, apps, grants
@@ -174,7 +174,8 @@ async def client_json(request: Request) -> Response:
         return pages.as_json(one_view(request))
 
 
-async def _approved(request: Request) -> Decided:
+async def approve(request: Request) -> Decided:
+    """Lets an app in, with all scopes it asked for or with some of them."""
     given = await _approval(request)
     wanted = given["scope"].split() if "scope" in given else None
     return await _turned(request, APPROVED, "", wanted)
@@ -196,15 +197,18 @@ async def _turned(request: Request, status: str, note: str, scopes: list[str] | 
     return {"id": made.id, "status": made.status, "secret": ""}
 
 
-async def _refused(request: Request) -> Decided:
+async def refuse(request: Request) -> Decided:
+    """Does not let an app in; it has to register anew."""
     return await _turned(request, REFUSED, asked.reason(await asked.fields(request, REASON)))
 
 
-async def _ended(request: Request) -> Decided:
+async def end(request: Request) -> Decided:
+    """Ends an app with everything it holds: grants, tokens and secrets."""
     return await _turned(request, ENDED, asked.reason(await asked.fields(request, REASON)))
 
 
-async def _rotated(request: Request) -> Decided:
+async def rotate(request: Request) -> Decided:
+    """A new secret, told here and never again."""
     hours = (await asked.fields(request, ROTATE)).get("keep") or "0"
     if not (hours.isascii() and hours.isdigit() and int(hours) <= LONGEST_KEEP):
         raise Invalid(f"0 to {LONGEST_KEEP} hours", where="keep")
@@ -213,7 +217,8 @@ async def _rotated(request: Request) -> Decided:
     return {"id": one.id, "status": one.status, "secret": secret}
 
 
-async def _registered(request: Request) -> Decided:
+async def register(request: Request) -> Decided:
+    """Registers an app; it waits to be approved like all others."""
     read = registration.read(_metadata(await asked.fields(request, NEW)), origin="console")
     secret, who = new_token() if read.kind == SYMMETRIC else "", request.caller.id
     made = await request.site.database.write(lambda tx: registrar.keep(tx, read, who, secret))
@@ -233,56 +238,16 @@ def _metadata(given: dict[str, str]) -> dict[str, Any]:
     return said
 
 
-async def approve_page(request: Request) -> Response:
-    """Lets an app in."""
-    return pages.see(f"/clients/{(await _approved(request))['id']}")
-
-
-async def approve_json(request: Request) -> Response:
-    """Lets an app in, with all scopes it asked for or with some of them."""
-    return pages.as_json(await _approved(request))
-
-
-async def refuse_page(request: Request) -> Response:
-    """Does not let an app in."""
-    return pages.see(f"/clients/{(await _refused(request))['id']}")
-
-
-async def refuse_json(request: Request) -> Response:
-    """Does not let an app in; it has to register anew."""
-    return pages.as_json(await _refused(request))
-
-
-async def end_page(request: Request) -> Response:
-    """Ends an app with everything it holds."""
-    return pages.see(f"/clients/{(await _ended(request))['id']}")
-
-
-async def end_json(request: Request) -> Response:
-    """Ends an app with everything it holds: grants, tokens and secrets."""
-    return pages.as_json(await _ended(request))
-
-
 async def rotate_page(request: Request) -> Response:
     """A new secret, told on this page only."""
-    return _one(request, (await _rotated(request))["secret"])
-
-
-async def rotate_json(request: Request) -> Response:
-    """A new secret, told here and never again."""
-    return pages.as_json(await _rotated(request))
+    return _one(request, (await rotate(request))["secret"])
 
 
 async def register_page(request: Request) -> Response:
     """Registers an app; its secret, if it has one, is told on this page only."""
-    made = await _registered(request)
+    made = await register(request)
     request.params["id"] = made["id"]
     return _one(request, made["secret"]) if made["secret"] else pages.see(f"/clients/{made['id']}")
-
-
-async def register_json(request: Request) -> Response:
-    """Registers an app; it waits to be approved like all others."""
-    return pages.as_json(await _registered(request))
 
 
 _MANAGE = "clients.manage"
@@ -290,15 +255,15 @@ ROUTES = [
     Route("GET", "/clients", clients_page, _MANAGE),
     Route("POST", "/clients", register_page, _MANAGE, fields=NEW),
     Route("GET", "/clients/{id}", client_page, _MANAGE),
-    Route("POST", "/clients/{id}/approve", approve_page, _MANAGE, fields=APPROVE),
-    Route("POST", "/clients/{id}/refuse", refuse_page, _MANAGE, fields=REASON),
-    Route("POST", "/clients/{id}/end", end_page, _MANAGE, fields=REASON),
+    Route("POST", "/clients/{id}/approve", deeds.form(approve, "/clients/{id}"), _MANAGE, fields=APPROVE),
+    Route("POST", "/clients/{id}/refuse", deeds.form(refuse, "/clients/{id}"), _MANAGE, fields=REASON),
+    Route("POST", "/clients/{id}/end", deeds.form(end, "/clients/{id}"), _MANAGE, fields=REASON),
     Route("POST", "/clients/{id}/rotate-secret", rotate_page, _MANAGE, fields=ROTATE),
     Route("GET", "/api/clients", clients_json, _MANAGE, answer=ClientsView),
-    Route("POST", "/api/clients", register_json, _MANAGE, fields=NEW, answer=Decided),
+    Route("POST", "/api/clients", deeds.program(register), _MANAGE, fields=NEW, answer=Decided),
     Route("GET", "/api/clients/{id}", client_json, _MANAGE, answer=ClientView),
-    Route("POST", "/api/clients/{id}/approve", approve_json, _MANAGE, fields=APPROVE, answer=Decided),
-    Route("POST", "/api/clients/{id}/refuse", refuse_json, _MANAGE, fields=REASON, answer=Decided),
-    Route("POST", "/api/clients/{id}/end", end_json, _MANAGE, fields=REASON, answer=Decided),
-    Route("POST", "/api/clients/{id}/rotate-secret", rotate_json, _MANAGE, fields=ROTATE, answer=Decided),
+    Route("POST", "/api/clients/{id}/approve", deeds.program(approve), _MANAGE, fields=APPROVE, answer=Decided),
+    Route("POST", "/api/clients/{id}/refuse", deeds.program(refuse), _MANAGE, fields=REASON, answer=Decided),
+    Route("POST", "/api/clients/{id}/end", deeds.program(end), _MANAGE, fields=REASON, answer=Decided),
+    Route("POST", "/api/clients/{id}/rotate-secret", deeds.program(rotate), _MANAGE, fields=ROTATE, answer=Decided),
 ]

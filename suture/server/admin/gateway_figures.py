@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from suture.errors import Invalid, NotFound
-from suture.server.admin import asked, pages, rows
+from suture.server.admin import asked, deeds, pages, rows
 from suture.server.route import Request, Response, Route
 from suture.services.gateway import keyring, meter
 from suture.services.gateway.gateway import Gateway
@@ -188,7 +188,8 @@ async def gateway_json(request: Request) -> Response:
         return pages.as_json(view(request))
 
 
-async def _added(request: Request) -> MadeKey:
+async def add(request: Request) -> MadeKey:
+    """A new key, told here and never again."""
     given, gateway = await asked.fields(request, NEW), _gateway(request)
     wish = keyring.Wish(
         given.get("name", ""), given.get("route", "").split(), given.get("plan", ""), given.get("limits", ""),
@@ -199,47 +200,28 @@ async def _added(request: Request) -> MadeKey:
     return {"name": made.name, "key": value}
 
 
-async def _rotated(request: Request) -> MadeKey:
+async def rotate(request: Request) -> MadeKey:
+    """A new value of a key; the old one works on for a while."""
     overlap = (await asked.fields(request, ROTATE)).get("overlap") or "24h"
     value, unit = keyring.rotate(request.params["name"], overlap, request.caller.id)
     made = await request.site.database.write(unit)
     return {"name": made.name, "key": value}
 
 
-async def _revoked(request: Request) -> MadeKey:
+async def revoke(request: Request) -> MadeKey:
+    """Ends a key, within session.recheck in every process."""
     ended = await request.site.database.write(keyring.revoke(request.params["name"], request.caller.id))
     return {"name": ended.name, "key": ""}
 
 
 async def add_page(request: Request) -> Response:
     """A new key, told on this page only."""
-    return _page(request, await _added(request))
-
-
-async def add_json(request: Request) -> Response:
-    """A new key, told here and never again."""
-    return pages.as_json(await _added(request))
+    return _page(request, await add(request))
 
 
 async def rotate_page(request: Request) -> Response:
     """A new value of a key, told on this page only."""
-    return _page(request, await _rotated(request))
-
-
-async def rotate_json(request: Request) -> Response:
-    """A new value of a key; the old one works on for a while."""
-    return pages.as_json(await _rotated(request))
-
-
-async def revoke_page(request: Request) -> Response:
-    """Ends a key."""
-    await _revoked(request)
-    return pages.see("/routes")
-
-
-async def revoke_json(request: Request) -> Response:
-    """Ends a key, within session.recheck in every process."""
-    return pages.as_json(await _revoked(request))
+    return _page(request, await rotate(request))
 
 
 _LOOK, _MANAGE = "metrics.read", "gateway.manage"
@@ -247,9 +229,9 @@ ROUTES = [
     Route("GET", "/routes", gateway_page, _LOOK, query=SPAN),
     Route("POST", "/routes/keys", add_page, _MANAGE, fields=NEW),
     Route("POST", "/routes/keys/{name}/rotate", rotate_page, _MANAGE, fields=ROTATE),
-    Route("POST", "/routes/keys/{name}/revoke", revoke_page, _MANAGE),
+    Route("POST", "/routes/keys/{name}/revoke", deeds.form(revoke, "/routes"), _MANAGE),
     Route("GET", "/api/gateway", gateway_json, _LOOK, query=SPAN, answer=GatewayView),
-    Route("POST", "/api/gateway/keys", add_json, _MANAGE, fields=NEW, answer=MadeKey),
-    Route("POST", "/api/gateway/keys/{name}/rotate", rotate_json, _MANAGE, fields=ROTATE, answer=MadeKey),
-    Route("POST", "/api/gateway/keys/{name}/revoke", revoke_json, _MANAGE, answer=MadeKey),
+    Route("POST", "/api/gateway/keys", deeds.program(add), _MANAGE, fields=NEW, answer=MadeKey),
+    Route("POST", "/api/gateway/keys/{name}/rotate", deeds.program(rotate), _MANAGE, fields=ROTATE, answer=MadeKey),
+    Route("POST", "/api/gateway/keys/{name}/revoke", deeds.program(revoke), _MANAGE, answer=MadeKey),
 ]

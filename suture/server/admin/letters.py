@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from suture.engine import replay
+import suture.engine.replay as replaying
 from suture.errors import Invalid, NotFound
-from suture.server.admin import asked, pages, rows
+from suture.server.admin import asked, deeds, pages, rows
 from suture.server.admin.asked import Asked
 from suture.server.admin.messages import REASON
 from suture.server.admin.rooms import engine
@@ -63,12 +63,13 @@ async def list_json(request: Request) -> Response:
         return pages.as_json(find(request, wanted))
 
 
-async def _replayed(request: Request) -> Done:
+async def replay(request: Request) -> Done:
+    """Walks what gave up again."""
     one, wish, versions = entry(request), await asked_wish(request), engine(request).versions
     async with request.site.interactions.access(request.caller, "replay", "DeadLetter", one.id) as access:
 
         def unit(tx: Tx) -> str:
-            made = replay.letter(tx, one, versions, wish)
+            made = replaying.letter(tx, one, versions, wish)
             access.append(tx)
             return made.id
 
@@ -76,20 +77,20 @@ async def _replayed(request: Request) -> Done:
     return {"said": "replayed", "run": run, "count": 1, "left": 0}
 
 
-async def _all_replayed(request: Request) -> Done:
-    """Every open dead letter of a flow, the oldest first; one that can't be replayed is left and counted."""
+async def replay_all(request: Request) -> Done:
+    """Walks all open dead letters of a flow again, the oldest first; what can't be replayed is left and counted."""
     wish, versions = await asked_wish(request, "flow"), engine(request).versions
     flow = (await asked.fields(request, (*REPLAY, "flow"))).get("flow", "")
     if not flow:
         raise Invalid("say of which flow", where="flow", mend="Choose a flow.")
-    letters, done = replay.open_letters(request.site.database.read, flow), 0
+    letters, done = replaying.open_letters(request.site.database.read, flow), 0
     for at in range(0, len(letters), BATCH):
         batch = letters[at : at + BATCH]
         async with request.site.interactions.access(request.caller, "replay", "DeadLetter", query="flow") as access:
             access.detail = f"{flow}: {len(batch)} dead letters"
 
             def unit(tx: Tx, batch: list[DeadLetter] = list(batch)) -> int:  # noqa: B006
-                replayed = replay.letters(tx, batch, versions, wish)
+                replayed = replaying.letters(tx, batch, versions, wish)
                 access.append(tx)
                 return replayed
 
@@ -97,7 +98,8 @@ async def _all_replayed(request: Request) -> Done:
     return {"said": "all", "run": "", "count": done, "left": len(letters) - done}
 
 
-async def _discarded(request: Request) -> Done:
+async def discard(request: Request) -> Done:
+    """Closes a dead letter that needs no replay."""
     one, why = entry(request), asked.reason(await asked.fields(request, REASON))
     async with request.site.interactions.access(request.caller, "discard", "DeadLetter", one.id) as access:
         access.detail = why
@@ -110,46 +112,17 @@ async def _discarded(request: Request) -> Done:
     return {"said": "discarded", "run": "", "count": 1, "left": 0}
 
 
-async def replay_page(request: Request) -> Response:
-    """Walks what gave up again; the run that does is shown."""
-    return pages.see(f"/runs/{(await _replayed(request))['run']}")
-
-
-async def replay_all_page(request: Request) -> Response:
-    """Walks all of a flow again."""
-    await _all_replayed(request)
-    return pages.see("/deadletters?said=all")
-
-
-async def discard_page(request: Request) -> Response:
-    """Closes one that needs no replay."""
-    await _discarded(request)
-    return pages.see("/deadletters?said=discarded")
-
-
-async def replay_json(request: Request) -> Response:
-    """Walks what gave up again."""
-    return pages.as_json(await _replayed(request))
-
-
-async def replay_all_json(request: Request) -> Response:
-    """Walks all open dead letters of a flow again, the oldest first."""
-    return pages.as_json(await _all_replayed(request))
-
-
-async def discard_json(request: Request) -> Response:
-    """Closes a dead letter that needs no replay."""
-    return pages.as_json(await _discarded(request))
-
-
+_ACTS = "messages.replay"
 _ALL = {**REPLAY, "flow": "id of the flow"}
 ROUTES = [
     Route("GET", "/deadletters", letters_page, "console.see", query={**FILTERS, **CURSOR}),
-    Route("POST", "/deadletters/replay", replay_all_page, "messages.replay", fields=_ALL),
-    Route("POST", "/deadletters/{id}/replay", replay_page, "messages.replay", fields=REPLAY),
-    Route("POST", "/deadletters/{id}/discard", discard_page, "messages.replay", fields=REASON),
+    Route("POST", "/deadletters/replay", deeds.form(replay_all, "/deadletters?said=all"), _ACTS, fields=_ALL),
+    Route("POST", "/deadletters/{id}/replay", deeds.form(replay, "/runs/{run}"), _ACTS, fields=REPLAY),
+    Route(
+        "POST", "/deadletters/{id}/discard", deeds.form(discard, "/deadletters?said=discarded"), _ACTS, fields=REASON
+    ),
     Route("GET", "/api/deadletters", list_json, "console.see", query={**FILTERS, **CURSOR}, answer=LetterPage),
-    Route("POST", "/api/deadletters/replay", replay_all_json, "messages.replay", fields=_ALL, answer=Done),
-    Route("POST", "/api/deadletters/{id}/replay", replay_json, "messages.replay", fields=REPLAY, answer=Done),
-    Route("POST", "/api/deadletters/{id}/discard", discard_json, "messages.replay", fields=REASON, answer=Done),
+    Route("POST", "/api/deadletters/replay", deeds.program(replay_all), _ACTS, fields=_ALL, answer=Done),
+    Route("POST", "/api/deadletters/{id}/replay", deeds.program(replay), _ACTS, fields=REPLAY, answer=Done),
+    Route("POST", "/api/deadletters/{id}/discard", deeds.program(discard), _ACTS, fields=REASON, answer=Done),
 ]

@@ -7,11 +7,12 @@ from typing import Any
 
 import suture.services.matches.decide as decide
 import suture.standards.fhir.patient_links as linking
+from suture.access.caller import Caller
 from suture.clock import instant
-from suture.server.admin import asked, pages
+from suture.server.admin import asked, deeds, pages
 from suture.server.admin.asked import Asked
 from suture.server.admin.shapes import MatchPage, MatchRow, MatchView
-from suture.server.route import Handler, Request, Response, Route
+from suture.server.route import Request, Response, Route
 from suture.services.audit import words
 from suture.services.interactions.chart import Chart
 from suture.services.matches import view
@@ -117,55 +118,41 @@ def number(request: Request) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-async def _link(request: Request) -> Pair:
+async def link(request: Request) -> MatchRow:
+    """Links both records: they are of one person."""
     given = await asked.fields(request, LINK)
     kind = given.get("kind") or linking.REPLACES
-    return await decide.link(_chart(request), request.caller, number(request), given.get("survivor", ""), kind)
+    pair = await decide.link(_chart(request), request.caller, number(request), given.get("survivor", ""), kind)
+    return _decided(request, pair)
 
 
-def _simple(way: Callable[..., Awaitable[Pair]]) -> Callable[[Request], Awaitable[Pair]]:
-    async def decided(request: Request) -> Pair:
-        await asked.fields(request, ())
-        return await way(_chart(request), request.caller, number(request))
+async def unlink(request: Request) -> MatchRow:
+    """Takes a link back: they are of two persons."""
+    return await _simply(request, decide.unlink)
 
-    return decided
+
+async def dismiss(request: Request) -> MatchRow:
+    """They are of two persons; not asked again unless one of the records changes."""
+    return await _simply(request, decide.dismiss)
+
+
+async def later(request: Request) -> MatchRow:
+    """Puts the decision off."""
+    return await _simply(request, decide.later)
+
+
+async def _simply(request: Request, way: Callable[[Chart, Caller, int], Awaitable[Pair]]) -> MatchRow:
+    await asked.fields(request, ())
+    return _decided(request, await way(_chart(request), request.caller, number(request)))
+
+
+def _decided(request: Request, pair: Pair) -> MatchRow:
+    read = request.site.database.read
+    return row(read, Shown(*decide.seen(read, request.caller, pair.n)))
 
 
 def _chart(request: Request) -> Chart:
     return request.site.interactions.chart
-
-
-_DECISIONS: dict[str, Callable[[Request], Awaitable[Pair]]] = {
-    "link": _link,
-    "unlink": _simple(decide.unlink),
-    "dismiss": _simple(decide.dismiss),
-    "later": _simple(decide.later),
-}
-
-
-async def _decided(request: Request, word: str) -> Response:
-    pair, read = await _DECISIONS[word](request), request.site.database.read
-    return pages.as_json(row(read, Shown(*decide.seen(read, request.caller, pair.n))))
-
-
-async def link_json(request: Request) -> Response:
-    """Links both records: they are of one person."""
-    return await _decided(request, "link")
-
-
-async def unlink_json(request: Request) -> Response:
-    """Takes a link back: they are of two persons."""
-    return await _decided(request, "unlink")
-
-
-async def dismiss_json(request: Request) -> Response:
-    """They are of two persons; not asked again unless one of the records changes."""
-    return await _decided(request, "dismiss")
-
-
-async def later_json(request: Request) -> Response:
-    """Puts the decision off."""
-    return await _decided(request, "later")
 
 
 async def list_json(request: Request) -> Response:
@@ -199,27 +186,19 @@ async def pair_page(request: Request) -> Response:
     return pages.page(request, "match.html", **await view_of(request))
 
 
-def _form(word: str) -> Handler:
-    async def sent(request: Request) -> Response:
-        await _DECISIONS[word](request)
-        return pages.see(f"{PLACE}?said={word}")
-
-    return sent
-
-
 ROUTES = [
     Route("GET", PLACE, matches_page, decide.PERMISSION, "r of both Patients", query={**FILTERS, **CURSOR}),
     Route("GET", f"{PLACE}/{{id}}", pair_page, decide.PERMISSION, "r of both Patients"),
-    *(
-        Route("POST", f"{PLACE}/{{id}}/{word}", _form(word), decide.PERMISSION, fields=LINK if word == "link" else {})
-        for word in _DECISIONS
-    ),
+    Route("POST", f"{PLACE}/{{id}}/link", deeds.form(link, f"{PLACE}?said=link"), decide.PERMISSION, fields=LINK),
+    Route("POST", f"{PLACE}/{{id}}/unlink", deeds.form(unlink, f"{PLACE}?said=unlink"), decide.PERMISSION),
+    Route("POST", f"{PLACE}/{{id}}/dismiss", deeds.form(dismiss, f"{PLACE}?said=dismiss"), decide.PERMISSION),
+    Route("POST", f"{PLACE}/{{id}}/later", deeds.form(later, f"{PLACE}?said=later"), decide.PERMISSION),
     Route(
         "GET", "/api/matches", list_json, decide.PERMISSION, "r of both Patients", query={**FILTERS, **CURSOR}, answer=MatchPage
     ),
     Route("GET", "/api/matches/{id}", pair_json, decide.PERMISSION, "r of both Patients", answer=MatchView),
-    Route("POST", "/api/matches/{id}/link", link_json, decide.PERMISSION, "r and u of both Patients", fields=LINK, answer=MatchRow),
-    Route("POST", "/api/matches/{id}/unlink", unlink_json, decide.PERMISSION, "r and u of both Patients", answer=MatchRow),
-    Route("POST", "/api/matches/{id}/dismiss", dismiss_json, decide.PERMISSION, "r of both Patients", answer=MatchRow),
-    Route("POST", "/api/matches/{id}/later", later_json, decide.PERMISSION, "r of both Patients", answer=MatchRow),
+    Route("POST", "/api/matches/{id}/link", deeds.program(link), decide.PERMISSION, "r and u of both Patients", fields=LINK, answer=MatchRow),
+    Route("POST", "/api/matches/{id}/unlink", deeds.program(unlink), decide.PERMISSION, "r and u of both Patients", answer=MatchRow),
+    Route("POST", "/api/matches/{id}/dismiss", deeds.program(dismiss), decide.PERMISSION, "r of both Patients", answer=MatchRow),
+    Route("POST", "/api/matches/{id}/later", deeds.program(later), decide.PERMISSION, "r of both Patients", answer=MatchRow),
 ]  # fmt: skip

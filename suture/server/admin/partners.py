@@ -8,7 +8,7 @@ from suture.access import agreements
 from suture.engine import inventory
 from suture.engine.inventory import PeerView
 from suture.errors import Invalid, NotFound
-from suture.server.admin import asked, pages, rows
+from suture.server.admin import asked, deeds, pages, rows
 from suture.server.admin.rooms import engine
 from suture.server.route import Request, Response, Route
 from suture.store import partners
@@ -123,7 +123,8 @@ async def partners_json(request: Request) -> Response:
         return pages.as_json(view(request))
 
 
-async def _added(request: Request) -> Recorded:
+async def add(request: Request) -> Recorded:
+    """Adds a partner."""
     given = await asked.fields(request, NEW)
     id = given.get("id", "")
     unit = agreements.add_partner(id, given.get("name", ""), given.get("contact", ""), request.caller.id)
@@ -131,7 +132,8 @@ async def _added(request: Request) -> Recorded:
     return {"id": id}
 
 
-async def _agreed(request: Request) -> Recorded:
+async def agree(request: Request) -> Recorded:
+    """Records an agreement; connections of the partner may send from its first day on."""
     given = await asked.fields(request, PAPER)
     unit = agreements.add_agreement(
         given.get("partner", ""),
@@ -144,7 +146,8 @@ async def _agreed(request: Request) -> Recorded:
     return {"id": await request.site.database.write(unit)}
 
 
-async def _overridden(request: Request) -> Recorded:
+async def override(request: Request) -> Recorded:
+    """Opens a connection without an agreement for some days, for a reason."""
     name, given = request.params["id"], await asked.fields(request, OVERRIDE)
     if name not in engine(request).project.connections:
         raise NotFound("no such connection", where="connection")
@@ -157,71 +160,18 @@ async def _overridden(request: Request) -> Recorded:
     return {"id": name}
 
 
-async def _ended(request: Request) -> Recorded:
+async def end(request: Request) -> Recorded:
+    """Ends an agreement at once; what waits for it is held."""
     id = request.params["id"]
     await request.site.database.write(agreements.end_agreement(id, request.caller.id))
     return {"id": id}
 
 
-async def _closed(request: Request) -> Recorded:
+async def close(request: Request) -> Recorded:
+    """Closes what an override opened."""
     name = request.params["id"]
     await request.site.database.write(agreements.end_overrides(name, request.caller.id))
     return {"id": name}
-
-
-async def add_page(request: Request) -> Response:
-    """Adds a partner."""
-    await _added(request)
-    return pages.see("/partners")
-
-
-async def add_json(request: Request) -> Response:
-    """Adds a partner."""
-    return pages.as_json(await _added(request))
-
-
-async def agree_page(request: Request) -> Response:
-    """Records an agreement."""
-    await _agreed(request)
-    return pages.see("/partners")
-
-
-async def agree_json(request: Request) -> Response:
-    """Records an agreement; connections of the partner may send from its first day on."""
-    return pages.as_json(await _agreed(request))
-
-
-async def end_page(request: Request) -> Response:
-    """Ends an agreement at once."""
-    await _ended(request)
-    return pages.see("/partners")
-
-
-async def end_json(request: Request) -> Response:
-    """Ends an agreement at once; what waits for it is held."""
-    return pages.as_json(await _ended(request))
-
-
-async def override_page(request: Request) -> Response:
-    """Opens a connection without an agreement for some days."""
-    await _overridden(request)
-    return pages.see("/partners")
-
-
-async def override_json(request: Request) -> Response:
-    """Opens a connection without an agreement for some days, for a reason."""
-    return pages.as_json(await _overridden(request))
-
-
-async def close_page(request: Request) -> Response:
-    """Closes what an override opened."""
-    await _closed(request)
-    return pages.see("/partners")
-
-
-async def close_json(request: Request) -> Response:
-    """Closes what an override opened."""
-    return pages.as_json(await _closed(request))
 
 
 async def keep_json(request: Request) -> Response:
@@ -245,20 +195,20 @@ async def document(request: Request) -> Response:
 _MANAGE = "partners.manage"
 ROUTES = [
     Route("GET", "/partners", partners_page, _MANAGE),
-    Route("POST", "/partners", add_page, _MANAGE, fields=NEW),
-    Route("POST", "/partners/agreements", agree_page, _MANAGE, fields=PAPER),
-    Route("POST", "/partners/agreements/{id}/end", end_page, _MANAGE),
+    Route("POST", "/partners", deeds.form(add, "/partners"), _MANAGE, fields=NEW),
+    Route("POST", "/partners/agreements", deeds.form(agree, "/partners"), _MANAGE, fields=PAPER),
+    Route("POST", "/partners/agreements/{id}/end", deeds.form(end, "/partners"), _MANAGE),
     Route("GET", "/partners/agreements/{id}/document", document, _MANAGE),
-    Route("POST", "/partners/overrides/{id}", override_page, _MANAGE, fields=OVERRIDE),
-    Route("POST", "/partners/overrides/{id}/end", close_page, _MANAGE),
+    Route("POST", "/partners/overrides/{id}", deeds.form(override, "/partners"), _MANAGE, fields=OVERRIDE),
+    Route("POST", "/partners/overrides/{id}/end", deeds.form(close, "/partners"), _MANAGE),
     Route("GET", "/api/partners", partners_json, _MANAGE, answer=PartnersView),
-    Route("POST", "/api/partners", add_json, _MANAGE, fields=NEW, answer=Recorded),
-    Route("POST", "/api/agreements", agree_json, _MANAGE, fields=PAPER, answer=Recorded),
-    Route("POST", "/api/agreements/{id}/end", end_json, _MANAGE, answer=Recorded),
+    Route("POST", "/api/partners", deeds.program(add), _MANAGE, fields=NEW, answer=Recorded),
+    Route("POST", "/api/agreements", deeds.program(agree), _MANAGE, fields=PAPER, answer=Recorded),
+    Route("POST", "/api/agreements/{id}/end", deeds.program(end), _MANAGE, answer=Recorded),
     Route("GET", "/api/agreements/{id}/document", document, _MANAGE),
     Route(
         "PUT", "/api/agreements/{id}/document", keep_json, _MANAGE, query={"name": "name of the file"}, answer=Recorded
     ),
-    Route("POST", "/api/overrides/{id}", override_json, _MANAGE, fields=OVERRIDE, answer=Recorded),
-    Route("POST", "/api/overrides/{id}/end", close_json, _MANAGE, answer=Recorded),
+    Route("POST", "/api/overrides/{id}", deeds.program(override), _MANAGE, fields=OVERRIDE, answer=Recorded),
+    Route("POST", "/api/overrides/{id}/end", deeds.program(close), _MANAGE, answer=Recorded),
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from suture.engine import redact, replay, story
+import suture.engine.replay as replaying
+from suture.engine import redact, story
 from suture.engine.replay import Wish
 from suture.engine.story import Story
 from suture.engine.walk import Trace
 from suture.errors import Conflict, NotFound
 from suture.message import DeliveryState
-from suture.server.admin import asked, pages, rows
+from suture.server.admin import asked, deeds, pages, rows
 from suture.server.admin.messages import REASON
 from suture.server.admin.rooms import engine
 from suture.server.admin.shapes import AttemptView, DeliveryView, Done, RunView, StepView
@@ -181,17 +182,13 @@ async def _revealed(request: Request) -> RunView:
         return view(request, entry(request), True, access)
 
 
-async def replay_page(request: Request) -> Response:
-    """Walks a failed or cancelled run again; the new run is shown."""
-    return pages.see(f"/runs/{(await _replayed(request))['run']}")
-
-
-async def _replayed(request: Request) -> Done:
+async def replay(request: Request) -> Done:
+    """Walks a failed or cancelled run again."""
     one, wish, versions = entry(request), await asked_wish(request), engine(request).versions
     async with request.site.interactions.access(request.caller, "replay", "Run", one.id) as access:
 
         def unit(tx: Tx) -> Run:
-            made = replay.run(tx, one, versions, wish)
+            made = replaying.run(tx, one, versions, wish)
             access.append(tx)
             return made
 
@@ -206,36 +203,31 @@ async def asked_wish(request: Request, *more: str) -> Wish:
     return Wish(start, asked.choice(given, "version", ("latest", "same")) == "latest", request.caller.id)
 
 
-async def cancel_page(request: Request) -> Response:
+async def cancel(request: Request) -> Done:
     """Ends a run that waits; the next one of its lane goes on."""
-    await _cancelled(request)
-    return pages.see(f"/runs/{request.params['id']}")
-
-
-async def _cancelled(request: Request) -> Done:
     one, why = entry(request), asked.reason(await asked.fields(request, REASON))
     async with request.site.interactions.access(request.caller, "cancel", "Run", one.id) as access:
         access.detail = why
 
         def unit(tx: Tx) -> None:
-            replay.cancel(tx, one, f"{why} ({request.caller.name})")
+            replaying.cancel(tx, one, f"{why} ({request.caller.name})")
             access.append(tx)
 
         await request.site.database.write(unit)
     return {"said": "cancelled", "run": one.id, "count": 1, "left": 0}
 
 
-async def arrived_page(request: Request) -> Response:
+async def arrived(request: Request) -> Done:
     """Somebody has looked: an ambiguous delivery did arrive; its run goes on."""
-    return pages.see(f"/runs/{(await _decided(request, arrived=True))['run']}")
+    return await _decided(request, did_arrive=True)
 
 
-async def again_page(request: Request) -> Response:
+async def again(request: Request) -> Done:
     """An ambiguous or retrying delivery is sent now."""
-    return pages.see(f"/runs/{(await _decided(request, arrived=False))['run']}")
+    return await _decided(request, did_arrive=False)
 
 
-async def _decided(request: Request, *, arrived: bool) -> Done:
+async def _decided(request: Request, *, did_arrive: bool) -> Done:
     read = request.site.database.read
     one = deliveries.by_id(read, request.params["id"])
     run = runs.get(read, one.run) if one else None
@@ -243,12 +235,12 @@ async def _decided(request: Request, *, arrived: bool) -> Done:
         raise NotFound("no delivery with this id", where="deliveries")
     if one.state not in (DeliveryState.AMBIGUOUS, DeliveryState.RETRYING):
         raise Conflict("this delivery waits for nobody", where="deliveries", mend="Look at its run again.")
-    what = "arrived" if arrived else "send-again"
+    what = "arrived" if did_arrive else "send-again"
     async with request.site.interactions.access(request.caller, what, "Delivery", one.id) as access:
 
         def unit(tx: Tx) -> None:
-            if arrived:
-                replay.arrived(tx, one)
+            if did_arrive:
+                replaying.arrived(tx, one)
             else:
                 deliveries.send_again(tx, one.did)
             access.append(tx)
@@ -267,37 +259,17 @@ async def reveal_json(request: Request) -> Response:
     return pages.as_json(await _revealed(request))
 
 
-async def replay_json(request: Request) -> Response:
-    """Walks a failed or cancelled run again."""
-    return pages.as_json(await _replayed(request))
-
-
-async def cancel_json(request: Request) -> Response:
-    """Ends a run that waits; the next one of its lane goes on."""
-    return pages.as_json(await _cancelled(request))
-
-
-async def arrived_json(request: Request) -> Response:
-    """Somebody has looked: an ambiguous delivery did arrive; its run goes on."""
-    return pages.as_json(await _decided(request, arrived=True))
-
-
-async def again_json(request: Request) -> Response:
-    """An ambiguous or retrying delivery is sent now."""
-    return pages.as_json(await _decided(request, arrived=False))
-
-
 ROUTES = [
     Route("GET", "/runs/{id}", run_page, "console.see"),
     Route("POST", "/runs/{id}/reveal", reveal_page, "phi.reveal", fields=REASON),
-    Route("POST", "/runs/{id}/replay", replay_page, "messages.replay", fields=REPLAY),
-    Route("POST", "/runs/{id}/cancel", cancel_page, "messages.replay", fields=REASON),
-    Route("POST", "/deliveries/{id}/arrived", arrived_page, "messages.replay"),
-    Route("POST", "/deliveries/{id}/again", again_page, "messages.replay"),
+    Route("POST", "/runs/{id}/replay", deeds.form(replay, "/runs/{run}"), "messages.replay", fields=REPLAY),
+    Route("POST", "/runs/{id}/cancel", deeds.form(cancel, "/runs/{run}"), "messages.replay", fields=REASON),
+    Route("POST", "/deliveries/{id}/arrived", deeds.form(arrived, "/runs/{run}"), "messages.replay"),
+    Route("POST", "/deliveries/{id}/again", deeds.form(again, "/runs/{run}"), "messages.replay"),
     Route("GET", "/api/runs/{id}", run_json, "console.see", answer=RunView),
     Route("POST", "/api/runs/{id}/reveal", reveal_json, "phi.reveal", fields=REASON, answer=RunView),
-    Route("POST", "/api/runs/{id}/replay", replay_json, "messages.replay", fields=REPLAY, answer=Done),
-    Route("POST", "/api/runs/{id}/cancel", cancel_json, "messages.replay", fields=REASON, answer=Done),
-    Route("POST", "/api/deliveries/{id}/arrived", arrived_json, "messages.replay", answer=Done),
-    Route("POST", "/api/deliveries/{id}/again", again_json, "messages.replay", answer=Done),
+    Route("POST", "/api/runs/{id}/replay", deeds.program(replay), "messages.replay", fields=REPLAY, answer=Done),
+    Route("POST", "/api/runs/{id}/cancel", deeds.program(cancel), "messages.replay", fields=REASON, answer=Done),
+    Route("POST", "/api/deliveries/{id}/arrived", deeds.program(arrived), "messages.replay", answer=Done),
+    Route("POST", "/api/deliveries/{id}/again", deeds.program(again), "messages.replay", answer=Done),
 ]

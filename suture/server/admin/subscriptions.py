@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from suture.server.admin import asked, pages, rows
+from suture.server.admin import asked, deeds, pages, rows
 from suture.server.admin.asked import Asked
 from suture.server.admin.messages import REASON
 from suture.server.admin.shapes import SubscriptionPage, SubscriptionRow
@@ -93,43 +93,36 @@ async def list_json(request: Request) -> Response:
         return pages.as_json(find(request, wanted))
 
 
-async def _switched(request: Request, way: str) -> Subscription:
-    why = asked.reason(await asked.fields(request, REASON))
-    return await switch(request.site.interactions.chart, request.caller, request.params["id"], way, why)
-
-
-async def restart_page(request: Request) -> Response:
-    """Takes one up again."""
-    await _switched(request, RESTART)
-    return pages.see(f"/subscriptions?said={RESTART}")
-
-
-async def off_page(request: Request) -> Response:
-    """Turns one off."""
-    await _switched(request, TURN_OFF)
-    return pages.see(f"/subscriptions?said={TURN_OFF}")
-
-
-async def restart_json(request: Request) -> Response:
+async def restart(request: Request) -> SubscriptionRow:
     """Takes up a subscription that is in error or off: it begins with requested, and what waits goes out."""
-    return _as_json(request, await _switched(request, RESTART))
+    return await _switched(request, RESTART)
 
 
-async def off_json(request: Request) -> Response:
+async def off(request: Request) -> SubscriptionRow:
     """Turns a subscription off: nothing is numbered or sent any more."""
-    return _as_json(request, await _switched(request, TURN_OFF))
+    return await _switched(request, TURN_OFF)
 
 
-def _as_json(request: Request, kept: Subscription) -> Response:
-    return pages.as_json(row(request.site.database.read, request.site.interactions.chart.topics, kept))
+async def _switched(request: Request, way: str) -> SubscriptionRow:
+    why, chart = asked.reason(await asked.fields(request, REASON)), request.site.interactions.chart
+    kept = await switch(chart, request.caller, request.params["id"], way, why)
+    return row(request.site.database.read, chart.topics, kept)
 
 
 _ACTS = "messages.replay"
 ROUTES = [
     Route("GET", "/subscriptions", subscriptions_page, "console.see", query={**FILTERS, **CURSOR}),
-    Route("POST", "/subscriptions/{id}/restart", restart_page, _ACTS, fields=REASON),
-    Route("POST", "/subscriptions/{id}/off", off_page, _ACTS, fields=REASON),
+    Route(
+        "POST",
+        "/subscriptions/{id}/restart",
+        deeds.form(restart, f"/subscriptions?said={RESTART}"),
+        _ACTS,
+        fields=REASON,
+    ),
+    Route("POST", "/subscriptions/{id}/off", deeds.form(off, f"/subscriptions?said={TURN_OFF}"), _ACTS, fields=REASON),
     Route("GET", "/api/subscriptions", list_json, "console.see", query={**FILTERS, **CURSOR}, answer=SubscriptionPage),
-    Route("POST", "/api/subscriptions/{id}/restart", restart_json, _ACTS, fields=REASON, answer=SubscriptionRow),
-    Route("POST", "/api/subscriptions/{id}/off", off_json, _ACTS, fields=REASON, answer=SubscriptionRow),
+    Route(
+        "POST", "/api/subscriptions/{id}/restart", deeds.program(restart), _ACTS, fields=REASON, answer=SubscriptionRow
+    ),
+    Route("POST", "/api/subscriptions/{id}/off", deeds.program(off), _ACTS, fields=REASON, answer=SubscriptionRow),
 ]
