@@ -12,7 +12,7 @@ from suture.errors import Invalid, NotFound, Unavailable
 from suture.server import fhir, formats
 from suture.server.route import JSON, NotAcceptable, Request, Response, Route
 from suture.services.bulk import concerned, faults, files, manifest
-from suture.services.bulk.jobs import Exports
+from suture.services.bulk.jobs import Exports, asked_of, moment_of
 from suture.services.bulk.request import read
 from suture.services.interactions.rules import Preferences
 from suture.services.operations.operation import Operation
@@ -101,7 +101,8 @@ async def file(request: Request) -> Response:
     except BaseException:
         connection.close()
         raise
-    sent = files.Sent(connection, job, held[0], request.caller, request.site.fhir_url)
+    wanted = asked_of(job)
+    sent = files.Sent(connection, wanted, moment_of(job, wanted), held[0], request.caller, request.site.fhir_url)
     lines = sent.chunks(held[1])
     packed = b"gzip" in request.headers.get(b"accept-encoding", b"")
     headers = [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")] if packed else []

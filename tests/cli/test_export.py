@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 
 from suture import cli
 from suture import settings as settings_of
+from suture.clock import instant
+from suture.services.bulk.files import Sent
 from suture.store import audit, resources, scan
 from suture.store.database import Database
 
@@ -77,14 +82,117 @@ def test_what_is_written_after_the_moment_is_left_out(project: Path) -> None:
     assert {(one["id"], one["active"]) for one in found} == {("old", True), ("gone", True)}
 
 
-def test_an_unknown_type_and_a_full_folder_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "out").mkdir()
-    (project / "out" / "there").write_text("x")
-    for more, said in (([], "this is not an empty folder"), (["--type", "Pateint"], "no resource type 'Pateint'")):
-        with pytest.raises(SystemExit) as stopped:
-            cli.main(["export", "--out", str(project / "out"), "--project", str(project), *more])
-        assert stopped.value.code == 1
-        assert said in capsys.readouterr().err
+@pytest.fixture
+def charts(project: Path) -> Path:
+    """Two patients with a result each; the first is of a group."""
+    database = Database.open(settings_of.read(project))
+    for id in ("p1", "p2"):
+        put(database, "Patient", id, identifier=[{"value": f"mrn-{id}"}], birthDate="1980-01-01", gender="other")
+        put(database, "Observation", f"o-{id}", status="final", subject={"reference": f"Patient/{id}"})
+    put(database, "Group", "g1", type="person", actual=True, member=[{"entity": {"reference": "Patient/p1"}}])
+    database.close()
+    return project
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--type", "Pateint"], "--type: R4 has no such resource type"),
+        (["--since", "yesterday"], "--since: not an instant"),
+        (["--type-filter", "Observation?_sort=date"], "--type-filter: _sort has no meaning in a filter"),
+        (["--group", "none"], "--group: no such Group"),
+        (["--patient", "nobody"], "--patient: no patient with this id or identifier"),
+        (["--ehi", "--gzip"], "--ehi: a whole record can't be narrowed"),
+    ],
+)
+def test_what_can_not_be_exported_is_refused_by_option(
+    charts: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+) -> None:
+    assert said in refused(charts, capsys, *more)
+    assert not (charts / "out").exists()
+
+
+def refused(project: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["export", "--out", str(project / "out"), "--project", str(project), *more])
+    assert stopped.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_a_full_folder_is_refused(charts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (charts / "out").mkdir()
+    (charts / "out" / "there").write_text("x")
+    assert "this is not an empty folder" in refused(charts, capsys)
+
+
+def ids(out: Path) -> dict[str, list[str]]:
+    return {f.name: sorted(one.get("id", "") for one in lines(f)) for f in out.iterdir()}
+
+
+def test_it_is_narrowed_as_over_http(charts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filtered = ["--type-filter", "Observation?_id=o-p2", "--type", "Observation"]
+    whole = {"Patient.ndjson": ["p1"], "Observation.ndjson": ["o-p1"]}
+    for more, found in (
+        (["--group", "g1"], whole),
+        (["--patient", "mrn-p1"], whole),
+        (filtered, {"Observation.ndjson": ["o-p2"]}),
+    ):
+        out = export(charts, *more)
+        assert ids(out) == found
+        shutil.rmtree(out)
+    out = export(charts, "--type", "Patient", "--elements", "birthDate", "--patient", "p1", "--patient", "p2", "--gzip")
+    raw = gzip.decompress((out / "Patient.ndjson.gz").read_bytes())
+    assert [set(orjson.loads(line)) for line in raw.splitlines()] == [{"resourceType", "id", "meta", "birthDate"}] * 2
+    database = Database.open(settings_of.read(charts))
+    rows = [entry.row for entry in audit.find(database.read)]
+    moment = instant(database.write_now(lambda tx: tx.now))
+    database.write_now(lambda tx: resources.delete(tx, "Observation", "o-p1"))
+    put(database, "Patient", "p3")
+    assert set(rows[0].patients) == {"Patient/p1", "Patient/p2"}
+    assert (rows[-1].patient, rows[-1].detail) == ("Patient/p1", "command line of group g1, 2 resources of 1 patients")
+    assert [entry.row.patient for entry in audit.find(database.read, patient="Patient/p3")] == []
+    database.close()
+    shutil.rmtree(out)
+    assert ids(export(charts, "--since", moment)) == {"Patient.ndjson": ["p3"], "deleted.ndjson": [""]}
+    assert b"DELETE" in (out / "deleted.ndjson").read_bytes()
+
+
+def test_what_was_cut_off_goes_on_as_of_the_same_moment(
+    charts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = Sent.chunks
+
+    def torn(self: Sent, held: bytes) -> Iterator[bytes]:
+        if self.file.type == "Patient":
+            yield b'{"resourceType":"Pat'
+            raise KeyboardInterrupt
+        yield from chunks(self, held)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Sent, "chunks", torn)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            cli.main(["export", "--out", str(charts / "out"), "--project", str(charts)])
+    there = {f.name for f in (charts / "out").iterdir()}
+    assert there == {".export.json", "Group.ndjson", "Observation.ndjson", "Patient.ndjson.part"}
+    database = Database.open(settings_of.read(charts))
+    put(database, "Patient", "late")
+    database.close()
+    assert "another export into this folder is not done" in refused(charts, capsys, "--type", "Patient")
+    out = export(charts, "--json")
+    told = orjson.loads(capsys.readouterr().out)
+    assert (told["continued"], told["resources"], told["errors"]) == (True, 5, [])
+    assert ids(out) == {"Patient.ndjson": ["p1", "p2"], "Observation.ndjson": ["o-p1", "o-p2"], "Group.ndjson": ["g1"]}
+    assert "this is not an empty folder" in refused(charts, capsys)
+
+
+def test_what_is_damaged_is_named_beside_the_file(charts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = Database.open(settings_of.read(charts))
+    database.write_now(lambda tx: tx.execute("UPDATE res SET zd = 0, body = ? WHERE fid = 'p1'", (b"x" * 90,)))
+    database.close()
+    assert "Not everything could be exported: Patient.errors.txt" in refused(charts, capsys, "--type", "Patient")
+    assert ids(charts / "out") == {"Patient.ndjson": ["p2"], "Patient.errors.txt": [""]}
+    (said,) = lines(charts / "out" / "Patient.errors.txt")
+    assert said["issue"][0]["expression"] == ["Patient/p1"]
 
 
 def test_what_was_sent_over_several_lines_is_one(project: Path) -> None:

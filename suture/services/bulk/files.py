@@ -29,10 +29,12 @@ Texts = Callable[[list[bytes]], bytes]
 
 @dataclass(slots=True)
 class Sent:
-    """A file on its way to a caller. `url`: the FHIR base as the outside world sees it."""
+    """A file on its way to a caller. `url`: the FHIR base as the outside world sees it, or nothing to
+    leave the addresses of attachments as they are."""
 
     connection: Connection
-    job: Job
+    wanted: Wanted
+    moment: int
     file: File
     caller: Caller
     url: str
@@ -44,8 +46,8 @@ class Sent:
         if self.file.kind == exports.ERROR:
             yield held
             return
-        wanted, type = jobs.asked_of(self.job), self.file.type
-        moment, plain = jobs.moment_of(self.job, wanted), self.file.kind == exports.OUTPUT and bool(type)
+        wanted, type, moment = self.wanted, self.file.type, self.moment
+        plain = self.file.kind == exports.OUTPUT and bool(type)
         lines = _lines(wanted, type, self.url) if self.file.kind == exports.OUTPUT else _deletions
         of_bodies = _texts(wanted, type, self.url)
         waiting = 0
@@ -160,7 +162,7 @@ def _lines(wanted: Wanted, type: str, url: str) -> Lines:
 
 def attached(body: bytes, url: str) -> bytes:
     """A body whose attachments name Binaries by their whole address, as whoever reads the file elsewhere needs it."""
-    return _ATTACHED.sub(rb"\g<1>%b/\g<2>" % url.encode(), body) if b"Binary/" in body else body
+    return _ATTACHED.sub(rb"\g<1>%b/\g<2>" % url.encode(), body) if url and b"Binary/" in body else body
 
 
 def one_line(body: bytes) -> bytes:

@@ -159,8 +159,8 @@ class Exports:
             found = Selection(connection, wanted, moment, told).run()
             blocks = Blocks(connection, wanted, moment).of(found) if wanted.organized else None
             made = [
-                (file, rows, concerned.of_rows(connection, moment, _type_of(file), rows, told.further))
-                for file, rows in _files(found, most, blocks)
+                (file, rows, concerned.of_rows(connection, moment, type_of(file), rows, told.further))
+                for file, rows in files_of(found, most, blocks)
             ]
             said = faults.lines(connection, wanted, found.unread, select.missing(connection, wanted, moment))
         finally:
@@ -215,12 +215,12 @@ def moment_of(job: Job, wanted: Wanted) -> int:
     return min(job.moment, wanted.until) if wanted.until else job.moment
 
 
-def _type_of(file: File) -> str:
+def type_of(file: File) -> str:
     """What all of its rows are; nothing where they are mixed."""
     return file.type if file.kind == exports.OUTPUT else ""
 
 
-def _files(found: Found, most: int, blocks: Iterator[list[int]] | None = None) -> Iterator[tuple[File, list[int]]]:
+def files_of(found: Found, most: int, blocks: Iterator[list[int]] | None = None) -> Iterator[tuple[File, list[int]]]:
     """The files of types, or those of whole blocks."""
     kinds = [(exports.OUTPUT, type, rows) for type, rows in sorted(found.rows.items())]
     by_type = (

@@ -1,0 +1,199 @@
+"""An export into a folder of this machine: a file a type, each under its name only when it is whole; cut off, it goes on.
+
+https://hl7.org/fhir/uv/bulkdata/STU2/export.html · docs/bulk-data.md
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from suture.errors import Invalid
+from suture.services.bulk import concerned, faults, jobs, select
+from suture.services.bulk.files import Sent
+from suture.services.bulk.request import Wanted
+from suture.services.bulk.select import Found, Selection
+from suture.store import audit, crowds, exports
+from suture.store.audit import AuditRow
+from suture.store.connection import Connection, Tx
+from suture.store.database import Database
+from suture.store.exports import File
+
+STATE = ".export.json"  # stands in the folder as long as the export is not done
+PART, PACKED = ".part", ".gz"
+ERRORS = "errors.txt"  # what could not be read, each line an OperationOutcome; no name that an import looks into
+NAMED = 50  # patients that the trail names one by one
+EVERYTHING = 1 << 62  # resources of one file
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What an export that is not done yet is of: the database, what was asked for, the moment it shows."""
+
+    database: str
+    asked: tuple[str, ...]
+    moment: int
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One file of the folder. `kept`: it was there from the time before the export was cut off."""
+
+    type: str
+    resources: int
+    file: str
+    kept: bool = False
+
+
+@dataclass(slots=True)
+class Folder:
+    """Where an export goes. `told` is called with how many resources were looked at, or written, since it was last."""
+
+    out: Path
+    database: Database
+    wanted: Wanted
+    packed: bool = False
+    told: Callable[[int], None] = lambda _: None
+    planned: Callable[[int], None] = lambda _: None  # called once with how many resources will be written
+    continued: bool = False
+    files: list[Written] = field(default_factory=list)
+
+    def run(self, asked: tuple[str, ...]) -> int:
+        """Writes what is missing; returns the moment the files show, in microseconds."""
+        with self._claimed(asked) as moment:
+            connection = self.database.reader()
+            try:
+                self._write_all(connection, moment)
+            finally:
+                connection.close()
+        return moment
+
+    @contextmanager
+    def _claimed(self, asked: tuple[str, ...]) -> Iterator[int]:
+        """The folder, ours alone; its mark is taken away only when everything is there."""
+        _require_usable(self.out)
+        handle = os.open(self.out / STATE, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(handle, self.out)
+            yield self._moment(handle, asked)
+            (self.out / STATE).unlink()
+            _settle(self.out)
+        finally:
+            os.close(handle)
+
+    def _moment(self, handle: int, asked: tuple[str, ...]) -> int:
+        raw, id = os.pread(handle, 1 << 20, 0), self.database.read.shared.envelope.database
+        try:
+            kept = msgspec.json.decode(raw, type=Begun)
+        except msgspec.DecodeError:  # nothing yet, or cut off before anything was written
+            kept = Begun(id, asked, self.database.write_now(lambda tx: tx.now))
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, msgspec.json.encode(kept), 0)
+            os.fsync(handle)
+            return kept.moment
+        if (kept.database, kept.asked) != (id, asked):
+            mend = "Give the same options again to go on with it, or name a new folder."
+            raise Invalid("another export into this folder is not done", where=str(self.out), mend=mend)
+        self.continued = True
+        return kept.moment
+
+    def _write_all(self, connection: Connection, moment: int) -> None:
+        until = min(moment, self.wanted.until) if self.wanted.until else moment
+        seen = 0
+
+        def looked(count: int) -> None:
+            nonlocal seen
+            self.told(count - seen)
+            seen = count
+
+        found = Selection(connection, self.wanted, until, looked).run()
+        made = list(jobs.files_of(found, EVERYTHING))
+        self._note(connection, until, found, made)
+        self.planned(sum(file.lines for file, _ in made))
+        for file, rows in made:
+            self._one(connection, until, file, rows)
+        said = faults.lines(connection, self.wanted, found.unread, select.missing(connection, self.wanted, until))
+        self._write(ERRORS, [line + b"\n" for line in said], False)
+
+    def _note(self, connection: Connection, moment: int, found: Found, made: list[tuple[File, list[int]]]) -> None:
+        """The audit row, before the first byte leaves."""
+        patients = sorted(
+            {rid for file, rows in made for rid in concerned.of_rows(connection, moment, jobs.type_of(file), rows)}
+        )
+        count = sum(file.lines for file, _ in made)
+        group = f" of group {self.wanted.group}" if self.wanted.group else ""
+        detail = f"command line{group}, {count} resources of {len(patients)} patients"
+        row = AuditRow(self.wanted.caller.id, "export", ",".join(self.wanted.types)[:200], detail=detail)
+        named = concerned.names(connection, patients) if len(patients) <= NAMED else []
+
+        def unit(tx: Tx) -> None:
+            one = crowds.put(tx, patients) if len(patients) > NAMED else named[0] if len(named) == 1 else ""
+            audit.append(tx, row._replace(patient=one, patients=tuple(named) if len(named) > 1 else ()))
+
+        self.database.write_now(unit)
+
+    def _one(self, connection: Connection, moment: int, file: File, rows: list[int]) -> None:
+        name = f"{'deleted' if file.kind == exports.DELETED else file.type}.ndjson" + (PACKED if self.packed else "")
+        if (self.out / name).exists():
+            self.told(file.lines)
+            self.files.append(Written(file.type, file.lines, name, True))
+            return
+        sent = Sent(connection, self.wanted, moment, file, self.wanted.caller, "")
+        lines = self._write(name, sent.chunks(array("q", rows).tobytes()), self.packed, sent)
+        self.files.append(Written(file.type, lines, name))
+
+    def _write(self, name: str, parts: Iterable[bytes], packed: bool, sent: Sent | None = None) -> int:
+        """A file beside its place, on the disk, then under its name; how many lines it has. What could not be read
+        is written down before that. Nothing is written where there is nothing to be said."""
+        path, lines = self.out / (name + PART), 0
+        packer = zlib.compressobj(6, zlib.DEFLATED, 31) if packed else None
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=1 << 20) as target:
+            for part in parts:
+                target.write(packer.compress(part) if packer else part)
+                count = part.count(b"\n")
+                lines += count
+                self.told(count)
+            target.write(packer.flush() if packer else b"")
+            target.flush()
+            os.fsync(target.fileno())
+        if sent is not None and (said := sent.faults()):
+            self._write(f"{sent.file.type}.{ERRORS}", [line + b"\n" for line in said], False)
+        if lines or sent is not None:
+            path.rename(self.out / name)
+        else:
+            path.unlink()
+        _settle(self.out)
+        return lines
+
+
+def faulty(out: Path) -> list[str]:
+    """The files that name what could not be read."""
+    return sorted(file.name for file in out.iterdir() if file.name.endswith(ERRORS))
+
+
+def _require_usable(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / STATE).exists())):
+        raise Invalid("this is not an empty folder", where=str(out), mend="Name a new folder.")
+    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _lock(handle: int, out: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Invalid("another export writes into this folder", where=str(out), mend="Wait for it.") from error
+
+
+def _settle(folder: Path) -> None:
+    """Names are on the disk, too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
