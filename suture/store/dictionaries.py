@@ -14,7 +14,7 @@ FIRST = 500  # rows of a kind before the first training
 GROWTH = 4  # the next training comes at this many times the rows
 SAMPLES = 2_000
 SAMPLE_BYTES = 16 << 10  # of a longer body only the beginning is looked at
-DICTIONARY_BYTES = 64 << 10
+DICTIONARY_BYTES = 112 << 10
 
 # kind -> table, key, dictionary number, body
 _SOURCES = {
@@ -47,9 +47,10 @@ def sample(connection: Connection, kind: str) -> list[bytes]:
     ends = connection.one(f"SELECT min({key}), max({key}) FROM {table}")
     if ends is None or ends[0] is None:
         return []
-    nearest = f"SELECT {key}, {number}, {body} FROM {table} WHERE {key} >= ? AND {body} IS NOT NULL LIMIT 1"
-    wanted = range(ends[0], ends[1] + 1, max(1, (ends[1] - ends[0]) // SAMPLES))
-    found = {row[0]: row[1:] for at in wanted if (row := connection.one(nearest, (at,)))}
+    wanted = f"{key} >= ? AND {body} IS NOT NULL"
+    nearest = f"SELECT {key}, {number}, {body} FROM {table} WHERE {wanted} ORDER BY {key} LIMIT 1"
+    places = range(ends[0], ends[1] + 1, max(1, (ends[1] - ends[0]) // SAMPLES))
+    found = {row[0]: row[1:] for at in places if (row := connection.one(nearest, (at,)))}
     return [connection.bodies.unpack(*packed)[:SAMPLE_BYTES] for packed in found.values()]
 
 

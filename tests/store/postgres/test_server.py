@@ -12,7 +12,7 @@ import pytest
 from suture import crypto
 from suture.errors import Conflict, TooCostly, Unavailable, Unstartable
 from suture.settings import read
-from suture.store import audit, bulk, migrations, names, resources, vault, verify
+from suture.store import audit, bulk, dictionaries, migrations, names, resources, vault, verify
 from suture.store.audit import AuditRow
 from suture.store.connection import Busy
 from suture.store.database import Database
@@ -222,6 +222,18 @@ def test_a_large_load_leaves_statistics_and_a_sound_index(store: Database, monke
     row = store.read.one("SELECT reltuples FROM pg_class WHERE oid = to_regclass('res')")
     assert row is not None
     assert row[0] == 1_500
+    assert len(dictionaries.sample(store.read, "resource")) == 1_500  # of all rows, not of those that lie nearest
     assert [(finding.what, finding.good) for finding in verify.verify(store)] == [
         ("pages", True), ("bodies", True), ("index", True), ("audit", True),
     ]  # fmt: skip
+
+
+def test_the_newest_of_a_type_are_read_from_the_index_alone(store: Database) -> None:
+    """Thousands of rows of one date are neither sorted nor fetched for a page of fifty."""
+    raw = statements(store)
+    raw.execute("SET enable_seqscan = off; SET enable_bitmapscan = off", prepare=False)
+    page = "SELECT rid, sd FROM res WHERE op <> 3 AND rt = 1 ORDER BY sd DESC, rid DESC LIMIT 51"
+    plan = "\n".join(line for (line,) in raw.execute(f"EXPLAIN {page}".encode()))
+    raw.close()
+    assert "Index Only Scan Backward using res_sd" in plan
+    assert "Sort" not in plan

@@ -1,0 +1,1 @@
+-- The rows of a type, newest first, with their numbers: on PostgreSQL (sql/postgres) an index holds no row number of its own.
