@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from typing import NamedTuple
 
 from suture.standards.fhir.index import Rows
@@ -19,6 +19,7 @@ from suture.store.resources import UNCHANGED, Row
 SIZES = (1_000, 4_000)  # resources of the first transactions of a new store: enough to train dictionaries on
 PER_TRANSACTION = 10_000
 PAUSE = 0.005  # seconds between two transactions, in which a server beside takes its turn
+MOST_LATER = 10_000  # resources that came again during a first load
 PER_FLUSH = 2_000  # resources whose index rows are sorted and written together
 
 
@@ -45,29 +46,64 @@ def load(
     done: Counter[str] = Counter()
     left = iter(items)
     trained = bool(database.read.one("SELECT 1 FROM dictionary WHERE kind = 'resource'"))
-    for size in chain(() if trained else SIZES, repeat(PER_TRANSACTION)):
-        part = list(islice(left, size))
-        if not part:
-            break
-        done.update(database.write_now(lambda tx, part=part: _load(tx, part, also)))  # type: ignore[misc]
+
+    def written(part: list[Item], later: list[Item] | None) -> None:
+        done.update(database.write_now(lambda tx: _load(tx, part, also, later)))
         progress(done.total())
         database.upkeep.settle()
         time.sleep(PAUSE)
+
+    for size in () if trained else SIZES:
+        if part := list(islice(left, size)):
+            written(part, None)
+    first = next(left, None)
+    if first is not None:
+        left = chain((first,), left)
+        left = left if trained else _first_load(database, left, written)
+    while part := list(islice(left, PER_TRANSACTION)):
+        written(part, None)
     database.place.loaded(done.total())
     return done
 
 
-def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None]) -> Counter[str]:
+def _first_load(
+    database: Database, left: Iterator[Item], written: Callable[[list[Item], list[Item] | None], None]
+) -> Iterator[Item]:
+    """A new store that nobody else looks at may be filled before it is indexed; what is there already waits until it is.
+
+    Returns what is left to be loaded in the usual way.
+    """
+    later: list[Item] = []
+    if not database.place.rest():
+        return left
+    try:
+        while (
+            len(later) < MOST_LATER and not database.place.disturbed() and (part := list(islice(left, PER_TRANSACTION)))
+        ):
+            written(part, later)
+    finally:
+        database.place.rested()
+    return chain(later, left)
+
+
+def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None], later: list[Item] | None) -> Counter[str]:
+    """Writes these; with `later` only those that are new, the others are put there."""
     done: Counter[str] = Counter()
     with _quiet_collector():
         for some in _parts(part, PER_FLUSH):
             batch = index.Batch(tx, large=tx.far)
-            new = _reserved(tx, some) if tx.far else ()
+            new = _reserved(tx, some) if tx.far else set()
+            if later is not None:
+                later += (item for number, item in enumerate(some) if number not in new)
+                some = [some[number] for number in sorted(new)]
+                new = set(range(len(some)))
             rows = [
                 resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch, fresh=number in new)
                 for number, item in enumerate(some)
             ]
             batch.flush()
+            if not rows:
+                continue
             done.update(row.change for row in rows)
             also(tx, [row for row in rows if row.change != UNCHANGED])
     return done

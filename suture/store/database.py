@@ -45,6 +45,18 @@ class Place(Protocol):
         """Whether the flows are this process's to run, now that it was asked."""
         ...
 
+    def rest(self) -> bool:
+        """Whether large tables go without their indexes from now on, until `rested`: for a first load that is alone."""
+        ...
+
+    def disturbed(self) -> bool:
+        """Whether somebody waits for the indexes."""
+        ...
+
+    def rested(self) -> None:
+        """Builds them again."""
+        ...
+
     def loaded(self, count: int) -> None:
         """So many rows came at once: what plans are made by is looked at anew."""
         ...

@@ -12,7 +12,7 @@ from suture.store.shared import Shared
 
 FIRST = 500  # rows of a kind before the first training
 GROWTH = 4  # the next training comes at this many times the rows
-SAMPLES = 2_000
+SAMPLES = 4_000
 SAMPLE_BYTES = 16 << 10  # of a longer body only the beginning is looked at
 DICTIONARY_BYTES = 112 << 10
 
@@ -57,7 +57,7 @@ def sample(connection: Connection, kind: str) -> list[bytes]:
 def train(samples: list[bytes]) -> bytes:
     """A dictionary of these samples; empty when there is too little to learn from."""
     try:
-        return zstandard.train_dictionary(DICTIONARY_BYTES, [*samples], d=8, k=256).as_bytes()
+        return zstandard.train_dictionary(DICTIONARY_BYTES, [*samples], d=8, k=1024).as_bytes()
     except zstandard.ZstdError:
         return b""
 

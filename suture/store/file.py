@@ -55,6 +55,15 @@ class File:
     def turn(self) -> bool:
         return True  # who serves runs the flows
 
+    def rest(self) -> bool:
+        return False  # SQLite's tables are their indexes
+
+    def disturbed(self) -> bool:
+        return False
+
+    def rested(self) -> None:
+        return
+
     def loaded(self, count: int) -> None:
         """SQLite's plans are fixed in the statements."""
 

@@ -30,9 +30,15 @@ SQL = {
     "I": ("INSERT OR IGNORE INTO I VALUES (?,?,?,?)", "DELETE FROM I WHERE (pid,val,tid,rid) = (?,?,?,?)"),
     "R": ("INSERT OR IGNORE INTO R VALUES (?,?,?,?)", "DELETE FROM R WHERE (pid,tgt,sd,rid) = (?,?,?,?)"),
     "S": ("INSERT OR IGNORE INTO S VALUES (?,?,?)", "DELETE FROM S WHERE (pid,val,rid) = (?,?,?)"),
-    "D": ("INSERT OR IGNORE INTO D VALUES (?,?,?,?)", "DELETE FROM D WHERE (pid,lo,rid,len) = (?,?,?,?)"),
+    "D": (
+        "INSERT OR IGNORE INTO D (pid, lo, rid, len) VALUES (?,?,?,?)",
+        "DELETE FROM D WHERE (pid,lo,rid,len) = (?,?,?,?)",
+    ),
     "L": ("INSERT OR IGNORE INTO L VALUES (?,?,?,?)", "DELETE FROM L WHERE (pid,hi,rid,lo) = (?,?,?,?)"),
-    "Q": ("INSERT OR IGNORE INTO Q VALUES (?,?,?,?,?)", "DELETE FROM Q WHERE (pid,k,lo,rid,hi) = (?,?,?,?,?)"),
+    "Q": (
+        "INSERT OR IGNORE INTO Q (pid, k, lo, rid, hi) VALUES (?,?,?,?,?)",
+        "DELETE FROM Q WHERE (pid,k,lo,rid,hi) = (?,?,?,?,?)",
+    ),
 }
 NUMBERS = frozenset("TRDLQ")  # hold nothing but numbers: two rows that differ here differ for every database
 TableRow = tuple[str, tuple[int | float | str, ...]]  # table, its columns
@@ -112,7 +118,7 @@ class Batch:
         if straight:
             self._tx.many(sql.replace("OR IGNORE ", ""), sorted(set(rows)))
         else:
-            self._tx.many(sql, sorted(rows))
+            self._tx.many(sql, sorted(set(rows)))
 
 
 def _rows(tx: Tx, rid: int, rows: Rows, sd: int) -> Iterator[TableRow]:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from suture.standards.fhir.index import extract
 from suture.store import audit, bulk, resources
 from suture.store.audit import AuditRow
@@ -94,4 +96,23 @@ def test_the_same_id_under_two_types_is_two_resources(store: Database) -> None:
     other = bulk.Item("Basic", "p1", body, extract(json.loads(body), ""))
     assert bulk.load(store, [patient, other]) == {"created": 2}
     assert bulk.load(store, [other, patient]) == {"unchanged": 2}
+    assert [finding for finding in verify(store) if not finding.good] == []
+
+
+def test_a_first_load_is_as_sound_as_any_other_and_what_comes_again_comes_last(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its larger part is written before there are indexes, where the database can do without them."""
+    monkeypatch.setattr(bulk, "SIZES", (100, 300))
+    monkeypatch.setattr(bulk, "PER_TRANSACTION", 250)
+    first = [item(number) for number in range(900)]
+    done = bulk.load(
+        store,
+        [*first, item(700, "River"), item(3), item(800, "Brook"), item(800, "Lake"), *map(item, range(900, 1200))],
+    )
+    assert done == {"created": 1200, "updated": 3, "unchanged": 1}
+    assert [row.version for row in resources.history(store.read, "Patient", "p800")] == [3, 2, 1]
+    newest = resources.read(store.read, "Patient", "p800")
+    assert newest is not None
+    assert b"Lake" in newest.body
     assert [finding for finding in verify(store) if not finding.good] == []

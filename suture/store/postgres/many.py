@@ -6,17 +6,24 @@ https://www.postgresql.org/docs/current/functions-array.html · https://www.post
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from psycopg.types.numeric import Int8
 
+from suture.errors import Unavailable
+from suture.store.postgres import session
 from suture.store.postgres.session import Numbers, Raw, Reals, id_bytes
 from suture.store.postgres.tables import Table, quoted
 
 COPIED = 1_000  # rows from which a COPY is worth its statements
 _DELETE = re.compile(r"DELETE FROM (\w+) WHERE \(([^)]*)\) = \(\?(?:,\s*\?)*\)")
-_TYPES = {"bigint": "int8", "text": "text", "bytea": "bytea", "double precision": "float8"}
+_ARRAYS = {"integer": "bigint"}  # the server narrows them as it stores them
+_SIZES = {"bigint": (8, "q"), "integer": (4, "i"), "double precision": (8, "d")}
+_BEGIN, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"  # of a binary COPY
+_TYPES = {"bigint": "int8", "integer": "int4", "text": "text", "bytea": "bytea", "double precision": "float8"}
 
 
 class Shape(NamedTuple):
@@ -65,12 +72,14 @@ class Many:
     def _copy(self, raw: Raw, shape: Shape, rows: Sequence[Any]) -> None:
         """Straight into the table; where rows may be there already, by a table of this session."""
         kinds = self._kinds(shape)
+        whole = set(shape.columns) == set(self._tables[shape.table].key)  # none of them is NULL
+        copied = _counted if whole and _only_numbers(kinds) else _copied
         if not shape.ignore:
-            _copied(raw, _into(shape), kinds, rows)
+            copied(raw, _into(shape), kinds, rows)
             return
         beside = f"copied_{shape.table}"
         raw.execute(f"CREATE TEMP TABLE IF NOT EXISTS {beside} (LIKE {quoted(shape.table)}) ON COMMIT DELETE ROWS")
-        _copied(raw, beside, kinds, rows)
+        copied(raw, _into(shape._replace(table=beside)), kinds, rows)
         raw.execute(f"INSERT INTO {quoted(shape.table)} SELECT * FROM {beside} ON CONFLICT DO NOTHING")
         raw.execute(f"TRUNCATE {beside}")
 
@@ -91,7 +100,7 @@ def _into(shape: Shape) -> str:
 
 
 def _arrays(kinds: Sequence[str], before: int) -> str:
-    return f"unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(kinds, before + 1))})"
+    return f"unnest({', '.join(f'${n}::{_ARRAYS.get(kind, kind)}[]' for n, kind in enumerate(kinds, before + 1))})"
 
 
 def _copied(raw: Raw, into: str, kinds: Sequence[str], rows: Sequence[Any]) -> None:
@@ -100,6 +109,24 @@ def _copied(raw: Raw, into: str, kinds: Sequence[str], rows: Sequence[Any]) -> N
         copying.set_types([_TYPES[kind] for kind in kinds])
         for row in rows:
             copying.write_row([make(v) if make else v for v, make in zip(row, made, strict=True)] if any(made) else row)
+
+
+def _only_numbers(kinds: Sequence[str]) -> bool:
+    return _SIZES.keys() >= set(kinds)
+
+
+def _counted(raw: Raw, into: str, kinds: Sequence[str], rows: Sequence[Any]) -> None:
+    """Rows of nothing but numbers, none of them missing, packed all at once: a third of the time."""
+    form = ">h" + "".join(f"i{_SIZES[kind][1]}" for kind in kinds)
+    fields = zip(*rows, strict=True)
+    sizes = (repeat(_SIZES[kind][0]) for kind in kinds)
+    packed = map(struct.Struct(form).pack, repeat(len(kinds)), *chain.from_iterable(zip(sizes, fields, strict=True)))
+    try:
+        whole = b"".join((_BEGIN, *packed, _END))
+    except struct.error as error:
+        raise Unavailable(session.FULL, where=session.where_of(raw.info.dsn)) from error
+    with raw.cursor().copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as copying:
+        copying.write(whole)
 
 
 def _numbers(column: Sequence[Any]) -> list[Any]:
@@ -124,6 +151,7 @@ def _text(value: Any) -> Any:
 
 _COLUMN: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
     "bigint": _numbers,
+    "integer": _numbers,
     "double precision": _reals,
     "text": list,
     "bytea": lambda column: [_bytes(v) for v in column],

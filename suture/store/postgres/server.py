@@ -15,16 +15,18 @@ from suture.errors import Unstartable
 from suture.settings import Settings
 from suture.store import envelope, keys, migrations
 from suture.store.connection import APPLICATION_ID, Connection, Tx
-from suture.store.postgres import schema, session, tables
+from suture.store.postgres import resting, schema, session, tables
 from suture.store.postgres.connection import ServerConnection, ServerTx
 from suture.store.postgres.dialect import Dialect
 from suture.store.postgres.many import Many
+from suture.store.postgres.presence import STAYS, Presence
 from suture.store.shared import Shared
 
 KINDS = ("postgresql", "postgres")
-WRITING, CHANGING, SERVING = "writing", "changing", "serving"
+WRITING, CHANGING, SERVING, OPEN = "writing", "changing", "serving", "open"
 MANY = 5_000  # rows of a load after which statistics are made
 LOADED = ("res", "hist", "dangling", "tok", "name", "t", "i", "r", "s", "d", "l", "q")
+STATISTICS = f"ANALYZE {', '.join(LOADED)}".encode()
 BODIES = "bodies"  # what the key of bodies is for
 
 
@@ -34,13 +36,21 @@ class Server:
     checkpoints = None  # the server looks after its own log
 
     def __init__(
-        self, address: str, shared: Shared, dialect: Dialect, many: Many, lock: Callable[[str], tuple[int, int]]
+        self,
+        address: str,
+        shared: Shared,
+        dialect: Dialect,
+        many: Many,
+        lock: Callable[[str], tuple[int, int]],
+        presence: Presence,
     ) -> None:
         self._address = address
         self.shared = shared
         self._dialect = dialect
         self._many = many
         self._lock = lock
+        self._presence = presence
+        self._serves = self._analyzed = False
         self._turn: session.Raw | None = None
 
     @classmethod
@@ -55,20 +65,23 @@ class Server:
             raw.execute("SELECT pg_advisory_lock($1::int, $2::int)", lock(CHANGING))
             schema.migrate(raw, dialect, clock.micros(), where)
             opened = _envelope(raw, settings, clock, notices, where)
+            presence = Presence(address, lock(OPEN))  # waits for a first load that has the database to itself
+            resting.end(raw)
         finally:
             raw.close()
         shared = Shared(settings.key_file, opened, clock, where, base=base, sealing=opened.derive(BODIES))
-        return cls(address, shared, dialect, Many(known), lock)
+        return cls(address, shared, dialect, Many(known), lock, presence)
 
     def serve(self) -> None:
         """Any number of processes serve one database."""
+        self._serves = True
 
     def turn(self) -> bool:
         """Takes the lock of the process that runs the flows, or looks whether its session is still there."""
         if self._turn is not None:
             return self._keeps(self._turn)
         raw = session.connect(self._address)
-        raw.execute("SET idle_session_timeout = 0; SET tcp_user_timeout = 5000", prepare=False)
+        raw.execute(STAYS, prepare=False)
         row = raw.execute("SELECT pg_try_advisory_lock($1::int, $2::int)", self._lock(SERVING)).fetchone()
         if not row or not row[0]:
             raw.close()
@@ -84,13 +97,41 @@ class Server:
             return False
         return True
 
+    def rest(self) -> bool:
+        """Whether the indexes of the large tables rest from now on: when nobody serves or has the database open but us."""
+        try:
+            if self._serves or not self._presence.alone():
+                return False
+            resting.begin(self._presence.raw)
+        except psycopg.Error:  # then it goes on as always
+            self._presence.together()
+            return False
+        return True
+
+    def disturbed(self) -> bool:
+        try:
+            return self._presence.wanted()
+        except psycopg.Error:
+            return True
+
+    def rested(self) -> None:
+        if session.broken(self._presence.raw):
+            self._presence = Presence(self._address, self._lock(OPEN))
+        try:
+            resting.end(self._presence.raw)
+            self._presence.together()
+            self._presence.raw.execute(STATISTICS)  # what comes again is looked for
+            self._analyzed = True
+        except psycopg.Error as error:
+            raise session.translated(error, self.shared.where) from error
+
     def loaded(self, count: int) -> None:
         """The server would look by itself, about a minute later."""
-        if count < MANY:
+        if count < MANY or self._analyzed:
             return
         raw = session.connect(self._address)
         try:
-            raw.execute(f"ANALYZE {', '.join(LOADED)}".encode())
+            raw.execute(STATISTICS)
         except psycopg.Error as error:
             raise session.translated(error, self.shared.where) from error
         finally:
@@ -112,6 +153,7 @@ class Server:
         return int(row[0]) if row else 0
 
     def close(self) -> None:
+        self._presence.close()
         if self._turn:
             self._turn.close()
 

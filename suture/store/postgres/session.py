@@ -28,6 +28,7 @@ SETTINGS = (
     "SET synchronous_commit = on; SET jit = off; SET client_min_messages = warning; "
     "SET idle_in_transaction_session_timeout = '5min'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'"
 )
+FULL = "the database holds as many rows as have a number (2,147,483,647 resources on PostgreSQL)"
 _NUL = "\ufffd"  # PostgreSQL's texts hold no NUL
 
 
@@ -207,6 +208,7 @@ _MEANINGS = (
     ),
     ("53", lambda where: Unavailable("the database server has no room for more", where=where, after=5)),
     ("25006", lambda where: Unavailable("the database server takes no writes (a standby?)", where=where, after=5)),
+    ("22003", lambda where: Unavailable(FULL, where=where)),
     ("54000", lambda where: TooLarge("a value is longer than the index of PostgreSQL takes")),
     ("XX001", lambda where: Unavailable("a page of the database is damaged", where=where, mend="See the server's log", after=30)),
     ("XX002", lambda where: Unavailable("an index of the database is damaged", where=where, mend="See the server's log", after=30)),

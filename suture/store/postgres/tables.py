@@ -12,6 +12,18 @@ from dataclasses import dataclass, field
 # kind of a column in the files -> PostgreSQL; a column without a kind holds an id (bytes of a UUID, or text)
 KINDS = {"INTEGER": "bigint", "TEXT": "text", "BLOB": "bytea", "REAL": "double precision", "": "bytea"}
 PLAIN = {("fact", "value"): "text"}  # the other column without a kind
+NARROW = {
+    "res": {"rid", "rt", "ver", "op", "pat", "zd"},
+    "hist": {"rt", "op", "zd"},
+    "dangling": {"rid", "rt"},
+    "t": {"pid", "tid", "rid"},
+    "i": {"pid", "tid", "rid"},
+    "r": {"pid", "tgt", "rid"},
+    "s": {"pid", "rid"},
+    "d": {"pid", "rid"},
+    "l": {"pid", "rid"},
+    "q": {"pid", "k", "rid"},
+}  # numbers that take four bytes, since 111-narrow-numbers
 COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*")
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)\s*\((.*)\)\s*(?:WITHOUT ROWID)?\s*", re.S | re.I)
 _ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (.*)", re.S | re.I)
@@ -61,6 +73,8 @@ def read(files: Iterable[str]) -> dict[str, Table]:
                 found[made[1].lower()] = _table(made[1].lower(), made[2])
             elif added := _ADDED.fullmatch(statement):
                 _add(found[added[1].lower()], added[1].lower(), added[2])
+    for name in NARROW.keys() & found.keys():
+        found[name].columns.update(dict.fromkeys(NARROW[name], "integer"))
     return found
 
 

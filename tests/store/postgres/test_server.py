@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from suture.store import audit, bulk, dictionaries, migrations, names, resources
 from suture.store.audit import AuditRow
 from suture.store.connection import Busy
 from suture.store.database import Database
-from suture.store.postgres import schema, server, session, tables
+from suture.store.postgres import resting, schema, server, session, tables
 from suture.store.postgres.dialect import Dialect
 from tests import postgres, stores
 from tests.store.test_bulk import item
@@ -237,3 +239,96 @@ def test_the_newest_of_a_type_are_read_from_the_index_alone(store: Database) -> 
     raw.close()
     assert "Index Only Scan Backward using res_sd" in plan
     assert "Sort" not in plan
+
+
+INDEXES = "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() ORDER BY indexname"
+
+
+def resting_load(store: Database, monkeypatch: pytest.MonkeyPatch, at: int, call: Callable[[], None]) -> Counter[str]:
+    """A first load of 1,000 that calls when so many are written."""
+    monkeypatch.setattr(bulk, "SIZES", (100, 300))
+    monkeypatch.setattr(bulk, "PER_TRANSACTION", 200)
+    return bulk.load(store, map(item, range(1_000)), progress=lambda done: call() if done == at else None)
+
+
+def test_a_first_load_goes_without_its_indexes_and_builds_them_all(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, meanwhile = store.read.all(INDEXES), []
+    done = resting_load(store, monkeypatch, 600, lambda: meanwhile.extend(store.read.all(INDEXES)))
+    assert done["created"] == 1_000
+    assert store.read.all(INDEXES) == whole
+    gone = {text.split()[2] if "UNIQUE" not in text else text.split()[3] for (text,) in set(whole) - set(meanwhile)}
+    assert gone == {"t_key", "r_key", "r_rid", "d_lo", "d_rid", "q_lo", "q_rid", "res_sd", "res_upd"}
+    assert store.read.one("SELECT 1 FROM fact WHERE name = ?", (resting.FACT,)) is None
+    assert [finding for finding in verify.verify(store) if not finding.good] == []
+
+
+def test_a_first_load_that_dies_is_mended_at_the_next_opening(
+    store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = store.read.all(INDEXES)
+
+    def dies() -> None:
+        store.place._presence.raw.close()  # type: ignore[attr-defined]
+        monkeypatch.setattr(server.Server, "rested", lambda self: None)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        resting_load(store, monkeypatch, 600, dies)
+    assert store.read.all(INDEXES) != whole
+    again = stores.database(tmp_path)
+    assert again.read.all(INDEXES) == whole
+    assert again.read.one("SELECT count(*) FROM res") == (600,)
+    assert [finding for finding in verify.verify(again) if not finding.good] == []
+    again.close()
+
+
+def test_who_opens_the_database_during_a_first_load_waits_for_its_indexes(
+    store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, seen = store.read.all(INDEXES), []
+
+    def opens() -> None:
+        other = stores.database(tmp_path)
+        seen.extend(other.read.all(INDEXES))
+        other.close()
+
+    thread = threading.Thread(target=opens)
+
+    def begins() -> None:
+        thread.start()
+        while not store.place.disturbed():
+            time.sleep(0.01)
+
+    assert resting_load(store, monkeypatch, 600, begins)["created"] == 1_000
+    thread.join(30)
+    assert seen == whole
+
+
+def test_a_load_beside_another_process_keeps_its_indexes(
+    store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = stores.database(tmp_path)
+    whole, meanwhile = store.read.all(INDEXES), []
+    resting_load(store, monkeypatch, 600, lambda: meanwhile.extend(store.read.all(INDEXES)))
+    beside.close()
+    assert meanwhile == whole
+
+
+def test_rows_of_an_earlier_schema_are_written_anew(store: Database) -> None:
+    """Row numbers of eight bytes become four; no row is lost, and a search finds them by date and number."""
+    raw = session.connect(postgres.server(stores.backend).empty())
+    dialect = Dialect(tables.read(m.sql for m in migrations.known()))
+    schema.migrate(raw, dialect, 0, "here", 109)
+    raw.execute("INSERT INTO D VALUES (1, 20, 7, 3)")
+    raw.execute("INSERT INTO Q VALUES (1, 2, 2.5, 7, 0)")
+    raw.execute("INSERT INTO T VALUES (1, 2, 20, 7)")
+    schema.migrate(raw, dialect, 0, "here")
+    assert raw.execute("SELECT pid, lo, rid, len FROM D").fetchall() == [(1, 20, 7, 3)]
+    assert raw.execute("SELECT pid, k, lo, rid, hi FROM Q").fetchall() == [(1, 2, 2.5, 7, 0.0)]
+    assert raw.execute("SELECT * FROM T").fetchall() == [(1, 2, 20, 7)]
+    types = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() AND data_type = 'integer'"
+    narrow = set(raw.execute(types.encode()).fetchall())
+    raw.close()
+    assert narrow == {(table, column) for table, columns in tables.NARROW.items() for column in columns}

@@ -1,0 +1,2 @@
+-- Numbers of rows and names in four bytes, and second indexes that repeat nothing: on PostgreSQL (sql/postgres), where each row
+-- has a head and each index stands beside its table. SQLite keeps a number in as few bytes as it needs.
