@@ -51,13 +51,17 @@ async def vread(request: Request) -> Response:
 
 
 async def search(request: Request) -> Response:
-    kind = format_of(request)
-    return answered(
-        await request.site.interactions.search(
-            request.caller, request.params.get("type", ""), pairs_of(request), lenient=_preferences(request).lenient
-        ),
-        kind,
-    )
+    kind, lenient = format_of(request), _preferences(request).lenient
+    found = await request.site.interactions.search(request.caller, _type(request), pairs_of(request), lenient=lenient)
+    return answered(found, kind)
+
+
+def _type(request: Request) -> str:
+    """The type of the address, none at the base; raises NotFound for an operation that is not there."""
+    type = request.params.get("type", "")
+    if type.startswith("$"):
+        raise call.unknown()
+    return type
 
 
 async def search_form(request: Request) -> Response:
@@ -79,7 +83,7 @@ async def search_form(request: Request) -> Response:
 async def search_within(request: Request) -> Response:
     """GET Patient/ID/Observation?… and Patient/ID/*: what is in a compartment."""
     if request.params["kind"].startswith("$"):
-        raise call.unknown(request.params["type"])
+        raise call.unknown(request.params["type"], request.params["id"])
     return await _within(request, request.params["kind"], pairs_of(request))
 
 
@@ -112,7 +116,7 @@ async def create(request: Request) -> Response:
     kind = format_of(request)
     body = (request.params["type"] == binary.TYPE and await binary.sent(request)) or await sent(request)
     done = await request.site.interactions.create(
-        request.caller, request.params["type"], body, request.header(b"if-none-exist"), _once(request, body)
+        request.caller, _type(request), body, request.header(b"if-none-exist"), _once(request, body)
     )
     return _written(request, done, kind)
 

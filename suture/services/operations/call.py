@@ -54,12 +54,13 @@ def find(call: Call) -> Operation:
     """The operation of a call."""
     found = table.named(call.name, call.type, call.id)
     if found is None:
-        raise unknown(call.type)
+        raise unknown(call.type, call.id)
     return found
 
 
-def unknown(type: str) -> NotFound:
-    """What an address with a $ that nothing stands behind is answered with."""
+def unknown(type: str = "", id: str = "") -> NotFound:
+    """What an address with a $ that nothing stands behind is answered with: those of the base, of a type or of a resource."""
     there = table.on_type(type) if type else table.on_system()
-    names = ", ".join(f"${o.name}" for o in there) or "none"
-    return NotFound("no such operation here", where=type, mend=f"Here are: {names}.")
+    level = "instance" if id else "type" if type else "system"
+    names = ", ".join(sorted({f"${o.name}" for o in there if level in o.on})) or "none"
+    return NotFound("no such operation here", where=type or "url", mend=f"Here are: {names}.")

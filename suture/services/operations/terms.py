@@ -20,7 +20,7 @@ from suture.services.terminology.kept import Cold
 from suture.services.terminology.shelf import Shelf
 from suture.standards.fhir import json, validate
 from suture.standards.terminology.code_system import CodeSystem, of_resource
-from suture.standards.terminology.compose import canonical, unknown_set
+from suture.standards.terminology.compose import LOAD, canonical, unknown_set
 from suture.standards.terminology.validation import Coding
 from suture.store.connection import Connection
 
@@ -106,7 +106,7 @@ def code_system(
     found = shelf.system(url, version or own)
     if found is None:
         text = f"the code system {url[:300]}{'|' if version or own else ''}{version or own} is not known here"
-        raise NotFound(text, where=named, mend="Store it as a CodeSystem.")
+        raise NotFound(text, where=named, mend=LOAD)
     return found
 
 

@@ -131,6 +131,10 @@ def _converted(type: str, text: str) -> Any:
     return Decimal(text) if type == "decimal" and _DECIMAL_TEXT(text) else text
 
 
+def _an(type: str) -> str:
+    return f"an {type}" if type[0] in "aeio" else f"a {type}"
+
+
 def _checked(parameter: Parameter, value: Any, where: str) -> Any:
     fine = FINE.get(parameter.type)
     if fine is None:
@@ -143,5 +147,5 @@ def _checked(parameter: Parameter, value: Any, where: str) -> Any:
         good = None
     if good is None or good is False:
         kind, mend = MENDS[parameter.type]
-        raise Invalid(f"not a {parameter.type}", where=where, mend=f"A {kind}. {mend}")
+        raise Invalid(f"not {_an(parameter.type)}", where=where, mend=f"A {kind}. {mend}")
     return value

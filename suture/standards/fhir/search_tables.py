@@ -26,6 +26,7 @@ MODIFIERS: dict[str, tuple[str, ...]] = {
     "uri": ("above", "below"),
 }  # besides :missing (all kinds) and :Type (references)
 
+_LOAD = "List the codes, or store what is missing (docs/terminology.md)."
 MOST_MEMBERS = 5_000  # codes of value sets and hierarchies in one parameter
 CROSSED = ("DocumentReference", "relationship")  # R4 names the parameters of its two components the wrong way round
 NOT_SEARCHED = {
@@ -116,7 +117,7 @@ def vocabulary(match: Match, expander: Expander, where: str) -> frozenset[Token]
 def _members(url: Uri, expander: Expander, where: str) -> set[Token]:
     found = expander.expand(url.text)
     if found is None:
-        raise InvalidSearch("this value set can't be enumerated here", where=where, mend="List the codes instead.")
+        raise InvalidSearch("this value set can't be enumerated here", where=where, mend=_LOAD)
     return {Token(system, code) for system, code in found}
 
 
@@ -126,8 +127,7 @@ def _family(token: object, match: Match, expander: Expander, where: str) -> set[
         raise InvalidSearch(f":{match.modifier} needs system|code", where=where)
     found = expander.related(token.system, token.code, above=match.modifier == "above")
     if found is None:
-        mend = "List the codes instead."
-        raise InvalidSearch("the hierarchy of this code system is not known here", where=where, mend=mend)
+        raise InvalidSearch("the hierarchy of this code system is not known here", where=where, mend=_LOAD)
     return {Token(token.system, code) for code in found}
 
 

@@ -11,6 +11,7 @@ from suture.standards.terminology.code_system import CodeSystem
 from suture.standards.terminology.filters import Chooses, chooser
 
 MOST_CODES = 1_000_000  # that an expansion may come to on its way
+LOAD = "Load it (suture terminology load), or store it as a CodeSystem."
 DEEPEST = 30  # value sets that import one another
 Key = tuple[str, str]  # system, code
 _FAMILY = frozenset({"is-a", "descendent-of"})
@@ -46,7 +47,7 @@ class Members:
 def unknown_system(url: str, version: str = "", where: str = "") -> Inapplicable:
     """A code system that is needed and not here."""
     named = f"{url[:300]}|{version[:64]}" if version else url[:300]
-    text, mend = f"the code system {named} is not known here", "Store it as a CodeSystem."
+    text, mend = f"the code system {named} is not known here", LOAD
     return Inapplicable(text, where=where, mend=mend, issues=[Issue("error", "not-found", text, where, mend)])
 
 

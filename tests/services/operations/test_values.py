@@ -54,7 +54,7 @@ def test_simple_values_stand_in_a_url() -> None:
         ([("count", "seven")], "count: not a positiveInt"),
         ([("count", '1,"x":2')], "count: not a positiveInt"),
         ([("deep", "yes")], "deep: not a boolean"),
-        ([("since", "yesterday")], "since: not a instant"),
+        ([("since", "yesterday")], "since: not an instant"),
         ([("coding", "a|b")], "coding: coding does not fit into a URL"),
     ],
 )
