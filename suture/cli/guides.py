@@ -9,7 +9,7 @@ from typing import Any
 
 from suture.clock import SYSTEM
 from suture.errors import Invalid, InvalidResource, Issue
-from suture.standards.fhir import closely, packages, profiles, us_core
+from suture.standards.fhir import closely, packages, profiles, us_core, vital_signs
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.packages import Package
 from suture.standards.fhir.profiles import Around, Profile
@@ -91,7 +91,7 @@ class Guides:
         return found if found is not None and self._fine[key] else None
 
     def profile(self, url: str) -> Profile | None:
-        """The profile of a canonical; None when neither a package nor US Core has it, or it is not sound R4."""
+        """The profile of a canonical; None when neither a package nor what is inside has it, or it is not sound R4."""
         if url not in self._read:
             self._read[url] = self._compiled(url)
         return self._read[url]
@@ -104,7 +104,7 @@ class Guides:
     def _compiled(self, url: str) -> Profile | None:
         definition = self._definitions.get(url)
         if definition is None:
-            return us_core.profile(url)
+            return us_core.profile(url) or vital_signs.profile(url)
         if not _sound(definition):
             return None
         try:

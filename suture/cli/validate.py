@@ -58,7 +58,8 @@ def validate(
     strict: Annotated[
         list[str] | None,
         typer.Option(
-            help="refuse, too: extensions (that nobody knows), html (in texts), markdown (with HTML), examples (as addresses)"
+            help="refuse, too: extensions (that nobody knows), html (in texts), markdown (with HTML), examples (as addresses), "
+            "displays (other than R4's, of codes of HL7 Terminology)"
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,

@@ -13,7 +13,7 @@ from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.services.terminology.shelf import rank
-from suture.standards.fhir import closely, json, outcome, profiles, search, us_core, validate
+from suture.standards.fhir import closely, json, outcome, profiles, search, us_core, validate, vital_signs
 from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.profiles import Around, Profile
 from suture.standards.fhir.profiles.claims import MOST
@@ -133,9 +133,11 @@ def _members(chart: Chart, connection: Connection) -> MemberOf:
 
 
 def known(connection: Connection, url: str) -> Profile | None:
-    """The profile with this canonical, as it is stored now, or as US Core inside has it; the newest, or the version named."""
+    """The profile with this canonical, as it is stored now, or as it is inside (US Core, vital signs); the newest, or the version named."""
     row = _newest(connection, "StructureDefinition", url)
-    return us_core.profile(url) if row is None else _read(row.rid, row.version, row.body)
+    if row is None:
+        return us_core.profile(url) or vital_signs.profile(url)
+    return _read(row.rid, row.version, row.body)
 
 
 def _definition(connection: Connection, type: str, url: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from suture.standards.fhir.closely import (
     canonicals,
     code_systems,
     codes,
+    displays,
     document,
     extensions,
     narrative,
@@ -23,6 +24,7 @@ from suture.standards.fhir.closely import (
     structure,
     texts,
     value_sets,
+    vital_signs,
 )
 from suture.standards.fhir.closely.node import STRICT, Around, Node, Whole, nodes
 from suture.standards.fhir.closely.rule import Rule
@@ -40,11 +42,13 @@ RULES: tuple[Rule, ...] = (
     *canonicals.RULES,
     *code_systems.RULES,
     *codes.RULES,
+    *displays.RULES,
     *parameters.RULES,
     *questionnaires.RULES,
     *responses.RULES,
     *structure.RULES,
     *value_sets.RULES,
+    *vital_signs.RULES,
 )
 ABOUT = {type: tuple(rule.look for rule in RULES if rule.type == type) for type in {rule.type for rule in RULES}}
 

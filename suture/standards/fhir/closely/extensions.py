@@ -5,6 +5,7 @@ What is known are the extensions that R4 defines and those whose StructureDefini
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,8 @@ from suture.standards.fhir.definitions import type_definition
 from suture.standards.fhir.fhirpath import Environment, compile
 
 MODIFIER = ".modifierExtension"
-HL7 = "http://hl7.org/fhir/"  # there are more than R4 defines: later versions, and HL7's package of extensions
+# there are more than R4 defines: of other versions, and HL7's package of extensions; those of guides have a realm
+HL7 = re.compile(r"http://hl7\.org/fhir/(?!(?:uv|[a-z]{2})/)").match
 DEEPEST = 8  # extensions around one that tell what it is
 MOST_RULES = 2000  # rules of places that are evaluated in one look
 _DEFINING = """
@@ -108,7 +110,7 @@ def _modifiable(node: Node) -> bool:
 def _unknown(node: Node) -> Iterator[Issue]:
     mend = "Make its StructureDefinition known, or leave it out."
     url, strict = str(node.value["url"]), node.around.strict
-    exempt = url.startswith(HL7) or ("examples" not in strict and EXAMPLE.match(url))
+    exempt = HL7(url) or ("examples" not in strict and EXAMPLE.match(url))
     if "extensions" in strict and not exempt:
         yield error(node, "Nobody here knows this extension.", mend, "extension")
     elif node.element.endswith(MODIFIER):
@@ -261,4 +263,10 @@ def _environment(around: Node, own: Any = None) -> Environment:
     return Environment(variables=variables)
 
 
-RULES = (Rule("Extension", extension),)
+def of_an_id(node: Node) -> Iterator[Issue]:
+    """A resource's id has no extensions: it is no more than part of an address (https://hl7.org/fhir/R4/resource.html#id)."""
+    if node.up is not None and is_resource(node.up) and node.shadow is not None and "extension" in node.shadow:
+        yield error(node, "The id of a resource has no extensions.", "Leave them out.", "structure")
+
+
+RULES = (Rule("Extension", extension), Rule("id", of_an_id))

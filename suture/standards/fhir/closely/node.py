@@ -10,7 +10,8 @@ from suture.standards.fhir.definitions import RESOURCE_TYPES, type_definition
 from suture.standards.fhir.profiles.values import MemberOf
 
 R = TypeVar("R")
-STRICT = ("extensions", "html", "markdown", "examples")  # unknown extensions, HTML in texts and markdown, addresses
+# unknown extensions, HTML in texts and markdown, addresses, displays of systems that grow elsewhere
+STRICT = ("extensions", "html", "markdown", "examples", "displays")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,17 @@ from typing import Any
 
 from suture.errors import Issue
 from suture.standards.fhir.closely.node import Node
-from suture.standards.fhir.closely.rows import rows, text, texts
+from suture.standards.fhir.closely.rows import extensions, rows, text, texts
 from suture.standards.fhir.closely.rule import Rule, error
 from suture.standards.fhir.definitions import type_definition
 from suture.standards.fhir.profiles.reached import Step, steps
 from suture.standards.fhir.profiles.slices import is_a, type_of
 
 ANY = frozenset[str]()  # nobody can tell
+_INHERIT = "http://hl7.org/fhir/StructureDefinition/inherit-obligations"
+_OBLIGING = tuple(
+    f"http://hl7.org/fhir/StructureDefinition/{name}" for name in ("obligation-profile-flag", "obligation-profile")
+)
 _ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
 
 
@@ -96,4 +100,22 @@ def _lost(types: frozenset[str], way: list[Step]) -> bool:
     return False
 
 
-RULES = (Rule("StructureDefinition", elements),)
+def inherited(node: Node) -> Iterator[Issue]:
+    """Obligations come from profiles that are there for that, and that stand on the same base.
+
+    https://hl7.org/fhir/extensions/StructureDefinition-inherit-obligations.html
+    """
+    for number, row in rows(node.value, "extension"):
+        known = node.around.definition("StructureDefinition", text(row, "valueCanonical"))
+        if text(row, "url") != _INHERIT or known is None:
+            continue
+        place = f"{node.path}.extension[{number}].value"
+        if not any(True in extensions(known, url) for url in _OBLIGING):
+            yield error(place, "This profile is not marked as one of obligations.", f"Mark it: {_OBLIGING[0]}.")
+        elif text(known, "baseDefinition") != text(node.value, "baseDefinition"):
+            yield error(
+                place, "This profile stands on another base.", "Obligations come from profiles of the same base."
+            )
+
+
+RULES = (Rule("StructureDefinition", elements), Rule("StructureDefinition", inherited))

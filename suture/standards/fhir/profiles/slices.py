@@ -114,9 +114,9 @@ class Told:
             )
         if step.name in rule.children:
             return rule.children[step.name]
-        kinds = [one for each in rule.slices.values() for one in [each.children.get(step.name)] if one is not None]
-        if kinds and _choice(rule):
-            return kinds[0]
+        sliced = [each for each in rule.slices.values() if step.name in each.children and (each.min or _choice(rule))]
+        if sliced:  # a type of a choice, or what has to be among the values
+            return sliced[0].children[step.name]
         inside = (self.within(url, step.name) for t in rule.types for url in t.profiles)
         return next((one for one in inside if one is not None), None)
 

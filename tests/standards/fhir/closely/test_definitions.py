@@ -11,6 +11,7 @@ from suture.standards.fhir.closely.value_sets import soundly
 from tests.standards.fhir.closely.looking import errors
 
 STATUS = "http://hl7.org/fhir/publication-status"
+HL7 = "http://hl7.org/fhir/StructureDefinition/"
 
 
 def system(**more: Any) -> dict[str, Any]:
@@ -164,3 +165,20 @@ def test_addresses() -> None:
     ]
     core = {"resourceType": "ValueSet", "compose": {"include": [{"valueSet": [STATUS]}]}}
     assert errors(core) == [("ValueSet.compose.include[0].valueSet[0]", "This is the address of a CodeSystem.")]
+
+
+def test_obligations_come_from_profiles_that_are_there_for_that() -> None:
+    flag = {"url": HL7 + "obligation-profile-flag", "valueBoolean": True}
+    base = {"resourceType": "StructureDefinition", "baseDefinition": "urn:base"}
+    known = {
+        "urn:good": {**base, "extension": [flag]},
+        "urn:plain": base,
+        "urn:far": {**base, "extension": [flag], "baseDefinition": "urn:x"},
+    }
+    around = Around(lambda type, url: known.get(url))
+    rows = [{"url": HL7 + "inherit-obligations", "valueCanonical": url} for url in (*known, "urn:unknown")]
+    found = errors({**base, "extension": rows}, around)
+    assert found == [
+        ("StructureDefinition.extension[1].value", "This profile is not marked as one of obligations."),
+        ("StructureDefinition.extension[2].value", "This profile stands on another base."),
+    ]

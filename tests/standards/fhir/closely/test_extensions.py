@@ -89,6 +89,10 @@ def test_unknown_ones_are_refused_on_request_and_named_where_they_modify() -> No
     assert errors(patient(unknown), strict) == [(FIRST, "Nobody here knows this extension.")]
     assert errors(patient({"url": HL7 + "of-tomorrow", "valueString": "x"}), strict) == []
     assert errors(patient({"url": "http://example.org/x", "valueString": "x"}), strict) == []
+    guide = {"url": "http://hl7.org/fhir/uv/of-tomorrow/StructureDefinition/x", "valueString": "x"}
+    assert errors(patient(guide), strict) == [(FIRST, "Nobody here knows this extension.")], (
+        "a guide's have to be at hand"
+    )
     (found,) = look(patient(modifierExtension=[unknown]))
     assert (found.severity, found.expression) == ("warning", "Patient.modifierExtension[0]")
 
@@ -188,3 +192,10 @@ def test_extensions_inside_extensions_to_any_depth_are_no_trouble() -> None:
         "This extension needs an extension species.",
         "The extension around this does not define it.",
     ]
+
+
+def test_the_id_of_a_resource_has_none() -> None:
+    absent = {"extension": [{"url": HL7 + "data-absent-reason", "valueCode": "masked"}]}
+    told = [("Patient.id", "The id of a resource has no extensions.")]
+    assert errors({"resourceType": "Patient", "id": "p", "_id": absent}) == told
+    assert errors({"resourceType": "Patient", "id": "p", "_gender": absent}) == []

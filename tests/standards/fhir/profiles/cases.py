@@ -1,6 +1,7 @@
 """HL7's public validator cases, judged: does Suture see an error where the outcome that was recorded has one?
 
 https://github.com/FHIR/fhir-test-cases (validator/manifest.json); run as a program it prints what docs/validation.md says about them.
+A case is one row of the manifest. It is left out when no outcome of HL7's tool is recorded for it.
 """
 
 from __future__ import annotations
@@ -27,21 +28,24 @@ TODAY = "2026-01-01"
 class Judged(NamedTuple):
     """One judgement: `way` is base (the resource and what it claims) or profile (against a named one, too)."""
 
+    row: int  # of the manifest: names are there twice
     name: str
-    version: str
     module: str
     way: str
     wanted: bool
     got: bool
+    missing: tuple[str, ...]  # files that the case names and that are not there
 
 
 class Case:
-    """One case with the files it names."""
+    """One case, judged one way, with the files that HL7's tool is given then: a named profile and what it needs come second."""
 
-    def __init__(self, folder: Path, row: Resource) -> None:
+    def __init__(self, folder: Path, row: Resource, way: str = "profile") -> None:
         self.folder, self.row, self.profile = folder, row, row.get("profile", {})
+        self.way = way
         self.known: dict[str, Profile] = {}
         self.definitions: dict[tuple[str, str], Resource] = {}
+        self.missing = [name for name in self._beside() if not (folder / name).exists()]
         beside = [found for name in self._beside() if (found := self._quietly(name)) is not None]
         for one in beside:
             self._learn(one)
@@ -50,9 +54,9 @@ class Case:
     def _beside(self) -> Iterator[str]:
         yield from self.row.get("profiles", [])
         yield from self.row.get("supporting", [])
-        yield from self.profile.get("supporting", [])
-        if "source" in self.profile:
-            yield self.profile["source"]
+        if self.way == "profile":
+            yield from self.profile.get("supporting", [])
+            yield from [self.profile["source"]] if "source" in self.profile else []
 
     def _learn(self, found: Resource) -> None:
         self.definitions[str(found.get("resourceType")), str(found.get("url"))] = found
@@ -73,33 +77,49 @@ class Case:
         except (SutureError, OSError):
             return None
 
-    def wrong(self, named: list[str]) -> bool:
+    @property
+    def named(self) -> list[str]:
+        """The profile that is named, as far as its file is there."""
+        source = self._quietly(self.profile["source"]) if self.way == "profile" and "source" in self.profile else None
+        return [str(source["url"])] if source and source.get("url") else []
+
+    def wrong(self) -> bool:
         """Whether there is an error in the case's file."""
         try:
             resource = self.load(self.row["file"])
         except SutureError:
             return True
-        found = check(resource)
-        found = found + closely.look(resource, self.around_closely(named))
-        around = Around(self.find, partial(resolved, resource), self.terms.member_of, TODAY)
+        found = check(resource) + closely.look(resource, self.around_closely())
+        around = Around(self.find, partial(self.resolve, resource), self.terms.member_of, TODAY)
         for inner, url in [
-            *((resource, url) for url in named),
+            *((resource, url) for url in self.named),
             *((one.resource, one.url) for one in profiles.claims(resource)),
         ]:
             profile = self.find(url)
             found = found + (profiles.check(inner, profile, around) if profile else [])
         return any(issue.severity in ("error", "fatal") for issue in found)
 
-    def around_closely(self, named: Sequence[str] = ()) -> closely.Around:
+    def resolve(self, resource: Resource, reference: str) -> Resource | None:
+        """Inside the resource; where the case asks for targets to be valid, the files beside it, by their ids, too."""
+        found = resolved(resource, reference)
+        if found is None and self.row.get("validateReference") == "CHECK_VALID":
+            id = reference.rpartition("/")[2].lower()
+            there = (self._quietly(f"{id}.{kind}") for kind in ("json", "xml"))
+            found = next((one for one in there if one is not None), None)
+            self.missing += [] if found else [id]
+        return found
+
+    def around_closely(self) -> closely.Around:
         """As HL7's tool is set for the case: what it refuses only on request, and that it wants to know every extension."""
         asked = {
             "html": self.row.get("security-checks"),
             "markdown": self.row.get("noHtmlInMarkdown"),
             "examples": not self.row.get("examples", True),
             "extensions": True,
+            "displays": True,
         }
         strict = frozenset(name for name, on in asked.items() if on)
-        return closely.Around(self.definition, self.terms.member_of, strict, tuple(named))
+        return closely.Around(self.definition, self.terms.member_of, strict, tuple(self.named))
 
     def definition(self, type: str, url: str) -> Resource | None:
         return self.definitions.get((type, url.partition("|")[0]))
@@ -107,25 +127,29 @@ class Case:
     def find(self, url: str) -> Profile | None:
         return self.known.get(url.partition("|")[0])
 
-    def judged(self) -> Iterator[Judged]:
-        """Its judgements, as far as the file and the recorded outcome are there."""
-        if not (self.folder / self.row["file"]).exists():
-            return
-        source = self._quietly(self.profile["source"]) if "source" in self.profile else None
-        named = [str(source["url"])] if source and source.get("url") else []
-        for way, told, urls in (("base", self.row.get("java"), []), ("profile", self.profile.get("java"), named)):
-            wanted = _recorded(self.folder, told) if told is not None else None
-            if wanted is not None:
-                row = self.row
-                yield Judged(row["name"], row["version"], row["module"], way, wanted, self.wrong(urls))
+
+def judged(folder: Path, number: int, row: Resource) -> Iterator[Judged]:
+    """The judgements of a row, as far as the file and the recorded outcome are there."""
+    if not (folder / row["file"]).exists():
+        return
+    for way, told in (("base", row.get("java")), ("profile", row.get("profile", {}).get("java"))):
+        wanted = _recorded(folder, row, way, told) if told is not None else None
+        if wanted is not None:
+            case = Case(folder, row, way)
+            yield Judged(number, row["name"], row["module"], way, wanted, case.wrong(), tuple(case.missing))
 
 
-def _recorded(folder: Path, told: Any) -> bool | None:
-    """Whether HL7's validator saw an error; None when its outcome is not there."""
+def _recorded(folder: Path, row: Resource, way: str, told: Any) -> bool | None:
+    """Whether HL7's validator saw an error; None when its outcome is not there.
+
+    Some rows name a file that was renamed since: by its name, as all are now.
+    """
     if isinstance(told, dict):
         return bool(told.get("errorCount", 0)) or _bad(told.get("outcome", {}).get("issue", []))
-    file = folder / "outcomes" / told
-    if not file.exists():
+    release = {"4.0": "R4", "4.0.1": "R4"}.get(row["version"], "R5")
+    names = (told, f"java/{release}.{row['name'].replace('/', '-')}-{way}.json")
+    file = next((folder / "outcomes" / name for name in names if (folder / "outcomes" / name).exists()), None)
+    if file is None:
         return None
     found = plain.loads(file.read_bytes())
     issues = found.get("issue") or found.get("outcome", {}).get("issue", [])
@@ -136,11 +160,24 @@ def _bad(issues: list[Resource]) -> bool:
     return any(one["severity"] in ("error", "fatal") for one in issues)
 
 
+def rows() -> tuple[Path, list[Resource]]:
+    """The folder, and the manifest's rows."""
+    folder = public.path("fhir-test-cases/validator")
+    return folder, plain.loads((folder / "manifest.json").read_bytes())["test-cases"]
+
+
 def judge() -> list[Judged]:
     """All judgements of all cases."""
-    folder = public.path("fhir-test-cases/validator")
-    rows = plain.loads((folder / "manifest.json").read_bytes())["test-cases"]
-    return [judged for row in rows for judged in Case(folder, row).judged()]
+    folder, found = rows()
+    return [one for number, row in enumerate(found) for one in judged(folder, number, row)]
+
+
+def agreeing(found: Sequence[Judged]) -> tuple[int, int]:
+    """How many cases agree in all their judgements, of how many."""
+    cases: dict[int, bool] = {}
+    for one in found:
+        cases[one.row] = cases.get(one.row, True) and one.wanted == one.got
+    return sum(cases.values()), len(cases)
 
 
 def section() -> str:
@@ -149,23 +186,26 @@ def section() -> str:
     wrong = [one for one in found if one.wanted]
     alarms = [one for one in found if one.got and not one.wanted]
     agreed = sum(one.wanted == one.got for one in found)
-    cases: dict[tuple[str, str], list[Judged]] = {}
-    for one in found:
-        cases.setdefault((one.name, one.version), []).append(one)
-    whole = sum(all(one.wanted == one.got for one in ones) for ones in cases.values())
+    whole, cases = agreeing(found)
     lines = [
-        f"{whole} of {len(cases)} cases agree ({whole / len(cases):.0%}): a case is judged up to twice, alone and against a named profile. "
-        f"{agreed} of {len(found)} judgements agree ({agreed / len(found):.0%}): of {len(wrong)} with an error in HL7's outcome "
-        f"{sum(one.got for one in wrong)} are caught, of {len(found) - len(wrong)} without one {len(alarms)} are false alarms.",
+        f"{whole} of {cases} cases agree ({whole / cases:.1%}): a case is judged up to twice, alone and against a named profile. "
+        f"{agreed} of {len(found)} judgements agree ({agreed / len(found):.1%}): of {len(wrong)} with an error in HL7's outcome "
+        f"{sum(one.got for one in wrong)} are caught, of {len(found) - len(wrong)} without one {len(alarms)} are false alarms. "
+        f"{len(rows()[1]) - cases} more have no recorded outcome: {_left(found)}. A * marks what misses files that it needs.",
         "",
         "| | module | cases |",
         "|---|---|---|",
     ]
     for kind, ones in (("missed", [one for one in wrong if not one.got]), ("false alarm", alarms)):
         for module in sorted({one.module for one in ones}):
-            names = sorted({f"`{one.name}`" for one in ones if one.module == module})
+            names = sorted({f"`{one.name}`" + "*" * bool(one.missing) for one in ones if one.module == module})
             lines.append(f"| {kind} | {module} | {' '.join(names)} |")
     return "\n".join(lines)
+
+
+def _left(found: Sequence[Judged]) -> str:
+    done = {one.row for one in found}
+    return " ".join(f"`{row['name']}`" for number, row in enumerate(rows()[1]) if number not in done)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Profiles made for tests: a pulse with sliced categories, components and extensions."""
+"""Profiles made for tests: a pulse with sliced categories, components and extensions.
+
+Its code is that of no vital sign, so that nothing else is asked of it.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ pulse_profile = profile(
         max="1",
         patternCodeableConcept=coded("vital-signs", CATEGORY),
     ),
-    element("Observation.code", patternCodeableConcept=coded("8867-4")),
+    element("Observation.code", patternCodeableConcept=coded("8478-0")),
     element("Observation.subject", min=1, type=PATIENT),
     element("Observation.value[x]", min=1, type=[{"code": "Quantity"}]),
     element("Observation.value[x].code", min=1, fixedCode="/min"),
@@ -76,7 +79,7 @@ mark_profile = profile(
 def pulse(**changes: Any) -> Resource:
     made = {
         "resourceType": "Observation", "id": "o1", "status": "final", "extension": [{"url": MARK, "valueString": "x"}],
-        "category": [coded("vital-signs", CATEGORY), coded("exam", CATEGORY)], "code": {**coded("8867-4"), "text": "Pulse"},
+        "category": [coded("vital-signs", CATEGORY), coded("exam", CATEGORY)], "code": {**coded("8478-0"), "text": "Pulse"},
         "subject": {"reference": "Patient/p1"},
         "valueQuantity": {"value": 72, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min"},
         "component": [{"code": coded("first"), "valueString": "a"}, {"code": coded("second"), "valueString": "b"}],

@@ -51,7 +51,7 @@ SECOND_FIRST = [{"code": coded("second")}, {"code": coded("first")}]
         ({"identifier": [{"value": "x"}]}, "identifier", "The element may not be there."),
         ({"category": [coded("exam", CATEGORY)]}, "category", "The slice vital is missing."),
         ({"category": [coded("vital-signs", CATEGORY)] * 2}, "category", "The slice vital is there 2 times, at most 1 are allowed."),
-        ({"code": coded("1-1")}, "code", "The value does not hold {'coding': [{'system': 'http://loinc.org', 'code': '8867-4'}]}."),
+        ({"code": coded("1-1")}, "code", "The value does not hold {'coding': [{'system': 'http://loinc.org', 'code': '8478-0'}]}."),
         ({"valueQuantity": {"value": 1, "code": "/h"}}, "value.code", "The value is not /min."),
         ({"valueQuantity": {"value": 1}}, "value.code", "The element is missing."),
         ({"valueQuantity": None, "valueString": "72"}, "value", "string is not allowed here."),

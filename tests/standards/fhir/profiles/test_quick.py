@@ -94,7 +94,7 @@ JUNK = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(0, 9)
-    | st.sampled_from(["final", "8867-4", "/min", MARK, "Patient/p1", ""]),
+    | st.sampled_from(["final", "8478-0", "/min", MARK, "Patient/p1", ""]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

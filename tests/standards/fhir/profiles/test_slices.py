@@ -249,3 +249,22 @@ def test_additional_bindings_and_shortest_texts_hold() -> None:
         "The text has less than 5 characters.",
     ]
     assert profiles.check({"resourceType": "Patient", "id": "abcde", "maritalStatus": coded("M")}, read, around) == []
+
+
+parts = profile(
+    "urn:parts", "Observation",
+    element("Observation.component", slicing={"discriminator": [{"type": "value", "path": "code.coding.code"}], "rules": "open"}),
+    element("Observation.component:upper", sliceName="upper", min=1, max="1"),
+    element("Observation.component:upper.code.coding", slicing={"discriminator": [{"type": "value", "path": "code"}], "rules": "open"}),
+    element("Observation.component:upper.code.coding:own", sliceName="own", min=1, max="1"),
+    element("Observation.component:upper.code.coding:own.code", min=1, fixedCode="8480-6"),
+)  # fmt: skip
+
+
+def test_a_slice_is_told_by_what_a_slice_inside_it_asks_for() -> None:
+    """As R4's blood pressure: which component is meant stands in a slice of its codings."""
+    also = {"code": {"coding": [{"code": "mine"}, {"system": LOINC, "code": "8480-6"}]}}
+    sound = {"resourceType": "Observation", "component": [{"code": coded("8462-4")}, also]}
+    assert findings(sound, parts) == []
+    other = {**sound, "component": [{"code": coded("8462-4")}]}
+    assert findings(other, parts) == [("Observation.component", "The slice upper is missing.")]
