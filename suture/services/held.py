@@ -14,14 +14,13 @@ from suture.store.connection import Connection
 
 def held(chart: Chart, connection: Connection, content: dict[str, Any], url: str) -> list[Issue]:
     """What is found about content; of a Bundle about the resources in it that are of the profile's type."""
-    profile = validate.known(connection, url)
-    if profile is None:
-        mend = (
-            "Install its guide: suture ig install FILE.tgz; then replay. In a flow test: give its StructureDefinition."
-        )
-        raise Invalid(f"the profile {url[:300]} is not here", where="profile", mend=mend)
-    around = validate.around(chart, connection, content)
-    found: list[Issue] = []
-    for inner, path in of_type(content, profile.type):
-        found += profiles.below(path, profiles.check(inner, profile, around))
-    return profiles.few(found)
+    with chart.canonicals.within(connection) as known:
+        profile = known.profile(url)
+        if profile is None:
+            mend = "Install its guide: suture ig install FILE.tgz; then replay. In a flow test: give its StructureDefinition."
+            raise Invalid(f"the profile {url[:300]} is not here", where="profile", mend=mend)
+        around = validate.around(known, content, chart.clock.now().date().isoformat())
+        found: list[Issue] = []
+        for inner, path in of_type(content, profile.type):
+            found += profiles.below(path, profiles.check(inner, profile, around))
+        return profiles.few(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from suture.store import names
 from suture.store import search_lookup as lookup
 from suture.store.connection import Connection
@@ -12,11 +14,11 @@ TYPES = ("CodeSystem", "ValueSet", "ConceptMap")
 MOST = 200  # versions of one URL that are looked at
 
 
-def mark(connection: Connection) -> tuple[int, ...]:
+def mark(connection: Connection, types: Iterable[str] = TYPES) -> tuple[int, ...]:
     """Another value after every change to a resource of these types."""
     rows = (
         connection.one("SELECT max(upd), count(upd) FROM res WHERE rt = ?", (names.find(connection, type),))
-        for type in TYPES
+        for type in types
     )
     return tuple(int(number or 0) for row in rows if row for number in row)
 

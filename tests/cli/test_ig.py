@@ -13,7 +13,7 @@ import pytest
 
 from suture.cli import ig, import_, validate
 from suture.errors import Invalid, NotFound
-from suture.services.operations import validate as operation
+from suture.services import canonicals
 from suture.store import audit, resources
 from suture.store.connection import Connection
 from suture.store.database import Database
@@ -174,8 +174,8 @@ def test_a_guide_is_installed_by_name(registry: None, project: Path) -> None:
 
 def pulses(connection: Connection) -> list[str]:
     """The versions of the pulse that are stored, the one that its URL means first."""
-    newest = operation.known(connection, PULSE)
-    others = [operation.known(connection, f"{PULSE}|{version}") for version in ("1", "1.2.0", "10.0.0")]
+    newest = canonicals.profile(connection, PULSE)
+    others = [canonicals.profile(connection, f"{PULSE}|{version}") for version in ("1", "1.2.0", "10.0.0")]
     return [one.version for one in (newest, *others) if one is not None]
 
 
@@ -210,7 +210,7 @@ def test_what_somebody_else_stored_under_an_id_is_left_alone(guide: Path, projec
     installed(project, "install", str(guide))
     database = Database.open(settings(project))
     row = resources.read(database.read, "StructureDefinition", "pulse")
-    there = operation.known(database.read, PULSE)
+    there = canonicals.profile(database.read, PULSE)
     database.close()
     assert row is not None
     assert b"Ours" in row.body

@@ -15,6 +15,7 @@ from suture.access.policy import Reach
 from suture.clock import Clock
 from suture.errors import NotFound, SutureError, Unavailable
 from suture.ports import Expander
+from suture.services.canonicals import Canonicals
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.ledger import Ledger
 from suture.services.terminology.terminology import Terminology
@@ -60,6 +61,7 @@ class Chart:
     heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     ledger: Ledger = field(init=False)
     terminology: Terminology = field(init=False)
+    canonicals: Canonicals = field(init=False)
     wardens: dict[str, Warden] = field(default_factory=dict)  # resource type -> who looks at what is written of it
     channels: tuple[str, ...] = ()  # of subscriptions
     topics: dict[str, topics.Topic] = field(default_factory=_shipped)  # of subscriptions, by canonical URL
@@ -67,6 +69,7 @@ class Chart:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.database)
         self.expander = self.terminology = Terminology(self.database)
+        self.canonicals = Canonicals(self.terminology)
 
     async def slowly(self, work: Callable[[Connection], T]) -> T:
         """Runs what takes long in a thread, on a reading connection of its own; raises Unavailable when many wait."""
