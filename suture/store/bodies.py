@@ -44,7 +44,9 @@ class Bodies:
         self._shared.packed[kind] += 1
         number = self._shared.current.get(kind, PLAIN)
         packer = self._packers.get(number) or self._packer(number)
-        return number, self.sealed(packer.compress(body))
+        packed = packer.compress(body)
+        self._shared.fits[kind].add(len(body), len(packed))
+        return number, self.sealed(packed)
 
     def sealed(self, packed: bytes) -> bytes:
         """Where pages are not encrypted, each body is."""

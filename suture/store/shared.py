@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from suture.clock import SYSTEM, Clock
 from suture.store.envelope import Envelope
+
+WINDOW = 2_000  # bodies by which it is told how well a dictionary fits
+
+
+@dataclass(slots=True)
+class Fit:
+    """How small bodies become: in the first window after a training, and in the last one."""
+
+    first: float = 0.0
+    last: float = 0.0
+    count: int = 0
+    raw: int = 0
+    packed: int = 0
+
+    def add(self, raw: int, packed: int) -> None:
+        self.count += 1
+        self.raw += raw
+        self.packed += packed
+        if self.count == WINDOW:
+            self.last = self.packed / self.raw
+            self.first = self.first or self.last
+            self.count = self.raw = self.packed = 0
 
 
 @dataclass(slots=True)
@@ -29,5 +51,8 @@ class Shared:
     current: dict[str, int] = field(default_factory=dict)  # kind of body -> dictionary in use
     trained: dict[str, int] = field(default_factory=dict)  # kind of body -> rows there were at the last training
     packed: Counter[str] = field(default_factory=Counter)  # kind of body -> bodies there are, about
+    fits: dict[str, Fit] = field(
+        default_factory=lambda: defaultdict(Fit)
+    )  # kind of body -> how well its dictionary fits
     sealing: bytes = b""  # bodies are sealed with this key where pages are not encrypted
     labels: tuple[int, tuple[tuple[str, str], ...]] = (0, ())  # security labels in use, up to this tok.tid

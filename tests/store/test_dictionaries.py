@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from suture.store import dictionaries, resources
 from suture.store.connection import Tx
 from suture.store.database import Database
+from suture.store.shared import WINDOW
 from tests.stores import database
 
 
@@ -54,3 +58,31 @@ def test_a_handful_of_rows_trains_nothing(tmp_path: Path) -> None:
     store = database(tmp_path)
     assert store.read.all("SELECT * FROM dictionary") == []
     store.close()
+
+
+def test_rows_of_another_kind_than_before_make_a_new_dictionary(tmp_path: Path) -> None:
+    """Not more rows alone: a second system that sends its own, which the dictionary has never seen."""
+    store = database(tmp_path)
+    shared = store.shared
+    shared.packed["resource"], shared.trained["resource"] = 30_000, 20_000
+    for _ in range(WINDOW):
+        shared.fits["resource"].add(1_000, 100)
+    assert dictionaries.due(shared) == []
+    for _ in range(WINDOW):
+        shared.fits["resource"].add(1_000, 126)
+    assert dictionaries.due(shared) == ["resource"]
+    shared.trained["resource"] = 29_000
+    assert dictionaries.due(shared) == []
+    store.close()
+
+
+def test_samples_are_of_all_rows_and_half_of_them_of_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dictionaries, "SAMPLES", 40)
+    monkeypatch.setattr(dictionaries, "RECENT", 20)
+    store = database(tmp_path)
+    fill(store, 0, 400)
+    found = [int(json.loads(body)["id"][1:]) for body in dictionaries.sample(store.read, "resource")]
+    store.close()
+    assert found == sorted(set(found))
+    assert len([number for number in found if number < 380]) in range(15, 22)  # evenly over all
+    assert [number for number in found if number >= 380] == list(range(380, 400))
