@@ -69,6 +69,8 @@ def value(kind: str, raw: Any, folder: Path) -> Any:
         return _boolean(raw)
     if kind == "path":  # of the project folder, from wherever the command is called
         return str((folder / str(raw)).absolute()) if raw else ""
+    if isinstance(raw, list):
+        raise ValueError("a list; write one text between quotes")
     return str(raw)
 
 

@@ -67,6 +67,11 @@ def test_what_container_platforms_set_for_a_service_called_suture_is_no_setting(
         ("x = [\n", (1, 1), "not TOML"),
         ("[http]\nport = 1\n[mllp]\n  prt = 1\n", (4, 3), "no setting named 'mllp.prt'"),
         ("[http]\nprt = 1\n[mllp]\nhttp.prt = 1\n", (2, 1), "no setting named 'http.prt'"),
+        (
+            '[outbound]\nallow = ["https://x.example"]\n',
+            (2, 1),
+            "'outbound.allow': a list; write one text between quotes",
+        ),
     ],
 )
 def test_a_finding_stands_at_its_line(tmp_path: Path, text: str, place: tuple[int, int], said: str) -> None:
