@@ -63,7 +63,7 @@ def suture(project: str, *words: str) -> str:
 def run(url: str, key: str, pid: int) -> None:
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as http:
         wait(http)
-        for path in ("/fhir/$export", "/fhir/Patient/$export"):
+        for path in ("/fhir/$export", "/fhir/Patient/$export", "/fhir/Patient/$export?organizeOutputBy=Patient"):
             began, cpu = time.perf_counter(), used(pid)
             made = manifest(http, path)
             took = time.perf_counter() - began

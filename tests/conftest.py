@@ -49,7 +49,7 @@ ON_EVERY_DATABASE = (
     "services", "access", "engine", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_conformance",
     "server/test_operations", "server/test_patch", "server/test_own_parameters", "server/test_large", "server/test_audit",
     "server/test_compartment", "server/test_hooks", "server/test_withheld", "server/test_cursor", "server/test_sign_in",
-    "server/test_register", "server/admin", "server/test_bulk", "server/test_everything", "server/test_graphql", "server/test_match", "server/test_once",
+    "server/test_register", "server/admin", "server/test_bulk", "server/test_import", "server/test_everything", "server/test_graphql", "server/test_match", "server/test_once",
     "server/test_subscriptions", "server/test_terminology", "server/test_binary", "server/test_shapes",
     "cli/test_terminology", "conformance/test_us_core",
 )  # fmt: skip
@@ -59,6 +59,7 @@ ON_EVERY_DATABASE = (
 EACH_TIME = (
     "store/search/test_against_memory", "store/search/test_pages", "store/search/test_fulltext", "store/search/test_own_parameters",
     "engine/test_engine", "services/test_identities", "server/test_fhir", "server/test_bundles", "server/test_search",
+    "server/test_bulk_kinds",
 )  # fmt: skip
 EVERYTHING = os.environ.get("SUTURE_POSTGRES") == "all"
 
