@@ -13,6 +13,7 @@ from suture.store.connection import Connection
 from suture.store.resources import DELETE, TYPES, VERSION_BITS, id_of
 
 CHUNK = 2000
+AT_ONCE = 20_000  # row numbers, without bodies
 LARGEST_PORTION = 1 << 20  # packed bytes that are read at once
 
 
@@ -150,21 +151,37 @@ def _version(
     return Version(rid, names.text(connection, rt), id_of(fid), ver, upd, op, pat, zd, body)
 
 
-def rids(connection: Connection, moment: int, type: str, since: int = 0) -> Iterator[list[int]]:
-    """Row numbers of what was there at `moment`, in their order, without looking at what it says."""
-    rt, last = names.find(connection, type), 0
-    sql = f"SELECT rid, upd, op FROM res WHERE rid > ? AND rt = ? ORDER BY rid LIMIT {10 * CHUNK}"
-    while rows := connection.all(sql, (last, rt)):
+def rids(connection: Connection, moment: int, types: Sequence[str]) -> Iterator[dict[str, list[int]]]:
+    """Row numbers by type of what was there at `moment`, in their order, without looking at what they say: small types
+    each by themselves, but with a large one among them all in one pass over every resource."""
+    wanted = {names.find(connection, type): type for type in types}
+    if not any(_large(connection, rt) for rt in wanted):
+        sql = "SELECT rid, rt, upd, op FROM res WHERE rt = ? ORDER BY rid"
+        yield from (_there(connection, moment, wanted, connection.all(sql, (rt,))) for rt in wanted)
+        return
+    sql = f"SELECT rid, rt, upd, op FROM res WHERE rid > ? ORDER BY rid LIMIT {AT_ONCE}"
+    last = 0
+    while rows := connection.all(sql, (last,)):
         last = rows[-1][0]
-        late = [rid for rid, upd, _ in rows if upd > moment]
-        before = {v.rid: v for v in of_rows(connection, moment, late)} if late else {}
-        yield [rid for rid, upd, op in rows if _there(before.get(rid), upd, op, moment, since)]
+        yield _there(connection, moment, wanted, rows)
 
 
-def _there(before: Version | None, upd: int, op: int, moment: int, since: int) -> bool:
-    if upd > moment:
-        return before is not None and before.method != DELETE and before.updated > since
-    return op != DELETE and upd > since
+def _large(connection: Connection, rt: int) -> bool:
+    """Whether there are too many of a type to be read at once."""
+    row = connection.one(f"SELECT count(*) FROM (SELECT 1 FROM res WHERE rt = ? LIMIT {AT_ONCE}) AS some", (rt,))
+    return row is not None and row[0] == AT_ONCE
+
+
+def _there(
+    connection: Connection, moment: int, wanted: dict[int, str], rows: Sequence[tuple[Any, ...]]
+) -> dict[str, list[int]]:
+    late = [rid for rid, rt, upd, _ in rows if upd > moment and rt in wanted]
+    before = {v.rid for v in of_rows(connection, moment, late) if v.method != DELETE} if late else set()
+    found: dict[int, list[int]] = {rt: [] for rt in wanted}
+    for rid, rt, upd, op in rows:
+        if rt in found and (rid in before if upd > moment else op != DELETE):
+            found[rt].append(rid)
+    return {wanted[rt]: some for rt, some in found.items() if some}
 
 
 def types(connection: Connection) -> list[str]:

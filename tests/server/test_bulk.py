@@ -433,6 +433,25 @@ def test_row_numbers_are_packed_and_come_back() -> None:
     assert list(exports.numbers(raw, 4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
+async def test_large_types_are_found_in_one_pass(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(server)
+    moment = server.app.clock.micros()
+    await server.put(patient("p1", "Later"))
+    await server.http.delete("/fhir/Patient/p2")
+    await server.put(patient("p4"))
+    kinds, read = ["Patient", "Observation"], server.app.database.read
+
+    def found() -> dict[str, list[int]]:
+        parts = list(scan.rids(read, moment, kinds))
+        return {type: [rid for part in parts for rid in part.get(type, [])] for type in kinds}
+
+    wanted = found()
+    assert [len(rids) for rids in wanted.values()] == [3, 3]
+    monkeypatch.setattr(scan, "AT_ONCE", 3)
+    assert found() == wanted
+    assert len(list(scan.rids(read, moment, kinds))) > 3
+
+
 async def test_large_resources_are_read_a_few_at_a_time(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan.portions, "__defaults__", (20_000,))
     monkeypatch.setattr(scan, "LARGEST_PORTION", 20_000)

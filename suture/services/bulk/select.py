@@ -65,11 +65,12 @@ class Selection:
     def run(self) -> Found:
         """Looks at every resource once; what others refer to, and Provenance, after that."""
         self.joined = joined(self.connection, self.wanted, self.moment)
-        simple = self.wanted.level == "system" and not self.wanted.filters
-        for type in self._types():
-            if simple and not self.wanted.since and all_of(self.connection, self.wanted.caller, type):
-                self._take_all(type)
-            else:
+        simple = self.wanted.level == "system" and not self.wanted.filters and not self.wanted.since
+        types = self._types()
+        plain = [type for type in types if simple and all_of(self.connection, self.wanted.caller, type)]
+        self._take_all(plain)
+        for type in types:
+            if type not in plain:
                 self._judge_all(type)
         if self.wanted.level != "system":
             self._carry()
@@ -96,10 +97,11 @@ class Selection:
             any(t in CARRIED for t in asked) or PROVENANCE in asked or bool(self.wanted.provenance)
         )
 
-    def _take_all(self, type: str) -> None:
-        for rids in scan.rids(self.connection, self.moment, type):
-            self.found.rows.setdefault(type, []).extend(rids)
-            self._tell(len(rids))
+    def _take_all(self, types: list[str]) -> None:
+        for part in scan.rids(self.connection, self.moment, types):
+            for type, rids in part.items():
+                self.found.rows.setdefault(type, []).extend(rids)
+                self._tell(len(rids))
 
     def _judge_all(self, type: str) -> None:
         judged = self._judge()
