@@ -41,6 +41,7 @@ SQL = {
     ),
 }
 NUMBERS = frozenset("TRDLQ")  # hold nothing but numbers: two rows that differ here differ for every database
+KEYLESS = frozenset("DQ")  # of which PostgreSQL keeps a row that comes again twice
 TableRow = tuple[str, tuple[int | float | str, ...]]  # table, its columns
 
 
@@ -101,6 +102,8 @@ class Batch:
         """Rows that a resource has besides those that are there already; `sd`: its sorting date."""
         self._straight = False
         for table, row in _rows(self._tx, rid, part, sd):
+            if table in KEYLESS:  # another parameter that looks there has put it in already
+                self._removed[table].append(row)
             self._added[table].append(row)
 
     def flush(self) -> None:
