@@ -96,7 +96,7 @@ def _told(compiler: Compiler, slice: Rule, how: str, path: str) -> Belongs | Non
     chain = list(_chain(slice, way))
     if [step.name for step in way] == ["url"] and not chain:
         return _by_url(slice)
-    if len(chain) < len(way) or any(one.slices for one in (slice, *chain)):
+    if len(chain) < len(way) or any(_untold(one) for one in (slice, *chain)):
         return None
     whole = [one for one in (slice, *chain) if one.fixed is not None or one.pattern is not None]
     if whole:
@@ -108,12 +108,20 @@ def _told(compiler: Compiler, slice: Rule, how: str, path: str) -> Belongs | Non
     return None
 
 
+def _untold(rule: Rule) -> bool:
+    """Whether slices without a slicing of their own, or by type, may say more of the value."""
+    return bool(rule.slices) and (rule.slicing is None or rule.slicing.discriminators == TYPE)
+
+
 def _chain(slice: Rule, way: list[Step]) -> Iterator[Rule]:
+    """The rules along the path; through what has to be among the values of a list where that alone has one."""
     rule = slice
     for step in way:
-        if step.name not in rule.children:
+        within = [rule, *(one for one in rule.slices.values() if one.min)]
+        found = next((one for one in within if step.name in one.children), None)
+        if found is None:
             return
-        rule = rule.children[step.name]
+        rule = found.children[step.name]
         yield rule
 
 

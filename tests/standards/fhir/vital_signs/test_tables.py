@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts import build_vital_signs
-from suture.standards.fhir import profiles, vital_signs
+from suture.standards.fhir import profiles, validate, vital_signs
 from suture.standards.fhir.definitions import files
 from suture.standards.fhir.profiles import Around
 from tests import public
@@ -61,6 +63,35 @@ def test_a_blood_pressure_has_both_its_parts() -> None:
     half = pressure()
     half["component"][1]["code"]["coding"][0]["code"] = "8478-0"
     assert ("error", "Observation.component", "The slice DiastolicBP is missing.") in findings(half, "bp")
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything inside."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*way, key)
+        yield from places(inner, (*way, key))
+
+
+def test_the_fast_yes_knows_a_pressure_and_is_never_wrong_about_one() -> None:
+    """Its components are told apart by slices inside them (`findings` compares)."""
+    profile = vital_signs.profile(BASE + "bp")
+    assert profile is not None
+    assert vital_signs.QUICK.keeps(pressure(), profile, None)
+    found = 0
+    for *way, last in places(pressure()):
+        for change in ("out", "twice", "other"):
+            spoiled = holder = pressure()
+            for key in way:
+                holder = holder[key]
+            if change == "out":
+                del holder[last]
+            elif change == "twice" and isinstance(holder, list):
+                holder.append(deepcopy(holder[last]))
+            else:
+                holder[last] = "x"
+            if spoiled.get("resourceType") == "Observation" and not validate.check(spoiled):
+                found += bool(findings(spoiled, "bp"))
+    assert found > 20
 
 
 def test_a_component_may_have_units_that_no_vital_sign_has() -> None:
