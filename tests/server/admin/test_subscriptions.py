@@ -61,6 +61,7 @@ async def test_one_that_broke_is_seen_and_taken_up_again(there: There) -> None:
     await there.until(id, "error")
     page = await there.here.page("/subscriptions?show=error")
     assert "the endpoint answered 410" in page
+    assert 'aria-current="page">In error</a>' in page
     assert "1 waiting" in page
     assert "to 127.0.0.1" in page
     row = await there.row(id)
