@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from hypothesis import settings
 
-from tests import stores
+from tests import quick, stores
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-made_context = httpx.create_ssl_context
-of_the_system = cache(made_context)
-
-
-def shared_context(*, verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:
-    """Reading the system's authorities takes longer than beginning a server: the tests' many clients share them."""
-    shared = verify is True and cert is None and trust_env
-    return of_the_system() if shared else made_context(verify=verify, cert=cert, trust_env=trust_env)
-
-
-httpx._transports.default.create_ssl_context = shared_context
+quick.begin()
 
 HERE = Path(__file__).parent
 # each test begins a server, or many: together they are left out of the quick part
@@ -38,6 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    quick.collected()
 
 
 # --- the kinds of databases: what is tested here is tested on each of them

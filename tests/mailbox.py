@@ -37,7 +37,7 @@ class Box:
     def ca(self) -> str:
         return str(self.folder / "authority.pem")
 
-    async def until(self, count: int, seconds: float = 15.0) -> None:
+    async def until(self, count: int, seconds: float = 30.0) -> None:
         for _ in range(int(seconds / 0.02)):
             if len(self.came) >= count:
                 return

@@ -43,7 +43,7 @@ class Hook:
         """The event numbers in the order in which they came."""
         return [number for bundle in self.of("event-notification") for number in numbers(bundle)]
 
-    async def until(self, enough: Callable[[], bool], seconds: float = 15.0) -> None:
+    async def until(self, enough: Callable[[], bool], seconds: float = 30.0) -> None:
         for _ in range(int(seconds / 0.02)):
             if enough():
                 return

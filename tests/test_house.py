@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,9 @@ def dotted(file: Path) -> str:
     return name.removesuffix(".__init__")
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
+def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, ast.stmt]]:
     """Every module that is imported, `from suture.x import y` as both `suture.x` and `suture.x.y`."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node
@@ -77,10 +78,16 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
 
 
 def trees() -> list[tuple[Path, ast.Module]]:
-    return [(file, ast.parse(file.read_text(encoding="utf-8"))) for file in files()]
+    gc.disable()  # nothing of a tree is garbage, and looking for some takes longer than the parsing
+    try:
+        return [(file, ast.parse(file.read_text(encoding="utf-8"))) for file in files()]
+    finally:
+        gc.enable()
 
 
 TREES = trees()
+NODES = {file: list(ast.walk(tree)) for file, tree in TREES}
+IMPORTS = {file: list(imports(nodes)) for file, nodes in NODES.items()}
 
 
 def test_every_room_has_a_floor() -> None:
@@ -89,9 +96,9 @@ def test_every_room_has_a_floor() -> None:
 
 def test_a_folder_imports_only_from_below() -> None:
     wrong = []
-    for file, tree in TREES:
+    for file, _ in TREES:
         here = room(file)
-        for name, _ in imports(tree):
+        for name, _ in IMPORTS[file]:
             parts = name.split(".")
             if parts[0] != "suture" or len(parts) < 2 or parts[1] not in FLOORS or parts[1] == here:
                 continue
@@ -101,8 +108,8 @@ def test_a_folder_imports_only_from_below() -> None:
 
 
 def test_no_circles() -> None:
-    modules = {dotted(file): tree for file, tree in TREES}
-    edges = {name: {i for i, _ in imports(tree) if i in modules and i != name} for name, tree in modules.items()}
+    modules = {dotted(file): IMPORTS[file] for file, _ in TREES}
+    edges = {name: {i for i, _ in found if i in modules and i != name} for name, found in modules.items()}
     # a package's __init__ that gathers its own rooms is its door: going through the door from inside is the circle
     done: set[str] = set()
     path: list[str] = []
@@ -124,8 +131,8 @@ def test_no_circles() -> None:
 
 def test_no_door_leads_back_into_its_house() -> None:
     """A package's __init__ is read before its rooms: where it leads out and back in, the order of imports would matter."""
-    modules = {dotted(file): tree for file, tree in TREES}
-    edges = {name: {i for i, _ in imports(tree) if i in modules and i != name} for name, tree in modules.items()}
+    modules = {dotted(file): IMPORTS[file] for file, _ in TREES}
+    edges = {name: {i for i, _ in found if i in modules and i != name} for name, found in modules.items()}
     doors = sorted(dotted(file) for file, _ in TREES if file.name == "__init__.py")
     wrong = []
     for door in doors:
@@ -143,11 +150,11 @@ def test_no_door_leads_back_into_its_house() -> None:
 
 def test_no_import_inside_a_function() -> None:
     wrong = []
-    for file, tree in TREES:
-        for function in ast.walk(tree):
+    for file, _ in TREES:
+        for function in NODES[file]:
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
-            for name, node in imports(function):
+            for name, node in imports(ast.walk(function)):
                 if room(file) != "cli" and name.split(".")[0] not in OPTIONAL_EXTRAS:
                     wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} imports {name} inside {function.name}")
     assert wrong == []
@@ -156,16 +163,16 @@ def test_no_import_inside_a_function() -> None:
 def test_standards_and_mapping_are_pure() -> None:
     wrong = [
         f"{file.relative_to(ROOT)} imports {name}"
-        for file, tree in TREES
+        for file, _ in TREES
         if room(file) in PURE
-        for name, _ in imports(tree)
+        for name, _ in IMPORTS[file]
         if name.split(".")[0] in IMPURE_MODULES or name in {"suture.clock.SYSTEM", "suture.clock.new_id"}
     ]
     wrong += [
         f"{file.relative_to(ROOT)}:{node.lineno} asks the clock"
-        for file, tree in TREES
+        for file, _ in TREES
         if room(file) in PURE
-        for node in ast.walk(tree)
+        for node in NODES[file]
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
@@ -177,12 +184,12 @@ def test_standards_and_mapping_are_pure() -> None:
 
 def test_only_the_store_knows_sql() -> None:
     wrong = []
-    for file, tree in TREES:
+    for file, _ in TREES:
         if room(file) == "store" or file.name == "database.py":
             continue
         wrong += [
             f"{file.relative_to(ROOT)} imports {n}"
-            for n, _ in imports(tree)
+            for n, _ in IMPORTS[file]
             if n.split(".")[0] in {"apsw", "sqlite3", "psycopg"}
         ]
     assert wrong == []
@@ -190,14 +197,14 @@ def test_only_the_store_knows_sql() -> None:
 
 def test_only_connectors_server_and_database_open_sockets() -> None:
     wrong = []
-    for file, tree in TREES:
+    for file, _ in TREES:
         if room(file) in {"connectors", "server", "cli", "app", "sandbox"} or dotted(file).startswith(
             "suture.store.database"
         ):
             continue
         wrong += [
             f"{file.relative_to(ROOT)} imports {n}"
-            for n, _ in imports(tree)
+            for n, _ in IMPORTS[file]
             if n in SOCKET_MODULES or n.split(".")[0] in SOCKET_MODULES
         ]
     assert wrong == []
@@ -219,8 +226,8 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def test_names_are_words_of_the_house() -> None:
     wrong = [str(f.relative_to(ROOT)) for f in files() for word in f.stem.lower().split("_") if word in FORBIDDEN_WORDS]
-    for file, tree in TREES:
-        for node in ast.walk(tree):
+    for file, _ in TREES:
+        for node in NODES[file]:
             if isinstance(node, ast.ClassDef) and any(
                 node.name.endswith(w)
                 for w in ("Manager", "Helper", "Util", "Utils", "Processor", "Impl", "Svc", "Base")

@@ -19,6 +19,9 @@ from suture.mapping.tables import Table
 SHIPPED = "suture/maps/"
 NAMED = re.compile(r"^map:\s*['\"]?([^'\"#\s]+)", re.MULTILINE)
 
+# the maps that come with the product, as they are read where no file of a site can change them: once for a process
+_MAPS: dict[str, Map] = {}
+_COMPILED: dict[str, Compiled] = {}
 COVERS = re.compile(r"^covers:\s*\[([^\]]*)\]", re.MULTILINE)
 
 
@@ -51,9 +54,9 @@ class Library:
         self.files = dict(files or {})
         self._paths: dict[str, list[tuple[str, str]]] = {}  # map name -> (file, text), a site's own first
         self._covers: dict[str, str] = {}  # message structure -> map that covers it
-        self._maps: dict[str, Map] = {}
+        self._maps: dict[str, Map] = {} if self.files else _MAPS
         self._reading: list[str] = []
-        self._compiled: dict[str, Compiled] = {}
+        self._compiled: dict[str, Compiled] = {} if self.files else _COMPILED
         for prefix, texts in (("maps/", self.files), (SHIPPED, shipped())):
             for path, text in texts.items():
                 found = NAMED.search(text) if path.endswith((".yaml", ".yml")) else None

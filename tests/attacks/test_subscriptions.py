@@ -54,7 +54,7 @@ async def asked(server: Running, hooked: Hook, headers: dict[str, str], content:
 
 
 async def until(server: Running, id: str, status: str) -> str:
-    for _ in range(200):
+    for _ in range(600):
         found = (await server.http.get(f"/fhir/Subscription/{id}")).json()
         if found["status"] == status:
             return id
@@ -109,11 +109,13 @@ async def test_a_consent_that_came_between_keeps_what_waits(server: Running, hoo
     searched = await until(server, made.json()["id"], "active")
     hooked.status = 503
     await server.put(observation("o1", "p1"))
-    for _ in range(100):
+    for _ in range(600):
         status = (await server.http.get(f"/fhir/Subscription/{seen}/$status")).text
         if '"valueString":"1"' in status.replace(" ", ""):
             break
         await asyncio.sleep(0.05)
+    else:
+        raise AssertionError(status)
     no = consent() | {"id": "c1", "patient": {"reference": "Patient/p1"}, "provision": {"type": "deny"}}
     await server.put(no)
     hooked.status = 200
@@ -121,7 +123,7 @@ async def test_a_consent_that_came_between_keeps_what_waits(server: Running, hoo
     assert "o1" not in str(hooked.bundles)
     assert all("focus" not in event for b in hooked.of("event-notification") for event in happened(b))
     assert id != seen
-    for _ in range(200):
+    for _ in range(600):
         kept = next(one for one in subscriptions.every(server.app.database.read) if one.id == searched)
         if kept.sent == 1:
             break

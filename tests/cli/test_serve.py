@@ -67,7 +67,7 @@ def test_first_start_then_calls_then_a_graceful_stop(tmp_path: Path) -> None:
         assert made.status_code == 201
         assert httpx.get(link[0]).status_code == 200
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=60)
         assert process.returncode == 0
         assert [json.loads(line)["status"] for line in log.splitlines()] == [201, 200]
     assert not (tmp_path / "data" / "suture.db-wal").exists()

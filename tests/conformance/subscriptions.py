@@ -39,7 +39,7 @@ class Kit:
         return await self.until(str(found.json()["id"]), "active")
 
     async def until(self, id: str, status: str) -> str:
-        for _ in range(200):
+        for _ in range(600):
             if (await self.status(id))["status"] == status:
                 return id
             await asyncio.sleep(0.05)
@@ -53,7 +53,7 @@ class Kit:
         read = self.server.app.database.read
         row = resources.read(read, "Subscription", id)
         assert row is not None
-        for _ in range(200):
+        for _ in range(600):
             kept = store.get(read, row.rid)
             if kept is not None and kept.sent >= number and not store.spans(read, row.rid):
                 return

@@ -38,7 +38,7 @@ class Post:
         return await self.server.http.post("/fhir/Subscription", json=resource)
 
     async def until(self, id: str, status: str) -> dict[str, Any]:
-        for _ in range(200):
+        for _ in range(600):
             found: dict[str, Any] = (await self.server.http.get(f"/fhir/Subscription/{id}")).json()
             if found["status"] == status:
                 return found

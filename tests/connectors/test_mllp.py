@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:Overriding the:pytest.PytestDepr
 @pytest.fixture(params=["asyncio", "uvloop"])
 def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
     return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came true")
 
 
 class Journal:
@@ -80,7 +88,7 @@ class Peer:
         self.writer.write(raw)
 
     async def answer(self) -> Message:
-        raw = await asyncio.wait_for(self.reader.readuntil(b"\x1c\r"), 5)
+        raw = await asyncio.wait_for(self.reader.readuntil(b"\x1c\r"), 30)
         assert raw.startswith(b"\x0b")
         return parse(raw[1:-2])
 
@@ -96,7 +104,7 @@ class Peer:
         """What is left until the listener closed."""
         rest = b""
         with contextlib.suppress(ConnectionError):
-            rest = await asyncio.wait_for(self.reader.read(), 5)
+            rest = await asyncio.wait_for(self.reader.read(), 30)
         return rest
 
     def close(self) -> None:
@@ -276,6 +284,7 @@ async def test_reading_stops_when_too_many_are_unanswered() -> None:
         peer = await connect(listener)
         for n in range(2000):
             peer.send(wrap(adt(str(n), more="x" * 5000)))
+        await until(lambda: len(journal.taken) == 3)
         await asyncio.sleep(0.1)
         assert len(journal.taken) == 3
         assert listener.held < 1_000_000
@@ -347,8 +356,8 @@ async def test_stopping_answers_what_was_accepted() -> None:
     await listener.start()
     peer = await connect(listener)
     peer.send(wrap(adt("1"), adt("2"), adt("3")))
-    await asyncio.sleep(0.05)
-    stopping = asyncio.create_task(listener.stop(grace=5))
+    await until(lambda: len(journal.taken) == 2)
+    stopping = asyncio.create_task(listener.stop(grace=30))
     await asyncio.sleep(0.05)
     with pytest.raises(OSError):
         await connect(listener)

@@ -16,7 +16,7 @@ from suture.connectors.mllp import Listener
 from suture.connectors.mllp_sender import Patience, Sender
 from suture.errors import SendAmbiguous, SendFailed, SendUnavailable, Unavailable
 from suture.ports import Receipt
-from tests.connectors.test_mllp import Journal, adt, certificate, wrap
+from tests.connectors.test_mllp import Journal, adt, certificate, until, wrap
 
 QUICK = Patience(connect=2, answer=0.2, first_pause=0.05)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -192,14 +192,15 @@ async def test_one_message_at_a_time_unless_told_otherwise() -> None:
         journal.gate.clear()
         sender = Sender("127.0.0.1", listener.port, patience=Patience(answer=5), **options)
         sending = [asyncio.create_task(sender.send(adt(f"m{n}"))) for n in range(12)]
-        await asyncio.sleep(0.05)
+        await until(lambda: len(journal.taken) >= expected)
+        await asyncio.sleep(0.02)
         assert len(journal.taken) == expected
         journal.gate.set()
         assert [a.code for a in await asyncio.gather(*sending)] == ["AA"] * 12
         assert sorted(journal.taken) == sorted(adt(f"m{n}") for n in range(12))
         assert len(listener.connections) == options.get("connections", 1)
         await sender.close()
-        await asyncio.sleep(0.02)
+        await until(lambda: not listener.connections)
     await listener.stop()
 
 

@@ -113,7 +113,7 @@ class Rig:
     def letters(self, open: bool | None = True) -> list[DeadLetter]:
         return dead.find(self.read, open=open)[::-1]
 
-    async def until(self, holds: Callable[[], Any], seconds: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], Any], seconds: float = 30.0) -> None:
         """Waits until something holds; fails when it never does."""
         end = time.monotonic() + seconds
         while not holds():
@@ -122,7 +122,7 @@ class Rig:
             )
             await asyncio.sleep(0.01)
 
-    async def settled(self, count: int, seconds: float = 10.0) -> None:
+    async def settled(self, count: int, seconds: float = 30.0) -> None:
         """Waits until `count` runs have ended."""
         ended = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
         await self.until(

@@ -16,12 +16,15 @@ from suture import settings as settings_of
 from suture.access import people
 from suture.app import App, open_server
 from suture.clock import SYSTEM
+from suture.server import subscriptions
 from suture.server.log import Log
 from suture.server.web import Web, url_of
+from suture.services.subscriptions import notifier
 from suture.store import accounts, audit
 from tests import stores
 
 FHIR = "application/fhir+json"
+notifier.LOOK = subscriptions.LOOK = 0.02  # seconds; else each notification takes two fifths of one
 
 
 @dataclass

@@ -31,7 +31,7 @@ async def sent(server: Running, body: bytes, **headers: str) -> str:
 
 
 async def done(server: Running, place: str, **headers: str) -> dict[str, Any]:
-    for _ in range(300):
+    for _ in range(900):
         answer = await server.http.get(place, headers=headers)
         if answer.status_code != 202:
             assert answer.status_code == 200, answer.text

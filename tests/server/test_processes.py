@@ -105,7 +105,7 @@ async def test_a_webhook_at_the_one_that_waits_is_run_by_the_other(pair: Pair) -
         taken = await stranger.post(f"{second.url}/hooks/intake", content=body, headers=signature)
     assert taken.status_code == 202, taken.text
     read = first.app.database.read
-    for _ in range(200):
+    for _ in range(600):
         entry = messages.entry(read, taken.json()["id"])
         if entry is not None and entry.state is MessageState.DONE:
             break

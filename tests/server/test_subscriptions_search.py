@@ -38,7 +38,7 @@ class There:
     async def active(self, resource: dict[str, object], http: httpx.AsyncClient | None = None) -> str:
         made = await (http or self.server.http).post("/fhir/Subscription", json=resource)
         assert made.status_code == 201, made.text
-        for _ in range(100):
+        for _ in range(600):
             if (await self.server.http.get(made.headers["location"].partition("/_history")[0])).json()[
                 "status"
             ] == "active":

@@ -40,7 +40,7 @@ async def active(server: Running, http: httpx.AsyncClient | None = None, **more:
     made = await (http or server.http).post("/fhir/Subscription", json=wanted(**more))
     assert made.status_code == 201, made.text
     id = str(made.json()["id"])
-    for _ in range(100):
+    for _ in range(600):
         if (await server.http.get(f"/fhir/Subscription/{id}")).json()["status"] == "active":
             return id
         await asyncio.sleep(0.05)

@@ -100,7 +100,7 @@ class Console:
     async def settled(self) -> None:
         await self.until(lambda: all(run.state in ("done", "failed") for run in runs.find(self.read, count=1000)))
 
-    async def until(self, holds: Callable[[], Any], seconds: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], Any], seconds: float = 30.0) -> None:
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, [(r.flow, r.state, r.error) for r in runs.find(self.read)]

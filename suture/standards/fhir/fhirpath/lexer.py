@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from suture.errors import InvalidSyntax
@@ -42,12 +43,13 @@ def tokens(text: str, *, locations: bool = False, components: Sequence[str] = ()
     """All tokens of an expression, an `end` token last; raises InvalidSyntax naming the column."""
     if len(text) > LONGEST:
         raise InvalidSyntax(f"an expression of more than {LONGEST} characters", where="column 1", mend="Split it.")
-    found = list(_scan(text, _place_pattern(locations, components)))
+    found = list(_scan(text, _place_pattern(locations, tuple(components))))
     found.append(Token("end", "", len(text) + 1))
     return found
 
 
-def _place_pattern(locations: bool, components: Sequence[str]) -> re.Pattern[str] | None:
+@lru_cache(64)
+def _place_pattern(locations: bool, components: tuple[str, ...]) -> re.Pattern[str] | None:
     ways = [_LOCATION] if locations else []
     if components:
         heads = "|".join(sorted((re.escape(head) for head in components), key=len, reverse=True))
