@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,9 +19,11 @@ from suture.store.resources import UNCHANGED, Row
 
 SIZES = (1_000, 4_000)  # resources of the first transactions of a new store: enough to train dictionaries on
 PER_TRANSACTION = 10_000
+ALONE = 40_000  # resources of one when nobody serves: each page of an index is written once a transaction, however many rows it takes
 PAUSE = 0.005  # seconds between two transactions, in which a server beside takes its turn
 MOST_LATER = 10_000  # resources that came again during a first load
-PER_FLUSH = 2_000  # resources whose index rows are sorted and written together
+PER_FLUSH = 10_000  # resources whose index rows are sorted and written together
+CACHE = 384 << 20  # bytes of pages that a load keeps in memory, at most a quarter of what the machine has
 
 
 class Item(NamedTuple):
@@ -45,7 +48,6 @@ def load(
     """
     done: Counter[str] = Counter()
     left = iter(items)
-    trained = bool(database.read.one("SELECT 1 FROM dictionary WHERE kind = 'resource'"))
 
     def written(part: list[Item], later: list[Item] | None) -> None:
         done.update(database.write_now(lambda tx: _load(tx, part, also, later)))
@@ -53,17 +55,30 @@ def load(
         database.upkeep.settle()
         time.sleep(PAUSE)
 
-    for size in () if trained else SIZES:
-        if part := list(islice(left, size)):
+    with database.wide(min(CACHE, _memory() // 4)):
+        left = _first(database, left, written)
+        while part := list(islice(left, ALONE if database.place.unserved() else PER_TRANSACTION)):
             written(part, None)
-    first = next(left, None)
-    if first is not None:
-        left = chain((first,), left)
-        left = left if trained else _first_load(database, left, written)
-    while part := list(islice(left, PER_TRANSACTION)):
-        written(part, None)
     database.place.loaded(done.total())
     return done
+
+
+def _memory() -> int:
+    """Bytes this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _first(
+    database: Database, left: Iterator[Item], written: Callable[[list[Item], list[Item] | None], None]
+) -> Iterator[Item]:
+    """Into a new store a few first, to train dictionaries on, then as many as may come before it is indexed; returns the rest."""
+    if database.read.one("SELECT 1 FROM dictionary WHERE kind = 'resource'"):
+        return left
+    for size in SIZES:
+        if part := list(islice(left, size)):
+            written(part, None)
+    one = next(left, None)
+    return left if one is None else _first_load(database, chain((one,), left), written)
 
 
 def _first_load(
@@ -92,7 +107,7 @@ def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None], later
     with _quiet_collector():
         for some in _parts(part, PER_FLUSH):
             batch = index.Batch(tx, large=tx.far)
-            new = _reserved(tx, some) if tx.far else set()
+            new = _reserved(tx, some)
             if later is not None:
                 later += (item for number, item in enumerate(some) if number not in new)
                 some = [some[number] for number in sorted(new)]

@@ -230,6 +230,10 @@ class Tx(Connection):
         self.now, self.chain, self.next_mid, self.next_rid, self.claimed = now, None, 0, 0, {}
         self.identities.begin(foreign)
 
+    def widen(self, cache_bytes: int) -> None:
+        """How many bytes of pages this connection keeps in memory from now on."""
+        self.raw.pragma("cache_size", -(cache_bytes >> 10))
+
     @property
     def gone(self) -> bool:
         """Whether this connection can be used no more; a file stays where it is."""

@@ -57,6 +57,10 @@ class Place(Protocol):
         """Builds them again."""
         ...
 
+    def unserved(self) -> bool:
+        """Whether this process may keep the write lock for seconds, as nobody serves from here."""
+        ...
+
     def loaded(self, count: int) -> None:
         """So many rows came at once: what plans are made by is looked at anew."""
         ...
@@ -172,6 +176,18 @@ class Database:
             raise
         tx._rolled_back.clear()
         return result
+
+    @contextmanager
+    def wide(self, cache_bytes: int) -> Iterator[None]:
+        """`write_now` inside keeps so many bytes of pages in memory: for loads that come back to the same pages often."""
+        with self._now_lock:
+            self._now = self._now or self._writer()
+            self._now.widen(cache_bytes)
+        try:
+            yield
+        finally:
+            with self._now_lock:
+                self._now.widen(WRITE_CACHE)
 
     def reader(self, cache_bytes: int = 8 << 20) -> Connection:
         """Another reading connection, for a thread of its own; close it after use."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,9 @@ class File:
 
     def rested(self) -> None:
         return
+
+    def unserved(self) -> bool:
+        return self._serving is None and not served(self.shared.path)
 
     def loaded(self, count: int) -> None:
         """SQLite's plans are fixed in the statements."""
@@ -173,11 +177,23 @@ def serving_process(path: Path) -> int:
     return int(written) if written.isdigit() else 0
 
 
+def served(path: Path) -> bool:
+    """Whether a process serves a database just now."""
+    try:
+        with path.with_name(path.name + ".lock").open(encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def serving_lock(path: Path) -> IO[str]:
     """One serving process per database; the lock ends with the process, however it ends."""
     file = path.with_name(path.name + ".lock").open("a+", encoding="ascii")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file)
     except OSError as error:
         file.seek(0)
         holder = file.read().strip() or "unknown"
@@ -191,3 +207,12 @@ def serving_lock(path: Path) -> IO[str]:
     file.write(f"{os.getpid()}\n")
     file.flush()
     return file
+
+
+def _lock(file: IO[str]) -> None:
+    """Tried twice: who only asks whether somebody serves holds it for a moment."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        time.sleep(0.02)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,7 +15,8 @@ from suture.store import audit, bulk, resources
 from suture.store.audit import AuditRow
 from suture.store.database import Database
 from suture.store.verify import verify
-from tests.stores import database
+from tests import stores
+from tests.stores import database, settings
 
 
 def item(number: int, family: str = "Stone") -> bulk.Item:
@@ -59,8 +60,9 @@ import sys
 from pathlib import Path
 from suture.store import bulk
 from tests.store.test_bulk import item
-from tests.stores import database
-bulk.PER_TRANSACTION = 300
+from tests import stores
+from tests.stores import database, settings
+bulk.PER_TRANSACTION = bulk.ALONE = 300
 store = database(Path(sys.argv[1]))
 bulk.load(store, [item(number) for number in range(4000)])
 store.close()
@@ -79,6 +81,20 @@ async def test_a_server_beside_a_load_goes_on_writing(tmp_path: Path) -> None:
     assert written > 10
     assert audit.head(store.read).n == written
     assert store.read.one("SELECT count(*) FROM res") == (4000,)
+    store.close()
+
+
+def test_transactions_are_long_only_while_nobody_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SIZES", ()), ("PER_TRANSACTION", 10), ("ALONE", 30)):
+        monkeypatch.setattr(bulk, name, value)
+    store, told = database(tmp_path), list[int]()
+    bulk.load(store, map(item, range(40)), progress=told.append)
+    server = Database.open(settings(tmp_path), serving=True)
+    bulk.load(store, map(item, range(20, 60)), progress=told.append)
+    server.close()
+    bulk.load(store, map(item, range(40, 80)), progress=told.append)
+    long, short = [30, 40], [10, 20, 30, 40]
+    assert told == (long + short + long if stores.backend == stores.SQLITE else short * 3)
     store.close()
 
 

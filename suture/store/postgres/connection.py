@@ -221,6 +221,9 @@ class ServerTx(ServerConnection, Tx):
         else:
             self._counts = {}
 
+    def widen(self, cache_bytes: int) -> None:
+        """The server keeps its pages."""
+
     @property
     def gone(self) -> bool:
         return session.broken(self.raw)

@@ -125,6 +125,9 @@ class Server:
         except psycopg.Error as error:
             raise session.translated(error, self.shared.where) from error
 
+    def unserved(self) -> bool:
+        return False  # any number of processes may: no load keeps them waiting
+
     def loaded(self, count: int) -> None:
         """The server would look by itself, about a minute later."""
         if count < MANY or self._analyzed:
