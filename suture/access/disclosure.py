@@ -19,7 +19,7 @@ from suture.errors import SutureError
 from suture.standards.fhir import search
 from suture.store import messages, restrictions, whose
 from suture.store import search as store_search
-from suture.store.audit import PATIENT
+from suture.store.audit_listed import PATIENT
 from suture.store.connection import Connection
 
 SENDING = frozenset({"disclose", "access", "use"})

@@ -13,15 +13,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from suture.store import crowds, names
+from suture.store import audit_listed, crowds, names
+from suture.store.audit_listed import BETWEEN, PATIENT, whose_key
 from suture.store.connection import Connection, Tx
-from suture.store.ids import key_of
 
 ALL = 1 << 62  # rows
 GENESIS = bytes(32)
-BETWEEN = "\x1f"  # of several patients
-BY_NUMBER = "#"  # begins the digest of an identifier that a message carried, where no Patient's id is known
-PATIENT = "Patient/"
 AT_ONCE = 500  # names of sets that one question names
 
 
@@ -88,13 +85,12 @@ def append_all(tx: Tx, rows: Sequence[AuditRow]) -> int:
         n += 1
         hash = _hash(hash, n, tx.now, row)
         added.append(_columns(tx, n, hash, row))
-        if row.patients:
-            tx.many("INSERT OR IGNORE INTO audit_whose VALUES (?, ?)", _keys(row.patients, n))
     if len(added) == 1:
         tx.execute(_INSERT, added[0])
     else:
         tx.many(_INSERT, added)
     tx.chain = Head(n, hash)
+    tx.shared.unlisted += len(added)
     return n
 
 
@@ -106,16 +102,6 @@ def _columns(tx: Tx, n: int, hash: bytes, row: AuditRow) -> tuple[Any, ...]:
         row.detail or None, hash, number(tx, row.client) if row.client else None, row.grant or None,
         BETWEEN.join(row.patients) or None,
     )  # fmt: skip
-
-
-def _keys(patients: tuple[str, ...], n: int) -> list[tuple[bytes | str, int]]:
-    """The rows of audit_whose for a row of the trail."""
-    return [(whose_key(patient), n) for patient in patients]
-
-
-def whose_key(patient: str) -> bytes | str:
-    """How a patient stands in audit_whose: the id, a UUID in 16 bytes; an identifier of messages with its mark."""
-    return key_of(patient.removeprefix(PATIENT)) if patient[:1] != BY_NUMBER else patient
 
 
 def head(connection: Connection) -> Head:
@@ -217,7 +203,7 @@ def search(connection: Connection, wanted: Filter) -> list[Entry]:
     alone = not conditions and not wanted.sort  # nothing else is asked, so few are enough
     most = f" ORDER BY n {direction} LIMIT {wanted.skip + wanted.count}" if alone else ""
     sets = _crowds(connection, wanted.patients)
-    held = _held(connection, list(sets), low, high, most)
+    held = _held(connection, wanted.patients, list(sets), low, high)
     source, values = _source(wanted, held, low, high, most)
     order = f"{SORTS[wanted.sort]} {direction}, n {direction}" if wanted.sort else f"n {direction}"
     sql = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(['n >= ?', 'n < ?', *conditions])} ORDER BY {order} LIMIT ? OFFSET ?"
@@ -240,26 +226,23 @@ def _naming(entry: Entry, sets: dict[str, str]) -> Entry:
 
 
 def _source(wanted: Filter, held: Sequence[int], low: int, high: int, most: str) -> tuple[str, list[object]]:
-    """The trail, or the rows of it that touched the patients. `held`: rows whose set holds one of them."""
+    """The trail, or the rows of it that touched the patients. `held`: rows that are known to beforehand."""
     if not wanted.patients:
         return "audit", []
     parts = [f"SELECT n AS m FROM audit WHERE n IN ({','.join(map(str, held))})"] if held else []
     values: list[object] = []
     for patient in wanted.patients:
-        parts += [
-            f"SELECT n AS m FROM (SELECT n FROM {table} WHERE patient = ? AND n >= ? AND n < ?{most})"
-            for table in ("audit", "audit_whose")
-        ]
-        values += [patient, low, high, whose_key(patient), low, high]
+        parts.append(f"SELECT n AS m FROM (SELECT n FROM audit_whose WHERE patient = ? AND n >= ? AND n < ?{most})")
+        values += [whose_key(patient), low, high]
     return f"({' UNION '.join(parts)}) CROSS JOIN audit ON n = m", values
 
 
-def _held(connection: Connection, sets: Sequence[str], low: int, high: int, most: str) -> list[int]:
-    """The numbers of the rows that name one of these sets."""
-    found: list[int] = []
+def _held(connection: Connection, patients: tuple[str, ...], sets: Sequence[str], low: int, high: int) -> list[int]:
+    """The numbers of the rows that name one of these sets, and of those that touched a patient and are not listed yet."""
+    found = audit_listed.tail(connection, (*patients, *sets), low, high) if patients else []
     for at in range(0, len(sets), AT_ONCE):
-        some = sets[at : at + AT_ONCE]
-        sql = f"SELECT n FROM audit WHERE patient IN ({','.join('?' * len(some))}) AND n >= ? AND n < ?{most}"
+        some = [whose_key(name) for name in sets[at : at + AT_ONCE]]
+        sql = f"SELECT n FROM audit_whose WHERE patient IN ({','.join('?' * len(some))}) AND n >= ? AND n < ?"
         found += [n for (n,) in connection.all(sql, [*some, low, high])]
     return found
 
@@ -320,7 +303,8 @@ def verify(connection: Connection, anchor: Head | None = None) -> Break | None:
     if anchor and before.n < anchor.n:
         said = f"the anchor has seen {anchor.n} rows, {before.n} are there"
         return Break(before.n + 1, "truncated", f"{said}: the end was cut off, or an older copy put in place")
-    return _unlisted(connection) or _without_crowd(connection)
+    unlisted = audit_listed.unlisted(connection)
+    return Break(unlisted[0], "unlisted", unlisted[1]) if unlisted else _without_crowd(connection)
 
 
 def _broken(connection: Connection, before: Head, at: int, entry: Entry, hash: bytes) -> Break | None:
@@ -336,23 +320,6 @@ def _broken(connection: Connection, before: Head, at: int, entry: Entry, hash: b
     if entry.at < at or (following and following[0] < entry.at):
         return Break(n, "reordered", f"row {n} does not stand in its time: it was moved, or its time was edited")
     return Break(n, "edited", f"row {n} was edited, exchanged, or put there later")
-
-
-def _unlisted(connection: Connection) -> Break | None:
-    """The first row whose patients do not stand in the list they are found by; or that the list names too many."""
-    listed = 0
-    for n, whose in connection.stream("SELECT n, whose FROM audit WHERE whose IS NOT NULL ORDER BY n"):
-        wanted = {whose_key(patient) for patient in str(whose).split(BETWEEN)}
-        marks = ",".join("?" * len(wanted))
-        sql = f"SELECT count(*) FROM audit_whose WHERE n = ? AND patient IN ({marks})"
-        row = connection.one(sql, [n, *wanted])
-        if row is None or row[0] != len(wanted):
-            return Break(n, "unlisted", f"row {n} is not found by all the patients it touched")
-        listed += len(wanted)
-    total = connection.one("SELECT count(*), max(n) FROM audit_whose") or (0, 0)
-    if total[0] != listed:
-        return Break(total[1], "unlisted", "rows are found by patients they did not touch")
-    return None
 
 
 def _without_crowd(connection: Connection) -> Break | None:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from suture.clock import SYSTEM, Clock
 from suture.errors import Unavailable, Unstartable
 from suture.settings import Settings
-from suture.store import anchor, dictionaries, file, fulltext, reindex
+from suture.store import anchor, audit_listed, dictionaries, file, fulltext, reindex
 from suture.store.checkpoints import Checkpoints
 from suture.store.commit import LOCK_SECONDS, GroupCommit, Stepper, forget
 from suture.store.connection import Connection, Tx
@@ -116,6 +116,7 @@ class Database:
             place.serve()
         fulltext.keep(database.write_now, database.read, str(settings["search.text"]), serving)
         again = reindex.keep(database.write_now, database.read, serving)
+        audit_listed.catch_up(database.write_now, database.read)
         if again:
             notices.append(f"The search index was made anew: {again} resources")
         return database

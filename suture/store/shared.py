@@ -54,5 +54,6 @@ class Shared:
     fits: dict[str, Fit] = field(
         default_factory=lambda: defaultdict(Fit)
     )  # kind of body -> how well its dictionary fits
+    unlisted: int = 0  # rows of the audit trail that its list has not got yet, about
     sealing: bytes = b""  # bodies are sealed with this key where pages are not encrypted
     labels: tuple[int, tuple[tuple[str, str], ...]] = (0, ())  # security labels in use, up to this tok.tid

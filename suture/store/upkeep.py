@@ -1,21 +1,23 @@
-"""What is done beside the writing, in one thread of its own: checkpoints, dictionaries, the audit anchor, what has expired."""
+"""What is done beside the writing, in one thread of its own: checkpoints, dictionaries, the audit anchor and list, what has expired."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from suture.clock import Clock
-from suture.store import accounts, anchor, dictionaries, grants
+from suture.store import accounts, anchor, audit_listed, dictionaries, grants
 from suture.store.checkpoints import Checkpoints
 from suture.store.connection import Connection, Tx
 from suture.store.shared import Shared
 
 log = logging.getLogger("suture.store")
 SWEEP_SECONDS = 3600.0
+LIST_PAUSE = 0.01  # seconds
 
 
 class Upkeep:
@@ -66,6 +68,7 @@ class Upkeep:
             bool(self.checkpoints and self.checkpoints.due())
             or self._anchor_due()
             or bool(dictionaries.due(self._shared))
+            or self._shared.unlisted >= audit_listed.BEHIND
         )
 
     def _anchor_due(self) -> bool:
@@ -79,6 +82,8 @@ class Upkeep:
                 self.anchor()
             for kind in dictionaries.due(self._shared):
                 self.train(kind)
+            if self._shared.unlisted >= audit_listed.BEHIND:
+                self.list()
             if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:
                 self.sweep()
             self._told("")
@@ -107,6 +112,17 @@ class Upkeep:
             connection.close()
         if first:
             self._write_now(anchor.note)
+
+    def list(self) -> None:
+        """Lists the rows of the trail that are not yet; whoever writes meanwhile has his turn between two parts."""
+        while (left := self._listed()) >= audit_listed.AT_ONCE:
+            time.sleep(LIST_PAUSE)
+        self._shared.unlisted = left
+
+    def _listed(self) -> int:
+        left: list[int] = []
+        self._write_now(lambda tx: left.append(audit_listed.go_on(tx)))
+        return left[0]
 
     def train(self, kind: str) -> None:
         """Makes a dictionary of the rows there are and puts it in use."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from suture.store import names
-from suture.store.audit import BY_NUMBER, PATIENT
+from suture.store.audit_listed import BY_NUMBER, PATIENT
 from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
 from suture.store.index import SEVERAL_PATIENTS

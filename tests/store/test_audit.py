@@ -10,11 +10,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from suture.store import anchor, audit, names
+from suture.store import anchor, audit, audit_listed, names
 from suture.store.audit import AuditRow
 from suture.store.connection import Tx
 from suture.store.database import Database
-from tests.stores import settings
+from tests.stores import database, settings
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def trail(store: Database) -> Database:
     for number in range(9):
         row = AuditRow(f"user:{number % 2}", "read", "Patient", str(number), f"Patient/{number % 3}")
         store.write_now(lambda tx, row=row: audit.append(tx, row))
+    store.write_now(lambda tx: audit_listed.go_on(tx, 5))  # the others are found in the trail itself
     return store
 
 
@@ -35,6 +36,52 @@ def test_rows_are_found_by_patient_caller_and_time(trail: Database) -> None:
     fourth = audit.find(trail.read, before=5, count=1)[0]
     assert numbers(since=fourth.at, until=fourth.at + 1) == [4]
     assert numbers(until=fourth.at) == [3, 2, 1]
+
+
+def test_however_many_rows_are_listed_the_same_are_found(trail: Database) -> None:
+    many = AuditRow("user:1", "search-type", patient="#7", patients=("Patient/1", "Patient/2"))
+    trail.write_now(lambda tx: audit.append(tx, many))
+    asked = [
+        audit.Filter(patients=patients, ascending=ascending, count=count, skip=skip, sort=sort, who=who)
+        for patients in (("Patient/1",), ("Patient/2", "#7"), ("Patient/9",))
+        for ascending in (True, False)
+        for count, skip in ((50, 0), (2, 0), (2, 1))
+        for sort, who in (("", ""), ("who", ""), ("", "user:1"))
+    ]
+
+    def numbers() -> list[list[int]]:
+        return [[entry.n for entry in audit.search(trail.read, one)] for one in asked]
+
+    first = numbers()
+    assert first[9] == [10, 8, 5, 2]
+    for left in (4, 3, 2, 1, 0, 0):
+        assert trail.write_now(lambda tx: audit_listed.go_on(tx, 1)) == left
+        assert audit_listed.behind(trail.read) == left
+        assert numbers() == first
+        assert audit.verify(trail.read, audit.head(trail.read)) is None
+
+
+def test_what_was_left_behind_is_listed_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_listed, "BEHIND", 20)
+    store = database(tmp_path)
+    store.write_now(lambda tx: audit.append_all(tx, [AuditRow("user:1", "read", patient="Patient/1")] * 99))
+    store.close()
+    again = database(tmp_path)
+    assert audit_listed.behind(again.read) == again.shared.unlisted <= 40
+    assert len(audit.find(again.read, patient="Patient/1", count=200)) == 99
+    again.close()
+
+
+def test_a_long_tail_is_listed_beside_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_listed, "BEHIND", 20)
+    monkeypatch.setattr(audit_listed, "AT_ONCE", 10)
+    store = database(tmp_path)
+    for _ in range(3):
+        store.write_now(lambda tx: audit.append_all(tx, [AuditRow("user:1", "read", patient="Patient/1")] * 15))
+        store.upkeep.settle()
+    assert audit_listed.behind(store.read) < 20
+    assert len(audit.find(store.read, patient="Patient/1")) == 45
+    store.close()
 
 
 def test_a_row_of_many_records_is_found_by_each_of_them(trail: Database) -> None:
@@ -87,6 +134,8 @@ def test_an_untouched_trail_has_no_break(trail: Database) -> None:
             "inserted",
         ),
         ("INSERT INTO audit_whose VALUES ('x', 4)", 4, "unlisted"),
+        ("DELETE FROM audit_whose WHERE n = 4", 4, "unlisted"),
+        ("UPDATE watermark SET value = '9' WHERE name = 'audit-listed'", 6, "unlisted"),
         ("UPDATE audit SET n = -n WHERE n IN (4, 5); UPDATE audit SET n = 9 + n WHERE n < 0", 4, "reordered"),
     ],
 )

@@ -8,7 +8,8 @@ from typing import Any
 
 from suture.clock import instant
 from suture.standards.fhir.definitions import RESOURCE_TYPES
-from suture.store.audit import PATIENT, AuditRow, Entry
+from suture.store.audit import AuditRow, Entry
+from suture.store.audit_listed import PATIENT
 from suture.store.crowds import is_crowd
 
 TYPE = "AuditEvent"

@@ -9,7 +9,7 @@ from suture.access import compartment
 from suture.services.bulk import select
 from suture.services.bulk.select import PROVENANCE
 from suture.store import crowds, resources, scan, whose
-from suture.store.audit import PATIENT
+from suture.store.audit_listed import PATIENT
 from suture.store.connection import Connection
 from suture.store.resources import Row
 

@@ -17,7 +17,8 @@ from suture.services.ehi import gather
 from suture.services.ehi.gather import Kept
 from suture.standards.fhir import json
 from suture.store import audit, deliveries_of, grants, messages, whose
-from suture.store.audit import PATIENT, Filter
+from suture.store.audit import Filter
+from suture.store.audit_listed import PATIENT
 from suture.store.connection import Connection
 from suture.store.messages import Entry
 from suture.store.queue import deliveries

@@ -16,7 +16,8 @@ from suture.standards.fhir.definitions import RESOURCE_TYPES, compartment
 from suture.standards.fhir.search import Compartment, Match, Target
 from suture.store import audit, messages, record, resources, whose
 from suture.store import search as store_search
-from suture.store.audit import PATIENT, Filter
+from suture.store.audit import Filter
+from suture.store.audit_listed import PATIENT
 from suture.store.connection import Connection
 from suture.store.messages import Entry
 from suture.store.queue import runs

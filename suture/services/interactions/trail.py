@@ -27,7 +27,8 @@ from suture.standards.fhir import json
 from suture.standards.fhir import search as language
 from suture.standards.fhir.search import Match, Moment, SearchQuery, Target, Token
 from suture.store import audit, names, whose
-from suture.store.audit import PATIENT, Entry, Filter
+from suture.store.audit import Entry, Filter
+from suture.store.audit_listed import PATIENT
 from suture.store.connection import Connection
 from suture.store.row import Row
 
