@@ -16,6 +16,7 @@ from suture import crypto
 from suture import settings as settings_of
 from suture.access import people as accounts
 from suture.app import App, open_server
+from suture.cli.demo_load import family
 from suture.clock import SYSTEM
 from suture.engine.engine import hook_origin
 from suture.sandbox.billing import Billing
@@ -40,6 +41,7 @@ class Site:
     link: str  # creates the administrator, once
     receiver: uvicorn.Server
     receiving: asyncio.Task[None]
+    family: int  # resources of the family's records, which were there before the flows
 
     @property
     def url(self) -> str:
@@ -60,9 +62,10 @@ async def start(place: Path, seed: int) -> Site:
     _keep(hub, "practice-ehr", ehr_key, f"http://127.0.0.1:{ports['ehr']}")
     billing = Billing(seed=seed)
     receiver, receiving = await _receive(billing, ports["billing"])
+    loaded = await family(hub.interactions, seed)
     await ehr.start()
     await hub.start()
-    return Site(hub, ehr, billing, ports, secret, key, hub.people.first_run_link(), receiver, receiving)
+    return Site(hub, ehr, billing, ports, secret, key, hub.people.first_run_link(), receiver, receiving, loaded)
 
 
 async def stop(site: Site) -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from typing import Any
 
 import orjson
 
 from suture.access import policy
+from suture.cli.demo_load import put
 from suture.cli.demo_show import Figures, Show
 from suture.cli.demo_site import Site
 from suture.message import DeliveryState, RunState
 from suture.sandbox import people as synthetic
 from suture.sandbox.walk import Sent, feed, send_feed, send_forms, visitors
 from suture.services.interactions.door import Interactions
-from suture.services.interactions.rules import Preferences
 from suture.store import messages
 from suture.store.connection import Connection
 from suture.store.queue import dead, deliveries, runs
@@ -50,27 +49,15 @@ async def walk(site: Site, show: Show, count: int, people: int, seed: int) -> Fi
 async def _load(site: Site, show: Show, count: int, seed: int) -> int:
     """The same synthetic people in both: the EHR knows all, the hub the first half."""
     show.step("Synthetic patients", count)
-    stored = await _put(site.ehr.interactions, synthetic.organizations())
-    stored += await _put(site.suture.interactions, synthetic.organizations())
+    stored = await put(site.ehr.interactions, synthetic.organizations())
+    stored += await put(site.suture.interactions, synthetic.organizations())
     for number, person in enumerate(itertools.islice(synthetic.people(seed, count), count)):
         chart = synthetic.chart(person, seed)
-        stored += await _put(site.ehr.interactions, chart)
+        stored += await put(site.ehr.interactions, chart)
         if number < count // 2:
-            stored += await _put(site.suture.interactions, chart)
+            stored += await put(site.suture.interactions, chart)
         show.advance()
     return stored
-
-
-async def _put(chart: Interactions, resources: list[dict[str, Any]]) -> int:
-    entries = [
-        {"resource": r, "request": {"method": "PUT", "url": f"{r['resourceType']}/{r['id']}"}} for r in resources
-    ]
-    await chart.bundle(
-        policy.SYSTEM,
-        {"resourceType": "Bundle", "type": "transaction", "entry": entries},
-        Preferences(returns="minimal"),
-    )
-    return len(resources)
 
 
 async def _watch(site: Site, show: Show) -> None:
@@ -118,6 +105,7 @@ async def _figures(site: Site, sent: Sent, loaded: int) -> Figures:
         charges=len(site.billing.charges),
         refusals=site.billing.refusals,
         resources_loaded=loaded,
+        family=site.family,
     )
 
 

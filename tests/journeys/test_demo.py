@@ -22,6 +22,7 @@ def test_the_demo_walks_three_flows_and_ends_with_0(tmp_path: Path) -> None:
     figures = done.stdout
     assert "60, " in figures.split("HL7 v2 messages acknowledged")[1].splitlines()[0]
     assert re.search(r"intake forms taken, written back\s+5, 5", figures)
+    assert re.search(r"a family's US Core records\s+[4-9]\d\d resources", figures)
     assert re.search(r"dead letters\s+1\b", figures)
     assert "Dead letter of flow hospital" in figures
     assert "PID-3" in figures.split("Dead letter of flow hospital")[1]
@@ -30,6 +31,7 @@ def test_the_demo_walks_three_flows_and_ends_with_0(tmp_path: Path) -> None:
     assert delivered
     assert taken
     assert delivered[1] == taken[1] != "0"
+    assert int(taken[1]) < 60, "what was loaded before the flows is not charged"
     assert "Traceback" not in done.stderr
     assert re.search(r"Synthetic patients .*\nHL7 v2 feed .*\nIntake forms .*\nBilling ", figures)
     assert list(tmp_path.iterdir()) == []
