@@ -264,6 +264,15 @@ async def test_a_batch_answers_each_entry(server: Running) -> None:
     assert bundle["entry"][9]["resource"]["type"] == "history"
 
 
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_a_head_entry_tells_the_version_and_shows_nothing(server: Running, kind: str) -> None:
+    await server.put(patient("p1", "Stone"))
+    answer = await send(server, kind, entry("HEAD", "Patient/p1"), entry("HEAD", "Patient?name=stone"))
+    assert statuses(answer) == ["200", "200"]
+    assert answer.json()["entry"][0]["response"]["etag"] == 'W/"1"'
+    assert "Stone" not in answer.text
+
+
 async def test_prefer_representation_shows_what_was_written(server: Running) -> None:
     for kind in ("batch", "transaction"):
         plain = await send(server, kind, entry("PUT", "Patient/p1", patient("p1", kind)))

@@ -82,7 +82,9 @@ async def _run(
         status, row, body = await _one(chart, caller, entry, raw)
     except SutureError as error:
         return bundle.response(error.status, None, outcome=json.write(outcome.from_error(error)))
-    if entry.method not in ("GET", "HEAD") and not entry.operation:
+    if entry.method == "HEAD":
+        body = b""
+    elif entry.method != "GET" and not entry.operation:
         wanted = preferences.stated and preferences.returns == "representation"
         body = row.body if wanted and row is not None else b""
     return bundle.response(status, row, chart.fhir_url, body)

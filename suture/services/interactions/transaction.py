@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -206,6 +206,10 @@ def _get(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done
     return Done(*look(chart, caller, step.entry, tx))
 
 
+def _head(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
+    return replace(_get(chart, caller, step, tx, batch), body=b"")
+
+
 def _delete(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
     if not step.id:
         return Done(204)
@@ -256,7 +260,7 @@ _STEPS: dict[str, Callable[[Chart, Caller, Step, Tx, Batch], Done]] = {
     "PUT": _put,
     "PATCH": _patch,
     "GET": _get,
-    "HEAD": _get,
+    "HEAD": _head,
 }
 
 
