@@ -32,6 +32,7 @@ from suture.store.queue import deliveries, runs
 from tests import stores
 
 ROOT = Path(__file__).parents[2]
+EACH = 25  # messages that are acknowledged between two kills, at least
 FLOWS = {
     "forward": """suture: flow/1
 id: forward
@@ -80,7 +81,7 @@ class Victim:
             f"{{suture: connection/1, id: sink, uses: mllp, host: 127.0.0.1, port: {sink}, connections: 4, timeout: 5s}}"
         )
         self.environment = {**os.environ, "SUTURE_KEY_FILE": str(folder / "key"), "PYTHONPATH": str(ROOT)}
-        self.environment["SUTURE_DATABASE"] = stores.address(folder)
+        self.environment |= {"SUTURE_DATABASE": stores.address(folder), "PYTHONUNBUFFERED": "1"}
         self._process: asyncio.subprocess.Process | None = None
 
     def beside(self) -> Victim:
@@ -94,6 +95,17 @@ class Victim:
                 env=self.environment, stdout=log, stderr=log,
             )  # fmt: skip
 
+    def ready(self) -> int:
+        """How often one of the processes of this project has said that it is."""
+        return (self.folder / "log").read_bytes().count(b"Ready ")
+
+    async def until_ready(self, times: int) -> None:
+        for _ in range(1200):
+            if self.ready() >= times:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError((self.folder / "log").read_text()[-2000:])
+
     async def kill(self) -> None:
         assert self._process is not None
         assert self._process.returncode is None, (self.folder / "log").read_text()[-2000:]
@@ -104,7 +116,7 @@ class Victim:
         """Gently; returns when it has ended."""
         assert self._process is not None
         self._process.terminate()
-        await asyncio.wait_for(self._process.wait(), 20)
+        await asyncio.wait_for(self._process.wait(), 60)
 
     def database(self) -> Database:
         """Its database, while or after it runs."""
@@ -179,29 +191,39 @@ async def kill_again_and_again(folder: Path, kills: int, seed: int, nodes: int =
     victim = Victim(folder, free_port(), sink.listener.port)
     await victim.start()
     load = Load(victim.port, outcome)
-    await _first_answer(load, time.monotonic(), 60)
+    await _first_answer(load, time.monotonic(), 120)
     waiting = [victim.beside() for _ in range(nodes - 1)]
     for other in waiting:
         await other.start()
     for _ in range(kills):
-        await asyncio.sleep(chance.uniform(0.02, 0.6) + (3.0 if waiting else 0.0))
+        await asyncio.sleep(chance.uniform(0.02, 0.6))
+        if waiting:
+            await victim.until_ready(nodes + outcome.kills)  # who takes over must be there
+        await _acknowledged(outcome, EACH * (outcome.kills + 1), 60)
         await victim.kill()
         outcome.kills += 1
         killed = time.monotonic()
         if waiting:
-            outcome.restarts.append(await _first_answer(load, killed, 60))
+            outcome.restarts.append(await _first_answer(load, killed, 120))
         await victim.start()
         if waiting:
             waiting.append(victim)
             victim = waiting.pop(0)
         else:
-            outcome.restarts.append(await _first_answer(load, killed, 60))
+            outcome.restarts.append(await _first_answer(load, killed, 120))
     await load.stop()
     await _quiet(victim, 60)
     for one in (*waiting, victim):
         await one.stop()
     await sink.listener.stop()
     return outcome, victim
+
+
+async def _acknowledged(outcome: Outcome, count: int, patience: float) -> None:
+    end = time.monotonic() + patience
+    while len(outcome.acknowledged) < count:
+        assert time.monotonic() < end, "too little is acknowledged"
+        await asyncio.sleep(0.01)
 
 
 async def _first_answer(load: Load, since: float, patience: float) -> float:

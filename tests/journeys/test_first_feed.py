@@ -69,10 +69,10 @@ async def _serve(command: str, wanted: str, folder: Path, environment: dict[str,
     assert process.stdout is not None
     said = ""
     while wanted not in said:
-        line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         assert line, said
         said += line
-    for _ in range(200):
+    for _ in range(600):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", int(environment["SUTURE_MLLP_PORT"]))
         except OSError:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests import stores
-from tests.journeys.killing import judge, kill_again_and_again
+from tests.journeys.killing import EACH, judge, kill_again_and_again
+
+KILLS = 5  # on each database with each seed: twenty in all
 
 
 @pytest.mark.slow
@@ -19,25 +21,25 @@ from tests.journeys.killing import judge, kill_again_and_again
     scope="session",
 )
 async def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path, seed: int, backend: str) -> None:
-    outcome, victim = await kill_again_and_again(tmp_path / "project", 10, seed)
+    outcome, victim = await kill_again_and_again(tmp_path / "project", KILLS, seed)
     database = victim.database()
     try:
-        assert len(outcome.acknowledged) > 100
+        assert len(outcome.acknowledged) > EACH * KILLS
         judge(outcome, database.read)
     finally:
         database.close()
-    assert len(outcome.restarts) == 10
+    assert len(outcome.restarts) == KILLS
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("backend", stores.BACKENDS[1:], indirect=True, scope="session")
 async def test_another_process_takes_over_when_one_is_killed(tmp_path: Path, backend: str) -> None:
-    outcome, victim = await kill_again_and_again(tmp_path / "project", 3, 3, nodes=2)
+    outcome, victim = await kill_again_and_again(tmp_path / "project", 2, 3, nodes=2)
     database = victim.database()
     try:
-        assert len(outcome.acknowledged) > 100
+        assert len(outcome.acknowledged) > EACH * 2
         judge(outcome, database.read)
     finally:
         database.close()
-    assert len(outcome.restarts) == 3
+    assert len(outcome.restarts) == 2  # the one that was dead takes over, too

@@ -43,7 +43,7 @@ class Served:
         command = (sys.executable, "-m", "suture", "serve", "--project", str(self.folder))
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*command, env=self.environment, stdout=log, stderr=log)
-        for _ in range(300):
+        for _ in range(1200):
             assert self.process.returncode is None, (self.folder / "log").read_text()[-2000:]
             try:
                 await http.get("/health/ready")
@@ -51,6 +51,7 @@ class Served:
                 await asyncio.sleep(0.05)
             else:
                 return
+        raise AssertionError((self.folder / "log").read_text()[-2000:])
 
     async def kill(self) -> None:
         assert self.process is not None

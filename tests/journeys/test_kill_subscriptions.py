@@ -20,7 +20,8 @@ from tests.notified import Hook, happened, hook, subscription
 from tests.server.people import patient
 
 ROOT = Path(__file__).parents[2]
-KILLS = 4
+KILLS = 3
+EACH = 20  # patients between two kills, at least
 
 
 class Victim:
@@ -48,7 +49,7 @@ class Victim:
                 sys.executable, "-m", "suture", "serve", "--port", str(self.port), "--project", str(self.folder),
                 env=self.environment, stdout=log, stderr=log,
             )  # fmt: skip
-        for _ in range(400):
+        for _ in range(1200):
             try:
                 await self.http.get("/health/live")
             except httpx.TransportError:
@@ -74,6 +75,14 @@ async def write(victim: Victim, written: list[str], number: int) -> None:
         written.append(id)
 
 
+async def enough(written: list[str], count: int) -> None:
+    for _ in range(3000):
+        if len(written) >= count:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"only {len(written)} patients were written")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_nothing_is_missed_when_the_process_is_killed(tmp_path: Path) -> None:
@@ -95,7 +104,8 @@ async def test_nothing_is_missed_when_the_process_is_killed(tmp_path: Path) -> N
                 await asyncio.sleep(0.05)
             for number in range(KILLS):
                 writing = asyncio.create_task(write(victim, written, number))
-                await asyncio.sleep(0.5 + chance.random())
+                await asyncio.sleep(chance.random() / 2)
+                await enough(written, EACH * (number + 1))
                 await victim.kill()
                 await writing
                 await victim.start()
@@ -104,7 +114,7 @@ async def test_nothing_is_missed_when_the_process_is_killed(tmp_path: Path) -> N
             await victim.http.aclose()
             await victim.kill()
     judge(hooked)
-    assert len(written) > 20
+    assert len(written) >= EACH * KILLS
 
 
 def told_of(hooked: Hook) -> set[str]:
