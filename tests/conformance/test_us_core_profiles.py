@@ -12,6 +12,7 @@ from tests.conformance.us_core_walk import Result
 
 every_version = pytest.mark.parametrize("version", list(PACKAGES))
 SEARCH, ONE, ACROSS, STATEMENT = "Searches", "Resources", "Across profiles", "CapabilityStatement"
+SERVER = "The server as a whole"
 
 
 def of(version: str, *kinds: str) -> list[Result]:
@@ -201,10 +202,102 @@ def test_directives(version: str) -> None:
     "supportedProfile names every profile, alone and with its version",
     "instantiates names the US Core server's CapabilityStatement",
     "every interaction, search parameter, include and revinclude that SHALL or SHOULD be there is listed",
+    "so are formats, patch formats, operations and reference policies",
 )
 @every_version
 def test_statement(version: str) -> None:
-    assert len(of(version, "statement")) == 5
+    assert len(of(version, "statement")) == 7
+
+
+@check(
+    SERVER,
+    "400, 401, 403 and 404 come with an OperationOutcome, for every type; 400 names the parameter",
+    "XML: a read of a resource of each profile says what JSON says; a search of each type",
+    "each resource names its profile in meta.profile",
+)
+@every_version
+def test_refusals_and_formats(version: str) -> None:
+    assert len(of(version, "server")) == 8
+
+
+@check(SERVER, "$docref finds exactly a patient's documents of each type; $expand gives a value set's codes")
+@every_version
+def test_operations(version: str) -> None:
+    assert {one.says for one in of(version, "operation")} == {"DocumentReference: $docref", "ValueSet: $expand"}
+
+
+@check(
+    SERVER,
+    "what only MAY be there: create, update, JSON Patch, delete, histories of each type; batch, transaction, search and history of the system",
+    "read, vread and the rest of the types without a profile: Endpoint, HealthcareService, Media",
+    "search parameters that are asked for only with others, by themselves",
+)
+@every_version
+def test_what_may_be_there(version: str) -> None:
+    assert len(of(version, "interaction")) > 120
+    assert len(of(version, "alone")) > 40
+
+
+@check(
+    SERVER,
+    "every interaction, operation, search parameter, combination, include and revinclude of the CapabilityStatement has a check",
+)
+@every_version
+def test_nothing_the_statement_says_is_left_out(version: str) -> None:
+    """Read from the package itself once more, by other means than the walk's."""
+    made = {(row.kind, row.says) for row in report(version)}
+    by_type: dict[str, list[Result]] = {}
+    names = {group.name: group.type.name for group in guide(version).groups}
+    for row in report(version):
+        by_type.setdefault(names.get(row.group, ""), []).append(row)
+    lacking = [said for said in said_of(version) if not has(said, by_type, made)]
+    assert lacking == []
+    assert len(made) > 300
+
+
+def said_of(version: str) -> list[tuple[str, str, str]]:
+    """(type, what, its name) of everything that the package's CapabilityStatement lists."""
+    found: list[tuple[str, str, str]] = []
+    rest = guide(version).statement["rest"][0]
+    found += [("", "interaction", one["code"]) for one in rest["interaction"]]
+    for row in rest["resource"]:
+        type = row["type"]
+        found += [(type, "interaction", one["code"]) for one in row.get("interaction", ())]
+        found += [(type, "operation", one["name"]) for one in row.get("operation", ())]
+        found += [(type, "parameter", one["name"]) for one in row.get("searchParam", ())]
+        found += [(type, "include", one) for one in row.get("searchInclude", ())]
+        found += [(type, "revinclude", one) for one in row.get("searchRevInclude", ())]
+        for one in row.get("extension", ()):
+            required = [part["valueString"] for part in one.get("extension", ()) if part["url"] == "required"]
+            found += [(type, "together", "+".join(required))] if required else []
+    return found
+
+
+STEPS = {"read": "read", "vread": "read", "history-instance": "read", "search-type": "search", "create": "create"}
+
+
+def has(said: tuple[str, str, str], by_type: dict[str, list[Result]], made: set[tuple[str, str]]) -> bool:
+    type, what, name = said
+    own = {(row.kind, row.says) for row in by_type.get(type, ())}
+    if what == "interaction":
+        steps = {says for kind, says in own if kind == STEPS.get(name)}
+        walked = any(says == name or (name not in ("vread", "history-instance") and says) for says in steps)
+        return walked or ("interaction", f"{type}: {name}" if type else name) in made
+    if what == "operation":
+        return ("operation", f"{type}: ${name}") in made
+    if what == "parameter":
+        return ("search", name) in own or ("alone", f"{type}: {name}") in made
+    if what == "together":
+        return ("search", name) in own
+    return (what, f"_{what}={name}") in own
+
+
+@check(
+    ONE, "each code that a required binding asks for is of its value set, as far as package and R4 say what is in it"
+)
+@every_version
+def test_codes(version: str) -> None:
+    assert {one.group for one in of(version, "codes")} == groups(version)
 
 
 @check(STATEMENT, "no profile is named but those whose every check here holds")

@@ -58,9 +58,11 @@ class Type:
     name: str
     parameters: dict[str, Parameter]
     searches: list[Search]
-    includes: list[str]
-    revincludes: list[str]
-    interactions: dict[str, str]  # code -> expectation
+    includes: dict[str, str]  # each with its expectation
+    revincludes: dict[str, str]
+    interactions: dict[str, str]
+    operations: dict[str, str]
+    others: list[Search]  # that MAY be there
 
 
 @dataclass(slots=True)
@@ -89,6 +91,8 @@ class Guide:
     types: dict[str, Type]
     groups: list[Group]
     profiles: dict[str, profiles.Profile]
+    interactions: dict[str, str]  # with the whole system
+    statement: Resource
 
 
 @cache
@@ -104,7 +108,9 @@ def guide(version: str) -> Guide:
         for url in listed
     ]
     known = {url: profiles.read(one) for url, one in found.items() if one["resourceType"] == "StructureDefinition"}
-    return Guide(version, found, types, sorted(groups, key=lambda one: (one.type.name, one.name)), known)
+    whole = {one["code"]: _expectation(one) for one in server["rest"][0]["interaction"]}
+    groups.sort(key=lambda one: (one.type.name, one.name))
+    return Guide(version, found, types, groups, known, whole, server)
 
 
 def _read(file: str) -> Iterator[tuple[str, Resource]]:
@@ -136,10 +142,19 @@ def _type(row: Resource, known: dict[str, Resource]) -> Type:
         row["type"],
         parameters,
         [one for one in _searches(row) if one.expectation in ASKED],
-        row.get("searchInclude", []),
-        row.get("searchRevInclude", []),
+        _marked_each(row, "searchInclude"),
+        _marked_each(row, "searchRevInclude"),
         {one["code"]: _expectation(one) for one in row.get("interaction", ())},
+        {one["name"]: _expectation(one) for one in row.get("operation", ())},
+        [one for one in _searches(row) if one.expectation not in ASKED],
     )
+
+
+def _marked_each(row: Resource, name: str) -> dict[str, str]:
+    listed = row.get(name, [])
+    return {
+        one: _expectation(mark) for one, mark in zip(listed, row.get(f"_{name}", [None] * len(listed)), strict=True)
+    }
 
 
 def _searches(row: Resource) -> Iterator[Search]:

@@ -54,6 +54,17 @@ async def _statement(kit: Walk) -> None:
         group, "statement", "every interaction, search parameter and include that is asked for is listed"
     ):
         _listed(kit, rows)
+    with kit.checking(group, "statement", "every format, patch format and operation that is asked for is listed"):
+        asked = kit.guide.statement
+        must(all(any(want in have for have in one["format"]) for want in asked["format"]), str(one["format"]))
+        must(set(asked["patchFormat"]) <= set(one["patchFormat"]), str(one["patchFormat"]))
+        for type in kit.guide.types.values():
+            have = {o["name"]: o["definition"] for o in rows[type.name].get("operation", ())}
+            must(type.operations.keys() <= have.keys(), f"{type.name}: {sorted(type.operations)}")
+    with kit.checking(group, "statement", "every reference policy that is asked for is listed"):
+        for row in kit.guide.statement["rest"][0]["resource"]:
+            have = rows[row["type"]].get("referencePolicy", ())
+            must(set(row.get("referencePolicy", ())) <= set(have), f"{row['type']}: {have}")
 
 
 def _listed(kit: Walk, rows: dict[str, Resource]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.us_core_guide import Group, Guide, Parameter, Resource
+from tests.conformance.us_core_guide import Group, Guide, Parameter, Resource, Type
 from tests.conformance.us_core_oracle import matches, strings, tokens, values
 
 Pairs = tuple[tuple[str, str], ...]
@@ -57,6 +57,7 @@ class Walk:
     found: dict[str, dict[str, Resource]] = field(default_factory=lambda: defaultdict(dict))
     answers: dict[tuple[str, str, Pairs], list[Resource]] = field(default_factory=dict)
     read_before: dict[str, Resource] = field(default_factory=dict)
+    unchecked: set[str] = field(default_factory=set)  # value sets of which is not known what they hold
 
     @property
     def patients(self) -> list[str]:
@@ -150,7 +151,10 @@ class Walk:
         return whole if len(whole) == len(made) else None
 
     def value(self, group: Group, code: str, resource: Resource) -> str | None:
-        parameter = group.type.parameters[code]
+        return self.value_of(group.type, code, resource)
+
+    def value_of(self, type: Type, code: str, resource: Resource) -> str | None:
+        parameter = type.parameters[code]
         texts = (written(parameter, one) for one in values(resource, parameter.expression))
         return next((text for text in texts if text), None)
 
