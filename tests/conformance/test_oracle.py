@@ -80,7 +80,7 @@ def test_every_moment_is_at_earlier_or_later(own: str, asked: str) -> None:
 
 
 PATIENT = Parameter("patient", "reference", "Goal.subject", (), False, {})
-GOAL = Type("Goal", {"patient": PATIENT}, [Search(("patient",), "SHALL")], [], [], {})
+GOAL = Type("Goal", {"patient": PATIENT}, [Search(("patient",), "SHALL")], {}, {}, {}, {}, [])
 MINE, OTHERS = ({"resourceType": "Goal", "id": id, "subject": {"reference": f"Patient/{id}"}} for id in "12")
 
 
@@ -98,7 +98,7 @@ def test_a_client_notices_a_server_that_is_wrong(shown: list[dict[str, Any]], st
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
     headers = {"content-type": "application/fhir+json"}
     answers = httpx.MockTransport(lambda request: httpx.Response(status, headers=headers, json=bundle))
-    guide = Guide("8.0.0", {}, {"Goal": GOAL}, [Group({"id": "goal"}, GOAL, [])], {})
+    guide = Guide("8.0.0", {}, {"Goal": GOAL}, [Group({"id": "goal"}, GOAL, [])], {}, {}, {})
     kit = Walk(guide, httpx.AsyncClient(transport=answers, base_url="http://here"), {"Goal": {"1": MINE, "2": OTHERS}})
     with pytest.raises(Failed, match=why):
         asyncio.run(kit.search("Goal", (("patient", "1"),)))
