@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import zstandard
@@ -35,6 +35,7 @@ class Bodies:
         self._one = one
         self._key = shared.sealing
         self._packers: dict[int, zstandard.ZstdCompressor] = {}
+        self._beside: dict[int, zstandard.ZstdCompressor] = {}  # of `packing`
         self._unpackers: dict[int, zstandard.ZstdDecompressor] = {}
 
     def pack(self, kind: str, body: bytes) -> tuple[int, bytes]:
@@ -47,6 +48,26 @@ class Bodies:
         packed = packer.compress(body)
         self._shared.fits[kind].add(len(body), len(packed))
         return number, self.sealed(packed)
+
+    def packing(self, kind: str, bodies: Sequence[bytes]) -> Callable[[], list[tuple[int, bytes]]]:
+        """`pack` of many at once, to be called in another thread, one such call at a time."""
+        number = self._shared.current.get(kind, PLAIN)
+        packer = self._beside.get(number) or self._beside.setdefault(number, self._made(number))
+        large: list[bytes | bytearray | memoryview] = [body for body in bodies if len(body) >= SMALLEST]
+
+        def packed() -> list[tuple[int, bytes]]:
+            found = packer.multi_compress_to_buffer(large) if large else ()
+            done = [found[at].tobytes() for at in range(len(found))]
+            self._shared.packed[kind] += len(done)
+            for body, small in zip(large, done, strict=True):
+                self._shared.fits[kind].add(len(body), len(small))
+            left = iter(done)
+            return [
+                (number, self.sealed(next(left))) if len(body) >= SMALLEST else (RAW, self.sealed(body))
+                for body in bodies
+            ]
+
+        return packed
 
     def sealed(self, packed: bytes) -> bytes:
         """Where pages are not encrypted, each body is."""
@@ -71,12 +92,15 @@ class Bodies:
             raise Damaged("a stored body is damaged", mend="Run: suture verify") from error
 
     def _packer(self, number: int) -> zstandard.ZstdCompressor:
+        self._packers[number] = self._made(number)
+        return self._packers[number]
+
+    def _made(self, number: int) -> zstandard.ZstdCompressor:
         parameters = zstandard.ZstdCompressionParameters.from_level(
             LEVEL, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_dict_id=False, write_content_size=True
         )
         options: dict[str, Any] = {"dict_data": self._dictionary(number)} if number else {}
-        self._packers[number] = zstandard.ZstdCompressor(compression_params=parameters, **options)
-        return self._packers[number]
+        return zstandard.ZstdCompressor(compression_params=parameters, **options)
 
     def _unpacker(self, number: int) -> zstandard.ZstdDecompressor:
         options: dict[str, Any] = {"dict_data": self._dictionary(number)} if number else {}

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import NamedTuple
@@ -48,14 +49,15 @@ def load(
     """
     done: Counter[str] = Counter()
     left = iter(items)
+    beside = ThreadPoolExecutor(1, "suture-pack")
 
     def written(part: list[Item], later: list[Item] | None) -> None:
-        done.update(database.write_now(lambda tx: _load(tx, part, also, later)))
+        done.update(database.write_now(lambda tx: _load(tx, part, also, later, beside)))
         progress(done.total())
         database.upkeep.settle()
         time.sleep(PAUSE)
 
-    with database.wide(min(CACHE, _memory() // 4)):
+    with database.wide(min(CACHE, _memory() // 4)), beside:
         left = _first(database, left, written)
         while part := list(islice(left, ALONE if database.place.unserved() else PER_TRANSACTION)):
             written(part, None)
@@ -101,7 +103,9 @@ def _first_load(
     return chain(later, left)
 
 
-def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None], later: list[Item] | None) -> Counter[str]:
+def _load(
+    tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None], later: list[Item] | None, beside: Executor
+) -> Counter[str]:
     """Writes these; with `later` only those that are new, the others are put there."""
     done: Counter[str] = Counter()
     with _quiet_collector():
@@ -112,9 +116,11 @@ def _load(tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None], later
                 later += (item for number, item in enumerate(some) if number not in new)
                 some = [some[number] for number in sorted(new)]
                 new = set(range(len(some)))
-            rows = [
-                resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch, fresh=number in new)
+            rows = resources.put_new(tx, [some[number] for number in sorted(new)], batch, beside)
+            rows += [
+                resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch)
                 for number, item in enumerate(some)
+                if number not in new
             ]
             batch.flush()
             if not rows:

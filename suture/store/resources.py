@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from heapq import merge
 from itertools import chain, islice
 from typing import Any, NamedTuple
@@ -184,12 +185,44 @@ def _insert(
     rid = claim(tx, type, id)
     place = batch.add(rid, rows)
     tx.identities.written(rid, rows)
-    tx.execute(
-        "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)",
-        (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed),
-    )
+    tx.execute(_FIRST, (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed))
     heed(tx, type, rid, place.pat, stored)
     return Row(rid, type, id, 1, tx.now, method, stored, CREATED)
+
+
+_FIRST = "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)"
+New = tuple[str, str, bytes, Rows]  # type, id, body, what index.extract made of it
+
+
+def put_new(tx: Tx, items: Sequence[New], batch: index.Batch, beside: Executor) -> list[Row]:
+    """`put` of many that are surely not there: their bodies are packed in another thread while their index rows are made."""
+    parameters.adopt(tx)
+    stored = [splice(body, id, 1, tx.now) for _, id, body, _ in items]
+    packing = beside.submit(tx.bodies.packing("resource", stored))
+    placed = [
+        (rid := claim(tx, type, id), _indexed(tx, rid, type, body, rows, batch)) for type, id, body, rows in items
+    ]
+    put = METHODS["PUT"]
+    tx.many(
+        _FIRST,
+        [
+            (rid, names.number(tx, type), key_of(id), tx.now, put, *place, *packed)
+            for (type, id, _, _), (rid, place), packed in zip(items, placed, packing.result(), strict=True)
+        ],
+    )
+    rows = [
+        Row(rid, type, id, 1, tx.now, "PUT", body, CREATED)
+        for (type, id, _, _), (rid, _), body in zip(items, placed, stored, strict=True)
+    ]
+    for row, (_, place) in zip(rows, placed, strict=True):
+        heed(tx, row.type, row.rid, place.pat, row.body)
+    return rows
+
+
+def _indexed(tx: Tx, rid: int, type: str, body: bytes, given: Rows, batch: index.Batch) -> index.Place:
+    rows = right(given, type) or rows_of(tx, body)
+    tx.identities.written(rid, rows)
+    return batch.add(rid, rows)
 
 
 def _replace(

@@ -28,7 +28,8 @@ _USUAL = re.compile(
 # as this server writes: a body without id and meta, and one that has both already
 _BARE = re.compile(rb'\{"resourceType":"[A-Za-z]+"')
 _OWN = re.compile(
-    rb'(\{"resourceType":"[A-Za-z]+","id":)"[^"\\]*"(,"meta":\{)"versionId":"[0-9]*","lastUpdated":"[^"\\]*"(?=\})'
+    rb'(\{\s*"resourceType"\s*:\s*"[A-Za-z]+"\s*,\s*"id"\s*:\s*)"[^"\\]*"'
+    rb'(\s*,\s*"meta"\s*:\s*\{)"versionId":"[0-9]*","lastUpdated":"[^"\\]*"(?=(\})|,"(?:profile|security|tag|source|extension)")'
 )
 Span = tuple[int, int]
 
@@ -38,13 +39,18 @@ def splice(body: bytes, id: str, version: int, updated: int) -> bytes:
     stamp = b'"versionId":"%d","lastUpdated":"%b"' % (version, _instant(updated))
     quoted = msgspec.json.encode(id)
     own = _OWN.match(body)
-    if own is not None:
+    if own is not None and (own[3] or _plain(body)):
         return b"".join((own[1], quoted, own[2], stamp, body[own.end() :]))
     if b'"id"' not in body and b'"meta"' not in body and b"\\u00" not in body and body.endswith(b"}"):
         bare = _BARE.match(body)
         if bare is not None:
             return b'%b,"id":%b,"meta":{%b}%b' % (bare[0], quoted, stamp, body[bare.end() :])
     return _edited(body, _edits(body, quoted, stamp))
+
+
+def _plain(body: bytes) -> bool:
+    """Whether meta has nothing that goes with the old version, as far as a look at the whole body tells."""
+    return b'"_versionId"' not in body and b'"_lastUpdated"' not in body and b"\\u00" not in body
 
 
 def _edits(body: bytes, quoted: bytes, stamp: bytes) -> list[tuple[int, int, bytes]]:

@@ -45,13 +45,16 @@ def test_only_id_and_meta_change(body: str, wanted: str) -> None:
         '{"resourceType":"Basic"}',
         '{"resourceType":"Basic","code":{"text":"é"},"x":[1,72.50]}',
         '{"resourceType":"Basic","id":"old","meta":{"versionId":"3","lastUpdated":"2025-01-01T00:00:00.000Z"},"x":{"id":"a"}}',
+        '{"resourceType": "Basic",\n "id": "old", "meta": {"versionId":"3","lastUpdated":"a","profile":["b"],"tag":[]},"x":1}',
+        '{"resourceType":"Basic","id":"old","meta":{"versionId":"3","lastUpdated":"a","tag":[],"_versionId":{"id":"b"}}}',
+        '{"resourceType":"Basic","id":"old","meta":{"versionId":"3","lastUpdated":"a","tag":[],"\\u005flastUpdated":{}}}',
     ],
 )
 def test_what_this_server_wrote_is_cut_at_known_places(body: str) -> None:
-    spaced = body.replace('{"resourceType"', '{ "resourceType"')  # read closely
-    assert splice(spaced.encode(), "new", 7, NOW).replace(b'{ "res', b'{"res', 1) == splice(
-        body.encode(), "new", 7, NOW
-    )
+    closely = splice(b" " + body.encode(), "new", 7, NOW)
+    assert closely == b" " + splice(body.encode(), "new", 7, NOW)
+    assert b"_versionId" not in closely
+    assert splice(splice(body.encode(), "new", 1, 0), "new", 7, NOW) == closely[1:]
 
 
 @pytest.mark.parametrize("body", ["[]", "7", "{", '{"id":"a"}', '{"resourceType":"Basic","meta":7}', ""])

@@ -15,6 +15,7 @@ from suture.services.interactions import references
 from suture.services.interactions.incoming import is_id
 from suture.standards.fhir import index, json, validate
 from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.store.splice import splice
 
 # (type, id, body, index rows as a plain tuple, conditional references)
 Item = tuple[str, str, bytes, tuple[Any, ...], tuple[str, ...]]
@@ -116,4 +117,10 @@ def _item(resource: dict[str, Any], raw: bytes, base: str) -> Item:
     id = resource.get("id") or str(uuid.uuid5(_CONTENT, raw.decode()))
     rows = index.extract(resource, base)
     conditional = tuple(references.conditional(resource)) if references.may_be_conditional(raw) else ()
-    return kind, id, raw, tuple(rows), conditional
+    return (
+        kind,
+        id,
+        splice(raw, id, 1, 0),
+        tuple(rows),
+        conditional,
+    )  # so that the writer finds both where it leaves them
