@@ -38,7 +38,11 @@ RESOURCES = 1_000_000
 VISITS = 20  # of each of carebundle's people
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PER_FILE = 50_000
-AT_REST, WINDOW, LONGEST_REST = 0.06, 10.0, 600.0  # seconds of CPU in a second, over so many seconds, waited for at most
+AT_REST, WINDOW, LONGEST_REST = (
+    0.06,
+    10.0,
+    600.0,
+)  # seconds of CPU in a second, over so many seconds, waited for at most
 
 
 def make(folder: Path, count: int) -> None:
