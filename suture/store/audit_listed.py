@@ -1,7 +1,7 @@
 """By whose record rows of the trail are found: listed in order of patients, many rows together, a little behind the trail's end.
 
 A list by patients has its place for a new row anywhere, so writing it with each access would cost more than the access
-itself; rows behind the last listed one are looked through instead. docs/decisions/019-audit-listed-later.md
+itself; rows behind the last listed one are looked through instead. docs/decisions/020-audit-listed-later.md
 """
 
 from __future__ import annotations
