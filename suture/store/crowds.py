@@ -12,14 +12,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from suture.store import names
+from suture.store import rids
 from suture.store.connection import Connection, Tx
-from suture.store.ids import key_of
 
 MARK = "="  # begins the name of a set where the trail names a patient
 PART = 1 << 16  # row numbers of one part
 BITS = PART // 8  # bytes of a part with a bit for each place
-_PLACE = "SELECT rid FROM res WHERE fid = ? AND rt = ? UNION ALL SELECT rid FROM dangling WHERE fid = ? AND rt = ?"
 
 
 def is_crowd(patient: str) -> bool:
@@ -36,16 +34,9 @@ def put(tx: Tx, patients: Iterable[int]) -> str:
     return name
 
 
-def number_of(connection: Connection, id: str) -> int:
-    """The row number of a patient that is there, was there or is referred to; 0 for any other id."""
-    key, rt = key_of(id), names.find(connection, "Patient")
-    row = connection.one(_PLACE, (key, rt, key, rt))
-    return 0 if row is None else int(row[0])
-
-
 def with_patient(connection: Connection, id: str) -> list[str]:
     """The names of all sets that hold this patient (an id)."""
-    rid = number_of(connection, id)
+    rid = rids.find(connection, "Patient", id)
     part, place = divmod(rid, PART)
     rows = connection.stream("SELECT digest, members FROM crowd WHERE part = ?", (part,)) if rid else ()
     return [MARK + digest for digest, members in rows if _holds(members, place)]
@@ -63,8 +54,8 @@ def broken(connection: Connection, wanted: Iterable[str]) -> str:
 
 
 def _parts(patients: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    for part, rids in groupby(patients, lambda rid: rid // PART):
-        places = [rid % PART for rid in rids]
+    for part, some in groupby(patients, lambda rid: rid // PART):
+        places = [rid % PART for rid in some]
         yield part, _bits(places) if 2 * len(places) >= BITS else _list(places)
 
 

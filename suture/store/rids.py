@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from suture.store import names
-from suture.store.connection import Tx
+from suture.store.connection import Connection, Tx
 from suture.store.ids import id_of, key_of
 
 REMEMBERED = 20_000
@@ -74,9 +74,14 @@ def target(tx: Tx, type: str, id: str) -> int:
     return found
 
 
-def _found(tx: Tx, rt: int, key: bytes | str) -> int:
-    row = tx.one("SELECT rid FROM res WHERE fid = ? AND rt = ?", (key, rt))
-    row = row or tx.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
+def find(connection: Connection, type: str, id: str) -> int:
+    """The number of a resource that is there, was there or is referred to; 0 for any other id."""
+    return _found(connection, names.find(connection, type), key_of(id))
+
+
+def _found(connection: Connection, rt: int, key: bytes | str) -> int:
+    row = connection.one("SELECT rid FROM res WHERE fid = ? AND rt = ?", (key, rt))
+    row = row or connection.one("SELECT rid FROM dangling WHERE fid = ? AND rt = ?", (key, rt))
     return int(row[0]) if row else 0
 
 

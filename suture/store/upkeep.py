@@ -83,7 +83,7 @@ class Upkeep:
             for kind in dictionaries.due(self._shared):
                 self.train(kind)
             if self._shared.unlisted >= audit_listed.BEHIND:
-                self.list()
+                self.list_rows()
             if self._clock.monotonic() - self._swept >= SWEEP_SECONDS:
                 self.sweep()
             self._told("")
@@ -113,7 +113,7 @@ class Upkeep:
         if first:
             self._write_now(anchor.note)
 
-    def list(self) -> None:
+    def list_rows(self) -> None:
         """Lists the rows of the trail that are not yet; whoever writes meanwhile has his turn between two parts."""
         while (left := self._listed()) >= audit_listed.AT_ONCE:
             time.sleep(LIST_PAUSE)

@@ -8,7 +8,7 @@ import suture.services.interactions.attached as attached
 from suture.access import compartment
 from suture.services.bulk import select
 from suture.services.bulk.select import PROVENANCE
-from suture.store import crowds, resources, scan, whose
+from suture.store import resources, rids, scan, whose
 from suture.store.audit_listed import PATIENT
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -70,4 +70,4 @@ def _of_row(connection: Connection, moment: int, row: Row) -> set[int]:
 
 
 def _numbers(connection: Connection, patients: Iterable[str]) -> set[int]:
-    return {crowds.number_of(connection, patient.removeprefix(PATIENT)) for patient in patients} - {0}
+    return {rids.find(connection, "Patient", patient.removeprefix(PATIENT)) for patient in patients} - {0}

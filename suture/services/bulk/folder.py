@@ -25,6 +25,7 @@ from suture.store import audit, crowds, exports
 from suture.store.audit import AuditRow
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
+from suture.store.envelope import sync_folder
 from suture.store.exports import File
 
 STATE = ".export.json"  # stands in the folder as long as the export is not done
@@ -83,7 +84,7 @@ class Folder:
             _lock(handle, self.out)
             yield self._moment(handle, asked)
             (self.out / STATE).unlink()
-            _settle(self.out)
+            sync_folder(self.out)
         finally:
             os.close(handle)
 
@@ -168,7 +169,7 @@ class Folder:
             path.rename(self.out / name)
         else:
             path.unlink()
-        _settle(self.out)
+        sync_folder(self.out)
         return lines
 
 
@@ -188,12 +189,3 @@ def _lock(handle: int, out: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise Invalid("another export writes into this folder", where=str(out), mend="Wait for it.") from error
-
-
-def _settle(folder: Path) -> None:
-    """Names are on the disk, too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
