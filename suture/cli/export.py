@@ -29,7 +29,10 @@ from suture.store.database import Database
 app = place.single()
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 # parameters of $export by the options that give them, for errors
-OPTIONS = {"_type": "--type", "_typeFilter": "--type-filter", "_since": "--since", "_elements": "--elements", "patient": "--patient"}  # fmt: skip
+OPTIONS = {
+    "_type": "--type", "_typeFilter": "--type-filter", "_since": "--since", "_until": "--until", "_elements": "--elements",
+    "patient": "--patient", "includeAssociatedData": "--include-associated", "organizeOutputBy": "--organize-by",
+}  # fmt: skip
 Several = list[str] | None
 
 
@@ -51,11 +54,18 @@ def export(
         ),
     ] = None,
     since: Annotated[str, typer.Option(help="only what changed since this day or instant, and what was deleted")] = "",
+    until: Annotated[str, typer.Option(help="the chart as it was at this instant, or when this day began (UTC)")] = "",
     elements: Annotated[Several, typer.Option(help="only these elements, such as Patient.name or birthDate")] = None,
     group: Annotated[str, typer.Option(help="only the records of this Group's members (its id)")] = "",
     patient: Annotated[
         Several, typer.Option(help="only this patient's record (id or record number); several without --ehi")
     ] = None,
+    include_associated: Annotated[
+        str, typer.Option(help="LatestProvenanceResources or RelevantProvenanceResources, when --type leaves them out")
+    ] = "",
+    organize_by: Annotated[
+        str, typer.Option(help="Patient: files of whole records, each after a header that names whose it is")
+    ] = "",
     gzip: Annotated[bool, typer.Option("--gzip", help="pack the files")] = False,
     ehi: Annotated[
         bool, typer.Option("--ehi", help="all that is stored about a person: versions, messages, documents, audit")
@@ -72,6 +82,9 @@ def export(
     pairs = [
         *(("_type", text) for text in type_ or ()), *(("_typeFilter", text) for text in type_filter or ()),
         *(("_elements", text) for text in elements or ()), *([("_since", _instant(since))] if since else ()),
+        *([("_until", _instant(until))] if until else ()),
+        *([("includeAssociatedData", include_associated)] if include_associated else ()),
+        *([("organizeOutputBy", organize_by)] if organize_by else ()),
     ]  # fmt: skip
     if ehi:
         _require_alone(bool(pairs or group or gzip or len(patient or ()) > 1))
@@ -79,7 +92,7 @@ def export(
         return
     with place.opened(project) as database:
         wanted = _wanted(database, pairs, group, patient or [])
-        folder = Folder(out, database, wanted, gzip)
+        folder = Folder(out, database, wanted, gzip, place.kept(project)["bulk.file_resources"])
         moment = _shown(folder, (*(f"{name}={value}" for name, value in pairs), group, *wanted.patients, str(gzip)))
     _tell(folder, moment, as_json)
     if faulty(out):

@@ -100,8 +100,12 @@ def charts(project: Path) -> Path:
         (["--type", "Pateint"], "--type: R4 has no such resource type"),
         (["--since", "yesterday"], "--since: not an instant"),
         (["--type-filter", "Observation?_sort=date"], "--type-filter: _sort has no meaning in a filter"),
+        (["--until", "tomorrow"], "--until: not an instant"),
+        (["--include-associated", "everything"], "--include-associated: no such associated data here"),
+        (["--organize-by", "Encounter"], "--organize-by: files are not organized by that"),
         (["--group", "none"], "--group: no such Group"),
         (["--patient", "nobody"], "--patient: no patient with this id or identifier"),
+        (["--ehi", "--organize-by", "Patient"], "--ehi: a whole record can't be narrowed"),
         (["--ehi", "--gzip"], "--ehi: a whole record can't be narrowed"),
     ],
 )
@@ -155,6 +159,56 @@ def test_it_is_narrowed_as_over_http(charts: Path, capsys: pytest.CaptureFixture
     shutil.rmtree(out)
     assert ids(export(charts, "--since", moment)) == {"Patient.ndjson": ["p3"], "deleted.ndjson": [""]}
     assert b"DELETE" in (out / "deleted.ndjson").read_bytes()
+
+
+def test_the_chart_as_it_was(charts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = Database.open(settings_of.read(charts))
+    moment = instant(database.write_now(lambda tx: tx.now))
+    put(database, "Patient", "p1", active=False)
+    put(database, "Patient", "p3")
+    database.close()
+    out = export(charts, "--until", moment, "--type", "Patient", "--json")
+    assert orjson.loads(capsys.readouterr().out)["transactionTime"] == moment
+    shown = sorted((one["id"], one["gender"]) for one in lines(out / "Patient.ndjson"))
+    assert shown == [("p1", "other"), ("p2", "other")]
+    shutil.rmtree(out)
+    assert [f.name for f in export(charts, "--until", "2020-01-01").iterdir()] == []
+
+
+def test_provenance_comes_along_when_asked_for(charts: Path) -> None:
+    database = Database.open(settings_of.read(charts))
+    for id, day in (("old", "01"), ("new", "02")):
+        recorded, target = f"2026-01-{day}T00:00:00Z", [{"reference": "Observation/o-p1"}]
+        put(database, "Provenance", id, target=target, recorded=recorded, agent=[{"who": {"display": "lab"}}])
+    database.close()
+    narrow = ["--patient", "p1", "--patient", "p2", "--type", "Observation"]
+    for more, found in (([], None), (["--include-associated", "LatestProvenanceResources"], ["new"]), (["--include-associated", "RelevantProvenanceResources"], ["new", "old"])):  # fmt: skip
+        out = export(charts, *narrow, *more)
+        assert ids(out).get("Provenance.ndjson") == found
+        shutil.rmtree(out)
+
+
+def test_whole_records_one_after_the_other(
+    charts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUTURE_BULK_FILE_RESOURCES", "3")
+    out = export(charts, "--organize-by", "Patient", "--json")
+    made = orjson.loads(capsys.readouterr().out)
+    assert (made["resources"], [f["file"] for f in made["files"]]) == (4, ["0.blocks.ndjson", "1.blocks.ndjson"])
+    for file, id in (("0.blocks.ndjson", "p1"), ("1.blocks.ndjson", "p2")):
+        header, *record = lines(out / file)
+        assert header["parameter"] == [{"name": "header", "valueReference": {"reference": f"Patient/{id}"}}]
+        assert [one["id"] for one in record] == [id, f"o-{id}"]
+    database = Database.open(settings_of.read(charts))
+    (row,) = [entry.row for entry in audit.find(database.read)]
+    assert (set(row.patients), row.detail) == ({"Patient/p1", "Patient/p2"}, "command line, 4 resources of 2 patients")
+    damage = "UPDATE res SET zd = 0, body = ? WHERE fid = 'o-p1'"
+    database.write_now(lambda tx: tx.execute(damage, (b"x" * 90,)))
+    database.close()
+    shutil.rmtree(out)
+    assert "Not everything could be exported: errors.txt" in refused(charts, capsys, "--organize-by", "Patient")
+    assert [one["resourceType"] for one in lines(out / "0.blocks.ndjson")] == ["Parameters", "Patient"]
+    assert [one["id"] for one in lines(out / "1.blocks.ndjson")[1:]] == ["p2", "o-p2"]
 
 
 def test_what_was_cut_off_goes_on_as_of_the_same_moment(

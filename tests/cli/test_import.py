@@ -167,6 +167,12 @@ def test_folders_are_walked_and_other_files_left_alone(project: Project) -> None
     assert project.run(project.folder / "in")["stored"] == 2
 
 
+def test_headers_of_whole_records_are_passed_over(project: Project) -> None:
+    header = {"resourceType": "Parameters", "parameter": [{"name": "header", "valueString": "p1"}]}
+    done = project.run(project.write("0.blocks.ndjson", header, patient("p1")))
+    assert (done["stored"], done["types"], done["failed"]) == (1, {"Patient": 1}, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "raw", "text"),
     [

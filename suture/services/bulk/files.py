@@ -39,6 +39,7 @@ class Sent:
     caller: Caller
     url: str
     unread: dict[int, Place] = field(default_factory=dict)  # what is damaged and was left out
+    headers: int = 0  # lines so far that are no resources of the chart
 
     def chunks(self, held: bytes) -> Iterator[bytes]:
         """The file in parts of a few hundred lines. What the caller may no longer see, as it was or as
@@ -62,7 +63,7 @@ class Sent:
                     shown = lines([row for row in self._rows(moment, portion) if select.may(self.caller, row, judged)])
                     if waiting and shown:
                         yield _header(self.connection, waiting)
-                        waiting = 0
+                        waiting, self.headers = 0, self.headers + 1
                     yield shown
 
     def _of_everything(self, rids: list[int], moment: int, lines: Texts) -> Iterator[bytes]:

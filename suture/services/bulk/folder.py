@@ -1,4 +1,5 @@
-"""An export into a folder of this machine: a file a type, each under its name only when it is whole; cut off, it goes on.
+"""An export into a folder of this machine: a file a type, or files of whole records, each under its name only when it is
+whole; cut off, it goes on.
 
 https://hl7.org/fhir/uv/bulkdata/STU2/export.html · docs/bulk-data.md
 """
@@ -9,7 +10,7 @@ import fcntl
 import os
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,11 @@ from pathlib import Path
 import msgspec
 
 from suture.errors import Invalid
-from suture.services.bulk import concerned, faults, jobs, select
+from suture.services.bulk import concerned, faults, jobs, manifest, select
+from suture.services.bulk.blocks import Blocks
 from suture.services.bulk.files import Sent
 from suture.services.bulk.request import Wanted
-from suture.services.bulk.select import Found, Selection
+from suture.services.bulk.select import Selection
 from suture.store import audit, crowds, exports
 from suture.store.audit import AuditRow
 from suture.store.connection import Connection, Tx
@@ -54,12 +56,14 @@ class Written(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Folder:
-    """Where an export goes. `told` is called with how many resources were looked at, or written, since it was last."""
+    """Where an export goes. `most`: the lines of a file of blocks. `told` is called with how many resources were looked at,
+    or written, since it was last."""
 
     out: Path
     database: Database
     wanted: Wanted
     packed: bool = False
+    most: int = EVERYTHING
     told: Callable[[int], None] = lambda _: None
     planned: Callable[[int], None] = lambda _: None  # called once with how many resources will be written
     continued: bool = False
@@ -70,10 +74,11 @@ class Folder:
         with self._claimed(asked) as moment:
             connection = self.database.reader()
             try:
-                self._write_all(connection, moment)
+                shown = min(moment, self.wanted.until) if self.wanted.until else moment
+                self._write_all(connection, shown)
             finally:
                 connection.close()
-        return moment
+        return shown
 
     @contextmanager
     def _claimed(self, asked: tuple[str, ...]) -> Iterator[int]:
@@ -105,7 +110,6 @@ class Folder:
         return kept.moment
 
     def _write_all(self, connection: Connection, moment: int) -> None:
-        until = min(moment, self.wanted.until) if self.wanted.until else moment
         seen = 0
 
         def looked(count: int) -> None:
@@ -113,21 +117,22 @@ class Folder:
             self.told(count - seen)
             seen = count
 
-        found = Selection(connection, self.wanted, until, looked).run()
-        made = list(jobs.files_of(found, EVERYTHING))
-        self._note(connection, until, found, made)
+        found = Selection(connection, self.wanted, moment, looked).run()
+        blocks = Blocks(connection, self.wanted, moment).of(found) if self.wanted.organized else None
+        made = list(jobs.files_of(found, EVERYTHING, jobs.filled(blocks, self.most) if blocks is not None else None))
+        self._note(connection, moment, made)
         self.planned(sum(file.lines for file, _ in made))
         for file, rows in made:
-            self._one(connection, until, file, rows)
-        said = faults.lines(connection, self.wanted, found.unread, select.missing(connection, self.wanted, until))
+            self._one(connection, moment, file, rows)
+        said = faults.lines(connection, self.wanted, found.unread, select.missing(connection, self.wanted, moment))
         self._write(ERRORS, [line + b"\n" for line in said], False)
 
-    def _note(self, connection: Connection, moment: int, found: Found, made: list[tuple[File, list[int]]]) -> None:
+    def _note(self, connection: Connection, moment: int, made: list[tuple[File, list[int]]]) -> None:
         """The audit row, before the first byte leaves."""
         patients = sorted(
             {rid for file, rows in made for rid in concerned.of_rows(connection, moment, jobs.type_of(file), rows)}
         )
-        count = sum(file.lines for file, _ in made)
+        count = sum(_resources(rows) for _, rows in made)
         group = f" of group {self.wanted.group}" if self.wanted.group else ""
         detail = f"command line{group}, {count} resources of {len(patients)} patients"
         row = AuditRow(self.wanted.caller.id, "export", ",".join(self.wanted.types)[:200], detail=detail)
@@ -140,14 +145,14 @@ class Folder:
         self.database.write_now(unit)
 
     def _one(self, connection: Connection, moment: int, file: File, rows: list[int]) -> None:
-        name = f"{'deleted' if file.kind == exports.DELETED else file.type}.ndjson" + (PACKED if self.packed else "")
+        name = named(file) + ".ndjson" + (PACKED if self.packed else "")
         if (self.out / name).exists():
             self.told(file.lines)
-            self.files.append(Written(file.type, file.lines, name, True))
+            self.files.append(Written(file.type, _resources(rows), name, True))
             return
         sent = Sent(connection, self.wanted, moment, file, self.wanted.caller, "")
         lines = self._write(name, sent.chunks(array("q", rows).tobytes()), self.packed, sent)
-        self.files.append(Written(file.type, lines, name))
+        self.files.append(Written(file.type, lines - sent.headers, name))
 
     def _write(self, name: str, parts: Iterable[bytes], packed: bool, sent: Sent | None = None) -> int:
         """A file beside its place, on the disk, then under its name; how many lines it has. What could not be read
@@ -164,13 +169,25 @@ class Folder:
             target.flush()
             os.fsync(target.fileno())
         if sent is not None and (said := sent.faults()):
-            self._write(f"{sent.file.type}.{ERRORS}", [line + b"\n" for line in said], False)
+            self._write(f"{named(sent.file)}.{ERRORS}", [line + b"\n" for line in said], False)
         if lines or sent is not None:
             path.rename(self.out / name)
         else:
             path.unlink()
         sync_folder(self.out)
         return lines
+
+
+def _resources(rows: Sequence[int]) -> int:
+    """How many of these are no headers of blocks."""
+    return sum(rid > 0 for rid in rows)
+
+
+def named(file: File) -> str:
+    """A file's name without its ending: its type, or its number where it holds blocks."""
+    if file.kind == exports.DELETED:
+        return "deleted"
+    return file.type or manifest.name_of(file).removesuffix(".ndjson")
 
 
 def faulty(out: Path) -> list[str]:

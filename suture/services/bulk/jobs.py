@@ -157,7 +157,7 @@ class Exports:
             moment, most = moment_of(job, wanted), self._settings["bulk.file_resources"]
             told = Teller(self._database, job, loop)
             found = Selection(connection, wanted, moment, told).run()
-            blocks = Blocks(connection, wanted, moment).of(found) if wanted.organized else None
+            blocks = filled(Blocks(connection, wanted, moment).of(found), most) if wanted.organized else None
             made = [
                 (file, rows, concerned.of_rows(connection, moment, type_of(file), rows, told.further))
                 for file, rows in files_of(found, most, blocks)
@@ -221,11 +221,9 @@ def type_of(file: File) -> str:
 
 
 def files_of(found: Found, most: int, blocks: Iterator[list[int]] | None = None) -> Iterator[tuple[File, list[int]]]:
-    """The files of types, or those of whole blocks."""
+    """The files of types, each of at most so many rows, or those of whole blocks (see `filled`)."""
     kinds = [(exports.OUTPUT, type, rows) for type, rows in sorted(found.rows.items())]
-    by_type = (
-        (row for row in kinds) if blocks is None else ((exports.OUTPUT, "", rows) for rows in _filled(blocks, most))
-    )
+    by_type = (row for row in kinds) if blocks is None else ((exports.OUTPUT, "", rows) for rows in blocks)
     n = 0
     for kind, type, rows in chain(by_type, [(exports.DELETED, "Bundle", found.deleted)]):
         left = iter(rows)
@@ -234,7 +232,7 @@ def files_of(found: Found, most: int, blocks: Iterator[list[int]] | None = None)
             n += 1
 
 
-def _filled(blocks: Iterator[list[int]], most: int) -> Iterator[list[int]]:
+def filled(blocks: Iterator[list[int]], most: int) -> Iterator[list[int]]:
     """Blocks together up to `most` lines; none is split, a larger one stands alone."""
     rows: list[int] = []
     for block in blocks:

@@ -39,7 +39,7 @@ def _line(chart: Chart, number: int, text: bytes, of: Input | None) -> Line | No
     """None for the header of a block of a file that is organized by patients."""
     try:
         resource = chart.read_json(text)
-        if _is_header(resource):
+        if is_header(resource):
             return None
         if of is not None and of.kind == DELETED:
             return Line(number, _deletions(resource))
@@ -61,7 +61,8 @@ def _resource(chart: Chart, number: int, text: bytes, resource: dict[str, Any], 
     return Line(number, found, id)
 
 
-def _is_header(resource: dict[str, Any]) -> bool:
+def is_header(resource: dict[str, Any]) -> bool:
+    """Whether a line is the one before a patient's block."""
     rows = resource.get("parameter") if resource.get("resourceType") == "Parameters" else None
     return isinstance(rows, list) and len(rows) == 1 and isinstance(rows[0], dict) and rows[0].get("name") == "header"
 

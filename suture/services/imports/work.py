@@ -10,6 +10,7 @@ from typing import Any
 
 from suture.errors import SutureError
 from suture.services.audit.event import TYPE as MADE
+from suture.services.bulk.lines import is_header
 from suture.services.imports.source import Task
 from suture.services.interactions import references
 from suture.services.interactions.incoming import is_id
@@ -55,13 +56,17 @@ def _said(error: SutureError) -> str:
 
 
 def _lines(task: Task) -> Iterator[tuple[int, tuple[dict[str, Any], bytes] | str]]:
+    """Each line; the headers of files that are organized by patients are no resources of the chart."""
     for number, raw in enumerate(task.raw.split(b"\n"), task.line):
         if not raw.strip():
             continue
         try:
-            yield number, (json.read(raw), raw)
+            read = json.read(raw)
         except SutureError as error:
             yield number, _said(error)
+            continue
+        if not is_header(read):
+            yield number, (read, raw)
 
 
 def _document(task: Task) -> Iterator[tuple[int, tuple[dict[str, Any], bytes] | str]]:
