@@ -47,7 +47,7 @@ OPERATIONS: dict[str, Callable[[str, str], list[tuple[str, str, Any]]]] = {
     ],
     "lastn": lambda type, place: [("GET", f"/fhir/Observation/$lastn?patient={who}&max=9", None) for who in ("bsecret", "a,bsecret")],
     "docref": lambda type, place: [("GET", "/fhir/DocumentReference/$docref?patient=bsecret", None)],
-    "meta": lambda type, place: [("GET", f"{place}/$meta", None)],
+    "meta": lambda type, place: [("GET", f"{place}/$meta", None), ("GET", f"/fhir/{type}/$meta", None), ("GET", "/fhir/$meta", None)],
     "meta-add": lambda type, place: [("POST", f"{place}/$meta-add", TAG)],
     "meta-delete": lambda type, place: [("POST", f"{place}/$meta-delete", TAG)],
     "validate": lambda type, place: [("GET", f"{place}/$validate", None), ("POST", f"{place}/$validate", made(type, b(type), "a", "Amark"))],

@@ -61,7 +61,7 @@ def of_b(wanted: Sequence[str]) -> Iterator[Resource]:
 
 
 def _dressed(resource: Resource, way: str, hidden: bool) -> Resource:
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] = {"tag": [{"system": "http://example.org/tags", "code": SECRET}]} if hidden else {}
     if way == "label" and hidden:
         meta["security"] = [LABEL]
     if way == "granular" and not hidden:

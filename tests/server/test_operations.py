@@ -25,8 +25,8 @@ async def test_an_unknown_operation_is_named_as_one(server: Running) -> None:
     assert answer.status_code == 404
     issue = answer.json()["issue"][0]
     assert issue["details"]["text"] == "no such operation here"
-    assert issue["diagnostics"] == "Here are: $everything, $export, $match, $validate."
-    for address, there in (("$meta", "$export, $graphql"), ("Observation/o/$lastn", "$graphql, $meta")):
+    assert issue["diagnostics"] == "Here are: $everything, $export, $match, $meta, $validate."
+    for address, there in (("$lastn", "$export, $graphql, $meta"), ("Observation/o/$lastn", "$graphql, $meta")):
         told = (await server.http.get(f"/fhir/{address}")).json()["issue"][0]
         assert told["details"]["text"] == "no such operation here"
         assert told["diagnostics"].startswith(f"Here are: {there}")

@@ -1,4 +1,4 @@
-"""$meta, $meta-add, $meta-delete: the profiles, tags and security labels of a resource.
+"""$meta, $meta-add, $meta-delete: the profiles, tags and security labels of a resource; $meta too of a type and of all.
 
 https://hl7.org/fhir/R4/resource-operations.html#meta
 """
@@ -12,6 +12,7 @@ from typing import Any
 import suture.services.interactions.guard as guard
 import suture.services.interactions.patch as patch
 import suture.services.interactions.write as write
+import suture.services.operations.meta_in_use as meta_in_use
 from suture.errors import Invalid
 from suture.services.interactions.answer import Answer
 from suture.services.operations.operation import Asked, Operation, Parameter
@@ -22,7 +23,9 @@ _WHERE = "http://hl7.org/fhir/OperationDefinition/Resource-meta"
 
 
 async def look(asked: Asked) -> Answer:
-    """The meta of one resource as it stands."""
+    """The meta of one resource as it stands; without an id what is in use."""
+    if not asked.id:
+        return _told(await meta_in_use.gathered(asked))
     async with asked.frame() as access:
         connection = asked.chart.database.read
         row = guard.present(guard.visible(connection, asked.caller, "read", asked.type, asked.id))
@@ -84,7 +87,10 @@ def _told(meta: dict[str, Any]) -> Answer:
 
 
 _GIVEN = (Parameter("meta", "Meta", "Send a Parameters with meta as valueMeta.", min=1),)
-META = Operation("meta", f"{_WHERE}", "The profiles, tags and labels of a resource.", ("instance",), look, scope="r")
+META = Operation(
+    "meta", f"{_WHERE}", "The profiles, tags and labels of a resource, or those in use on a type or anywhere.",
+    ("system", "type", "instance"), look, scope="r of the resource; s of a type, and of each type of the server that is told of",
+)  # fmt: skip
 ADD = Operation(
     "meta-add", f"{_WHERE}-add", "Adds profiles, tags and labels; makes a version.", ("instance",), add,
     parameters=_GIVEN, changes=True, scope="u and r",
