@@ -273,6 +273,16 @@ async def test_a_head_entry_tells_the_version_and_shows_nothing(server: Running,
     assert "Stone" not in answer.text
 
 
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_a_preferred_representation_is_of_writes_alone(server: Running, kind: str) -> None:
+    await server.put(patient("p1", "Stone"))
+    reads = [entry("HEAD", "Patient/p1"), entry("GET", "Patient/p1", ifNoneMatch='W/"1"'), entry("GET", "Patient/p1")]
+    answer = await send(server, kind, *reads, Prefer="return=representation")
+    assert statuses(answer) == ["200", "304", "200"]
+    assert ["resource" in e for e in answer.json()["entry"]] == [False, False, True]
+    assert [e["response"]["etag"] for e in answer.json()["entry"]] == ['W/"1"'] * 3
+
+
 async def test_prefer_representation_shows_what_was_written(server: Running) -> None:
     for kind in ("batch", "transaction"):
         plain = await send(server, kind, entry("PUT", "Patient/p1", patient("p1", kind)))

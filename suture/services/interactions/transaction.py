@@ -203,7 +203,9 @@ def _of(chart: Chart, step: Step) -> Callable[[Chart, Caller, Step, Tx, Batch], 
 
 
 def _get(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
-    return Done(*look(chart, caller, step.entry, tx))
+    """What a read shows is its body alone, whatever is preferred: a 304 and a HEAD show nothing."""
+    found = look(chart, caller, step.entry, tx)
+    return Done(found.status, found.row and found.row._replace(body=b""), found.body, found.patients)
 
 
 def _head(chart: Chart, caller: Caller, step: Step, tx: Tx, batch: Batch) -> Done:
