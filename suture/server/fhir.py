@@ -14,6 +14,7 @@ from suture.errors import Issue, NotFound
 from suture.server import binary, formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
 from suture.services.interactions.answer import Answer
+from suture.services.interactions.incoming import Translated
 from suture.services.interactions.once import Once
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.write import Outcome
@@ -238,7 +239,7 @@ async def sent(request: Request) -> bytes:
 
 
 def _as_json(body: bytes) -> bytes:
-    return json.write(xml.read(body))
+    return Translated(json.write(xml.read(body)))
 
 
 def _shown(body: bytes, kind: bytes, status: int = 200, headers: Headers | None = None) -> Response:

@@ -97,3 +97,27 @@ async def test_a_browser_may_ask_to_patch(server: Running) -> None:
         asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
         answer = await page.options("/fhir/metadata", headers=asked)
     assert "PATCH" in answer.headers["access-control-allow-methods"]
+
+
+ODD = rb"""{"status": "final", "resourceType":"Observation", "meta": {"tag": [{"code": "t"}], "profile": ["urn:p"]},
+  "valueQuantity": {"unit": "kg", "value": 72.50}, "id": "o1", "_status": {"id": "s"},
+  "note": [{"text": "a\nb\u00e9"}], "code": {"text": "x", "coding": [{"code": "c", "system": "urn:x"}]},
+  "component": [{"code": {"text": "y"}, "valueQuantity": {"value": 1.0e2}}],
+  "text": {"div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">a <b>b</b></div>", "status": "generated"}}"""
+AS_XML = {"Content-Type": "application/fhir+xml"}
+
+
+async def test_what_is_put_back_as_xml_unchanged_makes_no_version(server: Running) -> None:
+    """Whatever form the JSON has in which it is kept; a digit more is a change."""
+    for _ in range(2):
+        kept = await server.http.put("/fhir/Observation/o1", content=ODD, headers={"Content-Type": "application/json"})
+        assert kept.headers["etag"] == 'W/"1"', kept.text
+    shown = await server.http.get("/fhir/Observation/o1?_format=xml")
+    for place in ("Observation/o1", "Observation?code=c"):
+        again = await server.http.put(f"/fhir/{place}", content=shown.content, headers=AS_XML)
+        assert (again.status_code, again.headers["etag"]) == (200, 'W/"1"'), again.text
+    assert b'"value": 72.50}' in (await server.http.get("/fhir/Observation/o1")).content
+    changed = shown.content.replace(b"72.50", b"72.5")
+    assert (await server.http.put("/fhir/Observation/o1", content=changed, headers=AS_XML)).headers["etag"] == 'W/"2"'
+    assert (await server.http.delete("/fhir/Observation/o1")).status_code == 204
+    assert (await server.http.put("/fhir/Observation/o1", content=changed, headers=AS_XML)).status_code == 201

@@ -16,7 +16,12 @@ from suture.standards.fhir import index, json, search_own, validate
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 
 Read = Callable[[bytes], dict[str, Any]]  # JSON within the limits of the settings
+_STAMPS = frozenset({"versionId", "lastUpdated"})
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+
+
+class Translated(bytes):
+    """JSON that was made of XML: its bytes are this server's own, so what it says is what counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Incoming:
     body: bytes
     rows: index.Rows
     base: str = ""  # what absolute references to this server begin with
+    translated: bool = False  # it came as XML
 
 
 def require_type(type: str) -> None:
@@ -60,15 +66,25 @@ def accept(
     else:
         resource, raw = body, json.write(body)
     _require_fit(resource, type, id)
-    return prepared(resource, raw, base)
+    return prepared(resource, raw, base, translated=isinstance(body, Translated))
 
 
-def prepared(resource: dict[str, Any], raw: bytes, base: str) -> Incoming:
+def prepared(resource: dict[str, Any], raw: bytes, base: str, *, translated: bool = False) -> Incoming:
     """The same for a resource whose type and id are already known to be right; `base` is this server's, with a slash."""
     validate.require(resource)
     if resource["resourceType"] == "SearchParameter":
         search_own.read(resource)  # refused now, not when it is to be searched by
-    return Incoming(resource["resourceType"], resource, raw, index.extract(resource, base), base)
+    return Incoming(resource["resourceType"], resource, raw, index.extract(resource, base), base, translated)
+
+
+def says_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two versions of a resource differ in nothing but what the server itself puts in."""
+    return json.same(_told(one), _told(other))
+
+
+def _told(resource: dict[str, Any]) -> dict[str, Any]:
+    meta = {name: value for name, value in resource.get("meta", {}).items() if name.lstrip("_") not in _STAMPS}
+    return {**resource, "id": "", "meta": meta}
 
 
 def _require_fit(resource: dict[str, Any], type: str, id: str) -> None:

@@ -18,7 +18,7 @@ from suture.clock import new_id
 from suture.errors import Forbidden, Invalid, PreconditionFailed
 from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.find import Criteria, one
-from suture.services.interactions.incoming import Incoming, accept, prepared, require_id, require_type
+from suture.services.interactions.incoming import Incoming, accept, prepared, require_id, require_type, says_the_same
 from suture.services.interactions.rules import Conditions
 from suture.standards.fhir import json
 from suture.store import resources, whose
@@ -111,7 +111,7 @@ def updating(
         tx,
         incoming.type,
         id,
-        incoming.body,
+        _as_stored(tx, incoming, id) if incoming.translated else incoming.body,
         incoming.rows,
         method="PUT",
         if_version=version,
@@ -120,6 +120,14 @@ def updating(
         fresh=fresh,
     )
     return Outcome(201 if row.change == resources.CREATED else 200, row, before)
+
+
+def _as_stored(tx: Tx, incoming: Incoming, id: str) -> bytes:
+    """The stored bytes where XML says what they say already, so that nothing changes; else what came."""
+    before = resources.read(tx, incoming.type, id)
+    if before is None or before.deleted:
+        return incoming.body
+    return before.body if says_the_same(json.reread(before.body), incoming.resource) else incoming.body
 
 
 def _require_before(tx: Tx, caller: Caller, type: str, id: str, only_new: bool) -> None:
@@ -226,7 +234,7 @@ async def _accept(chart: Chart, caller: Caller, body: Body, type: str, id: str =
     if warden is None:
         return found
     admitted = warden.admit(caller, found.resource)
-    return prepared(admitted, json.write(admitted), chart.database.base)
+    return prepared(admitted, json.write(admitted), chart.database.base, translated=found.translated)
 
 
 class Repeatable(Protocol):

@@ -73,6 +73,11 @@ def write(value: Any) -> bytes:
     return raw
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values say the same, in whatever order their members stand; 1.0 and 1.00 do not."""
+    return _SORTED.encode(one) == _SORTED.encode(other)
+
+
 def _check_numbers(raw: bytes) -> None:
     """A Decimal that is no number is refused; the same word inside a text is not."""
     try:
@@ -99,6 +104,7 @@ def _odd_number(text: str) -> Decimal:
 
 _DECODER = msgspec.json.Decoder(float_hook=_number)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
+_SORTED = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 # --- what the parser does not refuse

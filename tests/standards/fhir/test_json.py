@@ -143,3 +143,14 @@ def test_values_may_be_bounded() -> None:
     assert json.read(raw, max_values=4) == {"a": [1, 2, 3], "b": 4}
     with pytest.raises(TooLarge, match="more than 3 values"):
         json.read(raw, max_values=3)
+
+
+def test_the_same_is_what_says_the_same() -> None:
+    one, other = (
+        json.read(b'{"a": 1.0, "b": {"c": [1, 2], "d": true}}'),
+        json.read(b'{"b":{"d":true,"c":[1,2]},"a":1.0}'),
+    )
+    assert json.same(one, other)
+    for text in (b'{"a":1.00}', b'{"a":1}', b'{"a":true}', b'{"a":[1.0]}', b'{"a":1.0,"b":null}'):
+        assert not json.same({"a": one["a"]}, json.read(text)), text
+    assert not json.same([1, 2], [2, 1])
