@@ -64,6 +64,12 @@ def _process(request: Request) -> Iterable[str]:
             "pairs of records that wait for somebody",
             matches.count(database.read, matches.OPEN),
         ),
+        (
+            "suture_matches_damaged",
+            "gauge",
+            "Patients whose bodies are damaged, left out of the search for doubles",
+            len(matches.damaged(database.read)),
+        ),
         ("process_cpu_seconds_total", "counter", "CPU of this process", round(used.ru_utime + used.ru_stime, 2)),
         ("process_max_resident_bytes", "gauge", "most memory this process has had", used.ru_maxrss * 1024),
         ("python_gc_collections_total", "counter", "full collections", gc.get_stats()[2]["collections"]),

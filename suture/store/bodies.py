@@ -22,7 +22,7 @@ One = Callable[[str, tuple[Any, ...]], tuple[Any, ...] | None]
 
 
 class Damaged(Unavailable):
-    """One body can't be read; others can."""
+    """One body, or a page of the database, can't be read; others can."""
 
     code, issue, retry = "damaged", "exception", False
 

@@ -16,7 +16,7 @@ from suture import crypto
 from suture.clock import instant
 from suture.errors import SutureError
 from suture.settings import Settings
-from suture.store import copying, envelope, keys
+from suture.store import copying, envelope, keys, matches
 from suture.store.backup import last_backup
 from suture.store.database import Database
 from suture.store.file import path_of
@@ -83,9 +83,18 @@ def _look_on_server(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "good", f"opens, schema {row[0] if row else 0}, {database.where}")
         yield from on_server.look(database.read)
         yield _anchor(database)
+        yield from _left_out(database)
         yield from _copies(database, settings)
     finally:
         database.close()
+
+
+def _left_out(database: Database) -> Iterator[Finding]:
+    """Nothing when there is none: most houses never see it."""
+    found = len(matches.damaged(database.read))
+    if found:
+        text = f"{found} Patients can't be read and are left out of the search for doubles"
+        yield Finding("damaged bodies", "bad", text, "Run: suture verify, then restore the last good backup.")
 
 
 def _key(settings: Settings, path: Path) -> Finding:
@@ -154,6 +163,7 @@ def _inside(database: Database) -> Iterator[Finding]:
         yield Finding("WAL", "good", shown(size))
     yield _backup(database)
     yield _anchor(database)
+    yield from _left_out(database)
 
 
 def _anchor(database: Database) -> Finding:

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from suture.store import names
 from suture.store.connection import Connection, Tx
 
 OPEN, LINKED, APART, GONE = "open", "linked", "apart", "gone"
 STATES = (OPEN, LINKED, APART, GONE)
 MOST_COUNTED = 10_000
 MOST_OF_ONE = 1000  # pairs of one Patient
+DAMAGED = "matches.damaged"  # the name of the fact
+MOST_DAMAGED = 1000
 _COLUMNS = "n, low, high, state, grade, score, found, due, decided, who, zd, why"
 
 
@@ -68,6 +71,33 @@ def place(connection: Connection) -> int:
 def looked(tx: Tx, upto: int) -> None:
     """Everything up to this commit has been looked at."""
     tx.execute("UPDATE match_place SET at = ? WHERE id = 1", (upto,))
+
+
+def written(connection: Connection, type: str, after: int, count: int) -> list[tuple[int, int]]:
+    """(commit, row number) of what was written after the commit `after`, in that order, bodies unread.
+
+    The rows of one commit come all or none, so there may be more than `count`.
+    """
+    rt = names.find(connection, type)
+    ends = connection.all("SELECT upd FROM res WHERE rt = ? AND upd > ? ORDER BY upd LIMIT ?", (rt, after, count))
+    if not ends:
+        return []
+    sql = "SELECT upd, rid FROM res WHERE rt = ? AND upd > ? AND upd <= ? ORDER BY upd, rid"
+    return [(upd, rid) for upd, rid in connection.all(sql, (rt, after, ends[-1][0]))]
+
+
+def damaged(connection: Connection) -> frozenset[int]:
+    """Row numbers of Patients that were left out because they can't be read, at most MOST_DAMAGED."""
+    row = connection.one("SELECT value FROM fact WHERE name = ?", (DAMAGED,))
+    return frozenset(json.loads(row[0])) if row else frozenset()
+
+
+def note_damaged(tx: Tx, found: frozenset[int]) -> None:
+    """Those are the ones now."""
+    text = json.dumps(sorted(found)[:MOST_DAMAGED])
+    tx.execute(
+        "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (DAMAGED, text)
+    )
 
 
 def get(connection: Connection, n: int) -> Pair | None:

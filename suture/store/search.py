@@ -18,6 +18,7 @@ from suture.store.search_includes import included as _included
 PAGE = 50
 COUNTED: dict[str, int | None] = {"accurate": None, "estimate": 10_000}  # how far `_total` counts
 BUDGET = 10.0  # seconds
+Read = Callable[[Connection, Sequence[int]], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,10 @@ class Page:
     total: int | None = None
 
 
-def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) -> Page:
+def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET, read: Read = read_rids) -> Page:
     """The page of `query.count` matches behind `query.cursor`, newest first unless it is sorted otherwise.
 
-    Includes are fetched by `included`, for the rows that the caller may see.
+    Includes are fetched by `included`, for the rows that the caller may see. `read`: how the matches are read.
     """
     count = PAGE if query.count is None else query.count
     with connection.budget(budget):
@@ -40,7 +41,7 @@ def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET) 
             return Page([], None, _counted(connection, query, None))
         plan = search_plan.plan(connection, query)
         found = search_plan.found(plan, query.cursor, count + 1)
-        rows = read_rids(connection, [row[0] for row in found[:count]])
+        rows = read(connection, [row[0] for row in found[:count]])
         total = _counted(connection, query, COUNTED[query.total]) if query.total in COUNTED else None
     following = search_plan.cursor_at(found[count - 1]) if len(found) > count else None
     return Page(rows, following, total)

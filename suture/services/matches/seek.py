@@ -19,7 +19,7 @@ from suture.services.interactions.chart import Chart
 from suture.services.operations.match_find import TYPE, Candidate, candidates, grade, weighed
 from suture.services.operations.match_weights import Traits
 from suture.standards.fhir import json
-from suture.store import matches, resources
+from suture.store import matches, resources, search_lookup, sound
 from suture.store.connection import Connection, Tx
 from suture.store.matches import Found, Pair
 from suture.store.resources import Row
@@ -34,6 +34,7 @@ class News:
 
     kept: list[tuple[Found, str, str]] = field(default_factory=list)
     settled: list[tuple[Pair, str]] = field(default_factory=list)
+    damaged: set[int] = field(default_factory=set)  # Patients that can't be read, and are left out
 
 
 def seek(chart: Chart, connection: Connection, rid: int) -> News:
@@ -44,36 +45,40 @@ def seek(chart: Chart, connection: Connection, rid: int) -> News:
         news.settled += [(pair, matches.GONE) for pair in there.values() if pair.state != matches.GONE]
         return news
     person = json.reread(row.body)
-    found, whole = candidates(chart, SYSTEM, person, connection, strict=False)
+    found, whole = candidates(chart, SYSTEM, person, connection, news.damaged)
     others = [c for c in found if c.row.rid != rid]
     mine = Traits(person)
     tell = partial(_tell, news, connection, row, mine)
     wanted = [c for c in others if not (mine.replaced or c.replaced) and c.like.grade in QUEUED][:MOST]
     for one in wanted:
         tell(one, grade(one, others, whole), there.pop(one.row.rid, None))
-    for other, pair in _left(connection, mine, there):
+    for other, pair in _left(connection, mine, there, news.damaged):
         alike = other is not None and not (mine.replaced or other.replaced) and other.like.grade in QUEUED
         if other is not None and (alike or _tied(connection, row, other.row)):
             tell(other, "probable", pair)
         elif pair.state in (matches.OPEN, matches.LINKED):
             news.settled.append((pair, matches.GONE))
-    for row_ in _named(connection, person):
+    for row_ in _named(connection, person, news.damaged):
         if matches.between(connection, rid, row_.rid) is None and row_.rid != rid:
             tell(weighed(mine, row_), "", None)
     return news
 
 
-def _left(connection: Connection, mine: Traits, there: dict[int, Pair]) -> Iterator[tuple[Candidate | None, Pair]]:
-    """Pairs that no search found again, with the other one as it is today."""
+def _left(
+    connection: Connection, mine: Traits, there: dict[int, Pair], damaged: set[int]
+) -> Iterator[tuple[Candidate | None, Pair]]:
+    """Pairs that no search found again, with the other one as it is today; a pair with one that can't be read stays."""
     for rid, pair in there.items():
-        row = resources.read_rid(connection, rid)
-        yield (None if row is None or row.deleted else weighed(mine, row)), pair
+        row = sound.read_rid(connection, rid, damaged)
+        if rid not in damaged:
+            yield (None if row is None or row.deleted else weighed(mine, row)), pair
 
 
-def _named(connection: Connection, person: dict[str, Any]) -> Iterator[Row]:
+def _named(connection: Connection, person: dict[str, Any], damaged: set[int]) -> Iterator[Row]:
     """Whom it is linked with, by whoever wrote that."""
-    for id in islice(dict.fromkeys(linking.targets(person, connection.shared.base)), MOST):
-        row = resources.read(connection, TYPE, id)
+    ids = islice(dict.fromkeys(linking.targets(person, connection.shared.base)), MOST)
+    for rid in [rid for id in ids for rid in search_lookup.rows(connection, (TYPE,), id)]:
+        row = sound.read_rid(connection, rid, damaged)
         if row is not None and not row.deleted:
             yield row
 

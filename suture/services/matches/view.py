@@ -14,7 +14,7 @@ from suture.access import withheld
 from suture.access.caller import Caller
 from suture.services.operations.match_weights import Likeness, Traits, likeness
 from suture.standards.fhir import json
-from suture.store import matches, resources
+from suture.store import matches, sound
 from suture.store.connection import Connection
 from suture.store.matches import Pair
 from suture.store.resources import Row
@@ -70,7 +70,7 @@ def listed(connection: Connection, caller: Caller, show: str, now: int, before: 
         found = _some(connection, show, now, at)
         for pair in found:
             at, looked = (pair.score, pair.n), looked + 1
-            one, other = resources.read_rid(connection, pair.low), resources.read_rid(connection, pair.high)
+            one, other = (sound.read_rid(connection, rid, set()) for rid in (pair.low, pair.high))
             if one is not None and other is not None and _fit(one, judged) and _fit(other, judged):
                 shown.append(Shown(pair, one, other))
             if len(shown) == count:

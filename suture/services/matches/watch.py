@@ -18,6 +18,7 @@ from suture.errors import SutureError, Unavailable
 from suture.services.interactions.chart import Chart
 from suture.services.matches.seek import News, keep, seek
 from suture.store import matches, resources
+from suture.store.bodies import Damaged
 from suture.store.connection import Connection
 
 log = logging.getLogger("suture.matches")
@@ -38,6 +39,7 @@ class Watch:
     def __init__(self, chart: Chart) -> None:
         self._chart = chart
         self._at = 0
+        self._tried = False  # whether those that could not be read were tried again since the start
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -81,21 +83,27 @@ class Watch:
         """Looks at the next versions; returns how many there were."""
         connection = self._chart.database.read
         kept = matches.place(connection)
-        rows = resources.changes(connection, max(kept, self._at), (decide.TYPE,), PAGE)
-        if not rows:
+        rows = matches.written(connection, decide.TYPE, max(kept, self._at), PAGE)
+        rids = [rid for _, rid in rows]
+        if not self._tried:
+            rids = list(dict.fromkeys([*sorted(matches.damaged(connection)), *rids]))
+        if not rids:
             return 0
-        rids = list(dict.fromkeys(row.rid for row in rows))
         quiet = True
         for at in range(0, len(rids), AT_ONCE):
             quiet &= await self._some(rids[at : at + AT_ONCE])
             if self._ending.is_set():
-                return len(rows)
-        await self._move(kept, rows[-1].updated, quiet)
+                return len(rids)
+        self._tried = True
+        if rows:
+            await self._move(kept, rows[-1][0], quiet)
         return len(rows)
 
     async def _some(self, rids: list[int]) -> bool:
         """Whether these Patients changed nothing in the queue."""
         found = await asyncio.to_thread(self._sought, rids)
+        await self._note(rids, frozenset().union(*(news.damaged for news in found)))
+        found = [news for news in found if news.kept or news.settled]
         if not found:
             return True
         certain = await self._chart.database.write(lambda tx: [n for news in found for n in keep(tx, news)])
@@ -110,12 +118,26 @@ class Watch:
             some = [self._of(connection, rid) for rid in rids if not self._ending.is_set()]
         finally:
             connection.close()
-        return [news for news in some if news.kept or news.settled]
+        return some
+
+    async def _note(self, looked: list[int], damaged: frozenset[int]) -> None:
+        """Keeps in mind who can't be read, and who can be again. When there are too many of them, all wait."""
+        known = matches.damaged(self._chart.database.read)
+        now = (known - set(looked)) | damaged
+        if now == known:
+            return
+        if len(now) > matches.MOST_DAMAGED:
+            raise Damaged("very many stored Patients are damaged", mend="Run: suture verify")
+        if now - known:
+            log.error("left out of the search for doubles, for their bodies are damaged: %d Patients", len(now - known))
+        await self._chart.database.write(lambda tx: matches.note_damaged(tx, now))
 
     def _of(self, connection: Connection, rid: int) -> News:
         """One Patient that can't be compared holds up nobody else."""
         try:
             return seek(self._chart, connection, rid)
+        except Damaged:
+            return News(damaged={rid})
         except Unavailable:
             raise
         except Exception as error:

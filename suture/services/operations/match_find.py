@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import suture.services.interactions.guard as guard
@@ -15,6 +16,8 @@ from suture.services.interactions.chart import Chart
 from suture.services.operations.match_blocks import Pairs, blocks
 from suture.services.operations.match_weights import APART, Likeness, Traits, likeness
 from suture.standards.fhir import json, search
+from suture.standards.fhir.search_query import SearchQuery
+from suture.store import resources, sound
 from suture.store import search as store_search
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -40,19 +43,36 @@ class Candidate:
 
 
 def candidates(
-    chart: Chart, caller: Caller, person: dict[str, Any], connection: Connection, *, strict: bool = True
+    chart: Chart, caller: Caller, person: dict[str, Any], connection: Connection, damaged: set[int] | None = None
 ) -> tuple[list[Candidate], bool]:
-    """Whom this caller may see of those found, the likeliest first; and whether no search was cut.
+    """Whom this caller may see of those found, the likeliest first; and whether nobody may have been overlooked.
 
-    `strict`: raises TooCostly when the budget is spent; otherwise what was found until then has to do.
+    Raises TooCostly when the budget is spent, Damaged for a record that can't be read. With `damaged` what was found has
+    to do: what can't be read is noted there.
     """
     ours = Traits(person)
-    found, whole = _rows(chart, caller, person, ours, connection, strict)
-    return sorted((weighed(ours, row) for row in found), key=lambda c: (-c.like.bits, c.row.rid)), whole
+    found, whole = _rows(chart, caller, person, ours, connection, damaged)
+    some = [one for row in found if (one := _weighed(ours, row, damaged)) is not None]
+    return sorted(some, key=lambda c: (-c.like.bits, c.row.rid)), whole and not damaged
+
+
+def _weighed(ours: Traits, row: Row, damaged: set[int] | None) -> Candidate | None:
+    try:
+        return weighed(ours, row)
+    except ValueError:  # it was unpacked, and is no JSON
+        if damaged is None:
+            raise
+        damaged.add(row.rid)
+        return None
 
 
 def _rows(
-    chart: Chart, caller: Caller, person: dict[str, Any], ours: Traits, connection: Connection, strict: bool
+    chart: Chart,
+    caller: Caller,
+    person: dict[str, Any],
+    ours: Traits,
+    connection: Connection,
+    damaged: set[int] | None,
 ) -> tuple[list[Row], bool]:
     away = withheld.of(connection, caller)
     judged = guard.judge(connection, caller, "search-type", away)
@@ -60,11 +80,13 @@ def _rows(
     found: dict[int, Row] = {}
     whole = True
     policy.require(caller, "search-type", TYPE)
+    read = resources.read_rids if damaged is None else partial(sound.read_rids, damaged=damaged)
     for pairs in blocks(person, ours):
         try:
-            page = _page(chart, caller, connection, pairs, away, end - chart.clock.monotonic())
+            query = _query(chart, caller, pairs, away)
+            page = _page(connection, query, end - chart.clock.monotonic(), read)
         except TooCostly:
-            if strict:
+            if damaged is None:
                 raise
             whole = False
             continue
@@ -73,14 +95,15 @@ def _rows(
     return list(found.values())[:MOST], whole
 
 
-def _page(
-    chart: Chart, caller: Caller, connection: Connection, pairs: Pairs, away: Withheld | None, left: float
-) -> Page:
+def _query(chart: Chart, caller: Caller, pairs: Pairs, away: Withheld | None) -> SearchQuery:
+    query = search.parse(TYPE, pairs, base_url=chart.fhir_url, expander=chart.expander)
+    return replace(policy.narrow(caller, query, away), count=OF_BLOCK)
+
+
+def _page(connection: Connection, query: SearchQuery, left: float, read: store_search.Read) -> Page:
     if left <= 0:
         raise TooCostly("the match takes too long", where="resource", mend="Send fewer names and identifiers.")
-    query = search.parse(TYPE, pairs, base_url=chart.fhir_url, expander=chart.expander)
-    query = replace(policy.narrow(caller, query, away), count=OF_BLOCK)
-    return store_search.find(connection, query, budget=left)
+    return store_search.find(connection, query, budget=left, read=read)
 
 
 def weighed(ours: Traits, row: Row) -> Candidate:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from suture.access.policy import SYSTEM
+from suture.services.matches import view
 from suture.services.matches.watch import Watch
-from suture.store import matches
-from tests.services.matches.house import BEA, PERSONAL, House
+from suture.store import health, matches, resources
+from suture.store.bodies import Damaged
+from tests.services.matches.house import BEA, PERSONAL, House, registrar
 from tests.services.matches.house import house as opened
 
 
@@ -126,6 +128,68 @@ async def test_one_that_can_not_be_compared_holds_up_nobody_else(
     await house.look()
     assert house.states == {("a", "b"): "open"}
     assert [r.getMessage() for r in caplog.records] == ["a Patient could not be compared: ValueError"]
+
+
+def damage(house: House, id: str) -> bytes:
+    """Spoils a stored body; returns what it was."""
+    row = resources.read(house.app.database.read, "Patient", id)
+    assert row is not None
+    (kept,) = house.app.database.read.all("SELECT body FROM res WHERE rid = ?", (row.rid,))
+    mend(house, row.rid, b"\x00" * 80)
+    return bytes(kept[0])
+
+
+def mend(house: House, rid: int, body: bytes) -> None:
+    house.app.database.write_now(lambda tx: tx.execute("UPDATE res SET body = ? WHERE rid = ?", (body, rid)))
+
+
+async def test_a_damaged_body_is_left_out_told_of_and_tried_again(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    for id in ("a", "b", "spoiled", "c"):
+        await house.put(id)
+    whole = damage(house, "spoiled")
+    await house.put("d")
+    await house.look()
+    assert set(house.states) == {("a", "b"), ("a", "c"), ("b", "c"), ("a", "d"), ("b", "d"), ("c", "d")}
+    assert {pair.grade for pair in house.pairs} == {"probable"}  # with one left out nobody is certain
+    read = house.app.database.read
+    [rid] = matches.damaged(read)
+    told = [r.getMessage() for r in caplog.records]
+    assert told == ["left out of the search for doubles, for their bodies are damaged: 1 Patients"]
+    assert not [text for text in PERSONAL if text in caplog.text]
+    [finding] = health._left_out(house.app.database)
+    assert (finding.level, finding.text[:27]) == ("bad", "1 Patients can't be read an")
+    assert "suture verify" in finding.mend
+    listed = view.listed(read, registrar(), "open", 1 << 62, (1 << 62, 1 << 62), 100)
+    assert len(listed.shown) == 6
+    mend(house, rid, whole)
+    assert await house.watch.once() == 0  # until the next start
+    house.watch = Watch(house.chart)
+    await house.look()
+    assert len(house.states) == 10
+    assert matches.damaged(read) == frozenset()
+    assert list(health._left_out(house.app.database)) == []
+
+
+async def test_a_pair_whose_other_record_is_damaged_stays_as_it_is(house: House) -> None:
+    await house.put("a")
+    await house.put("b")
+    await house.look()
+    damage(house, "b")
+    await house.put("a", address=None)
+    await house.look()
+    assert [pair.state for pair in house.pairs] == ["open"]
+    assert len(matches.damaged(house.app.database.read)) == 1
+
+
+async def test_when_very_many_are_damaged_the_search_waits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matches, "MOST_DAMAGED", 0)
+    await house.put("a")
+    damage(house, "a")
+    with pytest.raises(Damaged, match="very many stored Patients are damaged"):
+        await house.look()
+    assert matches.place(house.app.database.read) == 0
 
 
 async def test_it_runs_by_itself_ends_and_says_nothing_personal(
