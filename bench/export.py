@@ -67,7 +67,7 @@ def _exported(database: Database) -> None:
     made = list(jobs.files_of(found, 100_000))
     selected = time.process_time()
     for file, rows in made:
-        concerned.of_rows(connection, NOW, file.type, rows)
+        concerned.of_rows(connection, NOW, file.type, rows, {})
     whose = time.process_time()
     for file, rows in made:
         for _ in Sent(connection, wanted, NOW, file, SYSTEM, "http://127.0.0.1/fhir").chunks(

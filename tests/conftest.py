@@ -50,7 +50,7 @@ ON_EVERY_DATABASE = (
 EACH_TIME = (
     "store/search/test_against_memory", "store/search/test_pages", "store/search/test_fulltext", "store/search/test_own_parameters",
     "engine/test_engine", "services/test_identities", "server/test_fhir", "server/test_bundles", "server/test_search",
-    "server/test_bulk_kinds",
+    "server/test_bulk_kinds", "server/test_bulk_damaged",
 )  # fmt: skip
 EVERYTHING = os.environ.get("SUTURE_POSTGRES") == "all"
 

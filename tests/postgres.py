@@ -123,6 +123,11 @@ class Server:
             self._migrated = True
         return self._made(f"suture_{next(_numbers)}", TEMPLATE)
 
+    def copied(self, address: str) -> str:
+        """The address of a copy of a database that nobody has open."""
+        name = psycopg.conninfo.conninfo_to_dict(address)["dbname"]
+        return self._made(f"suture_{next(_numbers)}", str(name))
+
     def _made(self, name: str, template: str) -> str:
         with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
             if len(self._kept) >= KEPT:

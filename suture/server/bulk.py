@@ -111,7 +111,7 @@ async def file(request: Request) -> Response:
         said = sent.faults()
         await asyncio.to_thread(connection.close)
         if said:  # the manifest names from now on what could not be sent
-            await request.site.database.write(lambda tx: exports.add_faults(tx, job.jid, said))
+            await request.site.database.write(lambda tx: exports.add_faults(tx, job.jid, said, faults.MORE))
 
     return Response(200, b"", NDJSON, headers, _streamed(_packed(lines) if packed else lines), closed)
 
@@ -123,8 +123,9 @@ async def _noted(request: Request, connection: Connection, job: Job, held: tuple
         files.require(request.caller, file)
         patients = await asyncio.to_thread(files.patients, connection, job, file, raw)
         access.detail = f"file {file.n}, {file.lines} resources of {len(patients)} patients"
-        if len(patients) <= NAMED:
-            access.concerns(concerned.names(connection, patients))
+        named = await asyncio.to_thread(concerned.names, connection, patients, NAMED)
+        if named is not None:
+            access.concerns(named)
             return
 
         def unit(tx: Tx) -> None:

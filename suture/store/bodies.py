@@ -27,6 +27,10 @@ class Damaged(Unavailable):
     code, issue, retry = "damaged", "exception", False
 
 
+class DamagedPage(Damaged):
+    """A page of the database can't be read; others can."""
+
+
 class Bodies:
     """Packs and unpacks for one connection (zstd contexts belong to one thread)."""
 

@@ -15,7 +15,7 @@ import apsw
 
 from suture.errors import Conflict, SutureError, TooCostly, Unavailable, Unstartable
 from suture.standards.fhir import json
-from suture.store.bodies import Bodies, Damaged
+from suture.store.bodies import Bodies, DamagedPage
 from suture.store.identities import Identities, Key, Named
 from suture.store.shared import Shared
 
@@ -320,7 +320,7 @@ def translated(error: Exception, where: str) -> SutureError:
             "the disk is full", where=where, mend="Free space on it; writing goes on by itself.", after=5
         )
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-        return Damaged("a page of the database is damaged", where=where, mend="Run: suture verify", after=30)
+        return DamagedPage("a page of the database is damaged", where=where, mend="Run: suture verify", after=30)
     if isinstance(error, apsw.InterruptError):
         return TooCostly(
             "the query ran longer than it may",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zstandard
 
+from suture.store.bodies import DamagedPage
 from suture.store.connection import Connection, Tx
 from suture.store.shared import Fit, Shared
 
@@ -36,8 +37,16 @@ def load(connection: Connection) -> None:
         connection.shared.current[kind] = number
         connection.shared.trained[kind] = rows
     for kind, (table, *_) in _SOURCES.items():
+        connection.shared.packed[kind] = max(_first(connection, table), connection.shared.trained.get(kind, 0))
+
+
+def _first(connection: Connection, table: str) -> int:
+    """How many of the first rows there are; none when a page is damaged, which must not keep a server from its start."""
+    try:
         rows = connection.one(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {FIRST})")
-        connection.shared.packed[kind] = max(rows[0] if rows else 0, connection.shared.trained.get(kind, 0))
+    except DamagedPage:
+        return 0
+    return rows[0] if rows else 0
 
 
 def due(shared: Shared) -> list[str]:

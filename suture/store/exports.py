@@ -130,12 +130,14 @@ def finish(tx: Tx, jid: int) -> None:
     tx.execute("UPDATE export_job SET state = ?, progress = ? WHERE jid = ?", (DONE, DONE, jid))
 
 
-def add_faults(tx: Tx, jid: int, lines: Sequence[bytes], most: int = 10_000) -> None:
-    """Puts lines that it does not hold yet into the file of errors, up to a number."""
+def add_faults(tx: Tx, jid: int, lines: Sequence[bytes], more: bytes, most: int = 10_000) -> None:
+    """Puts lines that it does not hold yet into the file of errors, up to a number; `more` then says that there were more."""
     there = content(tx, jid, FAULTS)
     known = there[1].splitlines() if there else []
-    said = list(dict.fromkeys([*known, *lines]))[:most]
-    if len(said) > len(known):
+    said = list(dict.fromkeys([*known, *lines]))
+    if len(said) > most:
+        said = [*(line for line in said[: most - 1] if line != more), more]
+    if said != known:
         tx.execute("DELETE FROM export_file WHERE jid = ? AND n = ?", (jid, FAULTS))
         put_text(tx, jid, File(FAULTS, ERROR, "OperationOutcome", len(said)), b"".join(line + b"\n" for line in said))
 

@@ -20,6 +20,7 @@ from suture.clock import Clock, new_id
 from suture.errors import Unstartable
 from suture.settings import Settings
 from suture.store import envelope, keys, migrations
+from suture.store.bodies import DamagedPage
 from suture.store.checkpoints import Checkpoints
 from suture.store.connection import APPLICATION_ID, Connection, Tx, open_raw
 from suture.store.shared import Shared
@@ -84,9 +85,12 @@ class File:
 
     def latest(self, connection: Connection) -> int:
         """The newest time that stands in a row, so that time goes on from there even if the clock was set back."""
-        row = connection.one(
-            "SELECT max((SELECT coalesce(max(upd), 0) FROM res WHERE rt = n.nid)) FROM (SELECT DISTINCT rt AS nid FROM res) n"
-        )
+        try:
+            row = connection.one(
+                "SELECT max((SELECT coalesce(max(upd), 0) FROM res WHERE rt = n.nid)) FROM (SELECT DISTINCT rt AS nid FROM res) n"
+            )
+        except DamagedPage:  # of the index that knows at once
+            row = connection.one("SELECT max(upd) FROM res NOT INDEXED")
         return (row and row[0]) or 0
 
     def _open(self, cache_bytes: int) -> apsw.Connection:

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from suture.store import names
+from suture.standards.fhir.definitions import RESOURCE_TYPES
+from suture.store import holes, names
+from suture.store.bodies import DamagedPage
 from suture.store.connection import Connection
+from suture.store.holes import Unread
+from suture.store.ids import key_of
 from suture.store.resources import DELETE, TYPES, VERSION_BITS, id_of
 
 CHUNK = 2000
@@ -60,22 +64,39 @@ class Version(NamedTuple):
 _COLUMNS = "rid, rt, fid, ver, upd, op, pat, zd, body"
 
 
-def versions(connection: Connection, moment: int, types: Sequence[str] = ()) -> Iterator[list[Version]]:
-    """What was current at `moment`, deletions too, in the order of row numbers."""
+def versions(
+    connection: Connection, moment: int, types: Sequence[str] = (), unread: Unread | None = None
+) -> Iterator[list[Version]]:
+    """What was current at `moment`, deletions too, in the order of row numbers; with `unread`, around damaged pages."""
     wanted = [names.find(connection, name) for name in types]
     only = f"AND rt IN ({','.join('?' * len(wanted))})" if types else ""
     sql = f"SELECT {_COLUMNS} FROM res WHERE rid > ? {only} ORDER BY rid LIMIT {CHUNK}"
     last = 0
-    while rows := _some(connection, sql, [last, *wanted]):
-        last = rows[-1][0]
-        yield _versions(connection, moment, rows)
+    try:
+        while rows := _some(connection, sql, [last, *wanted]):
+            last = rows[-1][0]
+            yield _versions(connection, moment, rows, unread)
+    except DamagedPage:
+        if unread is None:
+            raise
+        yield from _around(connection, moment, wanted, last + 1, unread)
+
+
+def _around(
+    connection: Connection, moment: int, wanted: Sequence[int], first: int, unread: Unread
+) -> Iterator[list[Version]]:
+    """The versions from a row on: what of them can be read."""
+    for rows in holes.between(connection, unread, "rid, rt", first, CHUNK):
+        rids = [rid for rid, rt in rows if not wanted or rt in wanted]
+        for portion in portions(connection, rids) if rids else ():
+            yield of_rows(connection, moment, portion, unread)
 
 
 def _some(connection: Connection, sql: str, values: Sequence[int]) -> list[tuple[Any, ...]]:
     """Rows until their packed bodies (the last column) are large enough together."""
     found: list[tuple[Any, ...]] = []
     size = 0
-    for row in connection.execute(sql, values):
+    for row in holes.listened(connection, connection.execute(sql, values)):
         found.append(row)
         size += len(row[-1] or b"")
         if size > LARGEST_PORTION:
@@ -83,11 +104,15 @@ def _some(connection: Connection, sql: str, values: Sequence[int]) -> list[tuple
     return found
 
 
-def of_rows(connection: Connection, moment: int, rids: Sequence[int]) -> list[Version]:
+def of_rows(connection: Connection, moment: int, rids: Sequence[int], unread: Unread | None = None) -> list[Version]:
     """The same for these rows, in their order."""
-    marks = ",".join("?" * len(rids))
-    rows = connection.all(f"SELECT {_COLUMNS} FROM res WHERE rid IN ({marks})", tuple(rids))
-    found = {version.rid: version for version in _versions(connection, moment, rows)}
+
+    def read(part: Sequence[int]) -> list[tuple[Any, ...]]:
+        marks = ",".join("?" * len(part))
+        return connection.all(f"SELECT {_COLUMNS} FROM res WHERE rid IN ({marks})", tuple(part))
+
+    rows = read(rids) if unread is None else holes.among(connection, unread, rids, read)
+    found = {version.rid: version for version in _versions(connection, moment, rows, unread)}
     return [found[rid] for rid in rids if rid in found]
 
 
@@ -101,7 +126,7 @@ def bodies(
     found: list[tuple[int, int, bytes]] = []
     others: list[int] = []
     size = last = 0
-    for rid, zd, body, upd, op in connection.execute(sql, rids):
+    for rid, zd, body, upd, op in holes.listened(connection, connection.execute(sql, rids)):
         last = rid
         if upd > moment or op == DELETE:
             others.append(rid)
@@ -114,9 +139,13 @@ def bodies(
 
 
 def portions(connection: Connection, rids: Sequence[int], most: int = LARGEST_PORTION) -> Iterator[list[int]]:
-    """These rows, in their order, in portions whose packed bodies are `most` bytes together; a larger one stands alone."""
+    """These rows, in their order, in portions whose packed bodies are `most` bytes together; a larger one stands alone,
+    and so does each of those whose sizes can't be read."""
     marks = ",".join("?" * len(rids))
-    sizes = dict(connection.all(f"SELECT rid, length(body) FROM res WHERE rid IN ({marks})", tuple(rids)))
+    try:
+        sizes = dict(connection.all(f"SELECT rid, length(body) FROM res WHERE rid IN ({marks})", tuple(rids)))
+    except DamagedPage:
+        sizes = dict.fromkeys(rids, most + 1)
     portion: list[int] = []
     size = 0
     for rid in rids:
@@ -130,8 +159,17 @@ def portions(connection: Connection, rids: Sequence[int], most: int = LARGEST_PO
         yield portion
 
 
-def _versions(connection: Connection, moment: int, rows: Sequence[tuple[Any, ...]]) -> list[Version]:
-    found = (_version(connection, moment, *row) for row in rows)
+def _versions(
+    connection: Connection, moment: int, rows: Sequence[tuple[Any, ...]], unread: Unread | None
+) -> list[Version]:
+    found: list[Version | None] = []
+    for row in rows:
+        try:
+            found.append(_version(connection, moment, *row))
+        except DamagedPage as error:  # of the old versions
+            if unread is None:
+                raise
+            holes.lose(connection, unread, row[0], error, (names.text(connection, row[1]), id_of(row[2])))
     return [version for version in found if version is not None]
 
 
@@ -151,19 +189,40 @@ def _version(
     return Version(rid, names.text(connection, rt), id_of(fid), ver, upd, op, pat, zd, body)
 
 
-def rids(connection: Connection, moment: int, types: Sequence[str]) -> Iterator[dict[str, list[int]]]:
+def rids(
+    connection: Connection, moment: int, types: Sequence[str], unread: Unread | None = None
+) -> Iterator[dict[str, list[int]]]:
     """Row numbers by type of what was there at `moment`, in their order, without looking at what they say: small types
-    each by themselves, but with a large one among them all in one pass over every resource."""
-    wanted = {names.find(connection, type): type for type in types}
-    if not any(_large(connection, rt) for rt in wanted):
-        sql = "SELECT rid, rt, upd, op FROM res WHERE rt = ? ORDER BY rid"
-        yield from (_there(connection, moment, wanted, connection.all(sql, (rt,))) for rt in wanted)
-        return
+    each by themselves, but with a large one among them all in one pass over every resource. With `unread`, around
+    damaged pages."""
+    left = {names.find(connection, type): type for type in types}
+    try:
+        for rt in [] if any(_large(connection, rt) for rt in left) else list(left):
+            rows = connection.all("SELECT rid, rt, upd, op FROM res WHERE rt = ? ORDER BY rid", (rt,))
+            yield _there(connection, moment, left, rows, unread)
+            del left[rt]
+    except DamagedPage:
+        if unread is None:
+            raise
+    if left:
+        yield from _passed(connection, moment, left, unread)
+
+
+def _passed(
+    connection: Connection, moment: int, wanted: dict[int, str], unread: Unread | None
+) -> Iterator[dict[str, list[int]]]:
+    """The same in one pass over every resource."""
     sql = f"SELECT rid, rt, upd, op FROM res WHERE rid > ? ORDER BY rid LIMIT {AT_ONCE}"
     last = 0
-    while rows := connection.all(sql, (last,)):
-        last = rows[-1][0]
-        yield _there(connection, moment, wanted, rows)
+    try:
+        while rows := connection.all(sql, (last,)):
+            last = rows[-1][0]
+            yield _there(connection, moment, wanted, rows, unread)
+    except DamagedPage:
+        if unread is None:
+            raise
+        for rows in holes.between(connection, unread, "rid, rt, upd, op", last + 1, AT_ONCE):
+            yield _there(connection, moment, wanted, rows, unread)
 
 
 def _large(connection: Connection, rt: int) -> bool:
@@ -173,10 +232,10 @@ def _large(connection: Connection, rt: int) -> bool:
 
 
 def _there(
-    connection: Connection, moment: int, wanted: dict[int, str], rows: Sequence[tuple[Any, ...]]
+    connection: Connection, moment: int, wanted: dict[int, str], rows: Sequence[tuple[Any, ...]], unread: Unread | None
 ) -> dict[str, list[int]]:
     late = [rid for rid, rt, upd, _ in rows if upd > moment and rt in wanted]
-    before = {v.rid for v in of_rows(connection, moment, late) if v.method != DELETE} if late else set()
+    before = {v.rid for v in of_rows(connection, moment, late, unread) if v.method != DELETE} if late else set()
     found: dict[int, list[int]] = {rt: [] for rt in wanted}
     for rid, rt, upd, op in rows:
         if rt in found and (rid in before if upd > moment else op != DELETE):
@@ -185,8 +244,17 @@ def _there(
 
 
 def types(connection: Connection) -> list[str]:
-    """The types of which there is, or was, a resource."""
-    return sorted(names.text(connection, rt) for (rt,) in connection.all(TYPES))
+    """The types of which there is, or was, a resource; when the index that knows is damaged, all that may have one."""
+    try:
+        return sorted(names.text(connection, rt) for (rt,) in connection.all(TYPES))
+    except DamagedPage:
+        return sorted(type for type in RESOURCE_TYPES if names.find(connection, type))
+
+
+def number(connection: Connection, type: str, id: str) -> int:
+    """The row number of a resource that is or was there, looked up without its row; 0 for any other."""
+    row = connection.one("SELECT rid FROM res WHERE fid = ? AND rt = ?", (key_of(id), names.find(connection, type)))
+    return int(row[0]) if row else 0
 
 
 def ids(connection: Connection, type: str) -> Iterator[list[str]]:

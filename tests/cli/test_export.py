@@ -15,8 +15,12 @@ from suture import cli
 from suture import settings as settings_of
 from suture.clock import instant
 from suture.services.bulk.files import Sent
+from suture.standards.fhir.index import extract
 from suture.store import audit, resources, scan
+from suture.store.connection import Tx
 from suture.store.database import Database
+from tests import damage, stores
+from tests.server.people import observation, patient
 
 
 @pytest.fixture
@@ -255,3 +259,56 @@ def test_what_was_sent_over_several_lines_is_one(project: Path) -> None:
     database.write_now(lambda tx: resources.put(tx, "Patient", "p1", body))
     database.close()
     assert [(r["id"], r["active"]) for r in lines(export(project) / "Patient.ndjson")] == [("p1", True)]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chart of many pages: sixty people with results, some of them written twice, one as large as several pages."""
+    folder = tmp_path_factory.mktemp("large")
+    store = stores.database(folder)
+
+    def unit(tx: Tx) -> None:
+        for n in range(60):
+            note = "".join(map(chr, range(0x4E00, 0x4E00 + (4000 if n == 30 else 90))))
+            for resource in (patient(f"p{n}"), observation(f"o{n}", f"p{n}", note=[{"text": note}])):
+                type, id = resource["resourceType"], resource["id"]
+                resources.put(tx, type, id, orjson.dumps(resource), extract(resource, ""))
+
+    for _ in range(2):
+        store.write_now(unit)
+    store.close()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "loses"),
+    [
+        ("res", "leaf", range(2, 40)),
+        ("res", "internal", range(120, 121)),
+        ("res", "overflow", range(1, 2)),
+        ("res_fid", "leaf", range(1)),
+        ("res_upd", "leaf", range(1)),
+        ("hist", "leaf", range(1)),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--organize-by", "Patient"]])
+def test_a_damaged_page_costs_what_stands_on_it(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    table: str, kind: str, loses: range, more: list[str],
+) -> None:  # fmt: skip
+    shutil.copytree(large, tmp_path / "copy")
+    damage.of_file(tmp_path / "copy", table, kind)
+    monkeypatch.setenv("SUTURE_DATABASE", f"sqlite:{tmp_path}/copy/data/suture.db")
+    monkeypatch.setenv("SUTURE_KEY_FILE", f"{tmp_path}/copy/key")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["export", "--out", str(tmp_path / "out"), "--project", str(tmp_path), "--json", *more])
+    made = orjson.loads(capsys.readouterr().out)
+    named = {one["issue"][0]["expression"][0] for name in made["errors"] for one in lines(tmp_path / "out" / name)}
+    there = {
+        f"{one['resourceType']}/{one['id']}"
+        for f in made["files"] for one in lines(tmp_path / "out" / f["file"]) if one["resourceType"] != "Parameters"
+    }  # fmt: skip
+    everything = {f"{kind}{n}" for kind in ("Patient/p", "Observation/o") for n in range(60)}
+    assert (len(named) in loses, named) == (True, everything - there)
+    assert (stopped.value.code or 0) == (1 if named else 0)
+    assert made["resources"] == len(there)

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from suture.access import compartment
 from suture.services.bulk import select
 from suture.services.bulk.request import Wanted
-from suture.services.bulk.select import PROVENANCE, Found, Place
+from suture.services.bulk.select import PROVENANCE, Found
 from suture.standards.fhir import json
-from suture.store import resources, scan
+from suture.store import holes, scan
+from suture.store.bodies import DamagedPage
 from suture.store.connection import Connection
+from suture.store.holes import Place, Unread
 from suture.store.resources import Row
 
 _REFERS = re.compile(
@@ -35,15 +37,19 @@ class Blocks:
     shared: dict[Place, int] = field(default_factory=dict)
     further: dict[Place, set[Place]] = field(default_factory=dict)  # what is nobody's -> what it refers to
     patients: dict[str, int] = field(default_factory=dict)
-    unread: dict[int, Place] = field(default_factory=dict)  # what is damaged
+    unread: Unread = field(default_factory=dict)  # what is damaged
 
     def of(self, found: Found) -> Iterator[list[int]]:
         """A block for each patient; what no record refers to stands in none."""
         only = select.patients(self.connection, self.wanted, self.moment)
         self.unread = found.unread
-        for type in sorted(found.rows, key=lambda type: type == PROVENANCE):
+        for type in sorted(found.rows, key=lambda type: (type == PROVENANCE, type != "Patient", type)):
             for row in self._rows(found.rows[type]):
-                self._sort(row, only)
+                try:
+                    self._sort(row, only)
+                except DamagedPage as error:
+                    holes.lose(self.connection, self.unread, row.rid, error, (row.type, row.id))
+        holes.name(self.connection, self.unread)
         for patient in sorted(self.owned):
             own = sorted(self.owned[patient], key=lambda rid: (rid != patient, rid))
             yield [-patient, *own, *self._closure(self.refers.get(patient, set()))]
@@ -51,7 +57,7 @@ class Blocks:
     def _rows(self, rids: list[int]) -> Iterator[Row]:
         for start in range(0, len(rids), scan.CHUNK // 4):
             for portion in scan.portions(self.connection, rids[start : start + scan.CHUNK // 4]):
-                versions = scan.of_rows(self.connection, self.moment, portion)
+                versions = scan.of_rows(self.connection, self.moment, portion, self.unread)
                 for _, row in select.readable(self.connection, versions, self.unread):
                     yield row
 
@@ -68,6 +74,7 @@ class Blocks:
 
     def _owners(self, row: Row) -> set[str]:
         if row.type == "Patient":
+            self.patients[row.id] = row.rid
             return {row.id}
         return compartment.owners(json.reread(row.body), self.connection.shared.base) if row.body else set()
 
@@ -84,8 +91,7 @@ class Blocks:
     def _number(self, id: str) -> int:
         """The row number of a Patient; 0 when there is none."""
         if id not in self.patients:
-            row = resources.read(self.connection, "Patient", id)
-            self.patients[id] = row.rid if row is not None else 0
+            self.patients[id] = scan.number(self.connection, "Patient", id)
         return self.patients[id]
 
     def _closure(self, places: set[Place]) -> list[int]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import suture.services.interactions.attached as attached
 from suture.access import compartment
 from suture.services.bulk import select
 from suture.services.bulk.select import PROVENANCE
-from suture.store import resources, rids, scan, whose
+from suture.store import holes, resources, rids, scan, whose
 from suture.store.audit_listed import PATIENT
+from suture.store.bodies import DamagedPage
 from suture.store.connection import Connection
+from suture.store.holes import Unread
 from suture.store.resources import Row
 
 CHUNK = 500
@@ -19,39 +21,56 @@ SAY_THEMSELVES = frozenset({PROVENANCE, attached.TYPE, *compartment.ADDED, *comp
 
 
 def of_rows(
-    connection: Connection, moment: int, type: str, rids: list[int], told: Callable[[int], None] = lambda _: None
-) -> list[int]:
+    connection: Connection, moment: int, type: str, rids: list[int], unread: Unread,
+    told: Callable[[int], None] = lambda _: None,
+) -> list[int]:  # fmt: skip
     """The row numbers of all patients these rows are about, in their order; negative ones are headers of blocks.
 
     `type`: of all of them, or nothing where they are mixed. `told` is called with how many were looked at since it was last.
+    What can't be read is written down in `unread`: it must not be sent.
     """
     found: set[int] = set()
     for start in range(0, len(rids), CHUNK):
         part = rids[start : start + CHUNK]
         found.update(-rid for rid in part if rid < 0)
-        found |= _of_some(connection, moment, type, [rid for rid in part if rid > 0])
+        found |= _of_some(connection, moment, type, [rid for rid in part if rid > 0], unread)
         told(len(part))
     return sorted(found)
 
 
-def names(connection: Connection, patients: list[int]) -> list[str]:
-    """These patients as the trail names them."""
-    return [PATIENT + id for id in whose.ids_of(connection, patients)]
+def names(connection: Connection, patients: list[int], most: int) -> list[str] | None:
+    """These patients as the trail names them; None where they are to be named as a set: there are more than so many, or
+    the row of one is damaged, and a set needs their numbers only."""
+    if len(patients) > most:
+        return None
+    try:
+        return [PATIENT + id for id in whose.ids_of(connection, patients)]
+    except DamagedPage:
+        return None
 
 
-def _of_some(connection: Connection, moment: int, type: str, rids: list[int]) -> set[int]:
+def _of_some(connection: Connection, moment: int, type: str, rids: list[int], unread: Unread) -> set[int]:
     if type in SAY_THEMSELVES:
-        return _said(connection, moment, rids)
-    found, unsure = whose.numbers_at(connection, rids, moment, SAY_THEMSELVES if not type else ())
-    return found | _said(connection, moment, unsure) if unsure else found
+        return _said(connection, moment, rids, unread)
+
+    def read(part: Sequence[int]) -> list[tuple[set[int], list[int]]]:
+        return [whose.numbers_at(connection, part, moment, SAY_THEMSELVES if not type else ())]
+
+    parts = holes.among(connection, unread, rids, read) if rids else []
+    found = set[int]().union(*(some for some, _ in parts))
+    unsure = [rid for _, some in parts for rid in some]
+    return found | _said(connection, moment, unsure, unread) if unsure else found
 
 
-def _said(connection: Connection, moment: int, rids: list[int]) -> set[int]:
+def _said(connection: Connection, moment: int, rids: list[int], unread: Unread) -> set[int]:
     """The patients of resources that have to be looked into; deleted ones say it by what they were."""
     found: set[int] = set()
     for portion in scan.portions(connection, rids) if rids else ():
-        for _, row in select.readable(connection, scan.of_rows(connection, moment, portion), {}):
-            found |= _of_row(connection, moment, row)
+        for _, row in select.readable(connection, scan.of_rows(connection, moment, portion, unread), unread):
+            try:
+                found |= _of_row(connection, moment, row)
+            except DamagedPage as error:
+                holes.lose(connection, unread, row.rid, error, (row.type, row.id))
     return found
 
 

@@ -5,7 +5,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html#response---error-status-1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -13,13 +13,16 @@ from suture.access.caller import Caller
 from suture.errors import Issue, SutureError
 from suture.services.bulk import select
 from suture.services.bulk.request import Wanted, issues
-from suture.services.bulk.select import Place
 from suture.standards.fhir import json, outcome
+from suture.store import holes
 from suture.store.connection import Connection
 from suture.store.exports import Job
+from suture.store.holes import Unread
 
 TRIES = 5  # of an export that something in the way keeps from its end
 PAUSE = 2.0  # seconds before the second try; each further one is twice as long
+NAMED = 1000  # damaged resources of a type that are named one by one
+MEND = "The operator finds it with: suture verify. When it is mended, ask for the export again."
 _KEPT = range(400, 500)  # causes that lie with what was asked for keep their status
 _OF_THE_PLACE = (401, 404, 410, 429)  # but these say something about the status URL itself
 
@@ -83,8 +86,9 @@ def _stop(mend: str) -> str:
     return f"{mend.rstrip('.')}. " if mend else ""
 
 
-def lines(connection: Connection, wanted: Wanted, unread: Mapping[int, Place], missing: int = 0) -> list[bytes]:
+def lines(connection: Connection, wanted: Wanted, unread: Unread, missing: int = 0) -> list[bytes]:
     """A line of the error file for each parameter that was passed over and each resource that could not be read."""
+    holes.name(connection, unread)
     found = [*issues(wanted), *_of_missing(missing), *unreadable(connection, wanted.caller, unread)]
     return [json.write(outcome.outcome([issue])) for issue in dict.fromkeys(found)]
 
@@ -104,11 +108,55 @@ def _of_missing(count: int) -> list[Issue]:
     ]
 
 
-def unreadable(connection: Connection, caller: Caller, unread: Mapping[int, Place]) -> list[Issue]:
-    """Where a caller may not see everything of a type, what can't be judged is not named."""
-    text = "a resource could not be exported: what is stored of it is damaged"
-    mend = "The operator finds it with: suture verify. When it is mended, ask for the export again."
+def unreadable(connection: Connection, caller: Caller, unread: Unread) -> list[Issue]:
+    """Each that could not be read; where a caller may not see everything of a type, what can't be judged is not named."""
+    ids: dict[str, list[str]] = {}
+    for type, id in unread.values():
+        ids.setdefault(type, []).append(id)
+    rows = [rid for rid, place in unread.items() if place == holes.UNKNOWN]
     return [
-        Issue("error", "exception", text, f"{type}/{id}" if select.all_of(connection, caller, type) else type, mend)
-        for type, id in unread.values()
+        *(issue for type in sorted(ids.keys() - {""}) for issue in _of_type(connection, caller, type, ids[type])),
+        *([_of_pages(rows)] if rows else []),
     ]
+
+
+def _of_type(connection: Connection, caller: Caller, type: str, ids: list[str]) -> Iterator[Issue]:
+    text = "a resource could not be exported: what is stored of it is damaged"
+    if not select.all_of(connection, caller, type):
+        yield Issue("error", "exception", text, type, MEND)
+        return
+    known = sorted(filter(None, ids))[:NAMED]
+    yield from (Issue("error", "exception", text, f"{type}/{id}", MEND) for id in known)
+    if more := len(ids) - len(known):
+        text = f"{more} {'more ' if known else ''}resources could not be exported: what is stored of them is damaged"
+        yield Issue("error", "exception", text, type, MEND)
+
+
+def _of_pages(rows: list[int]) -> Issue:
+    """Of rows of which not even the type can be read: their numbers tell the operator where to look."""
+    text = f"up to {len(rows)} resources could not be exported: the pages of the database that hold them are damaged"
+    return Issue("error", "exception", text, "export", f"They have the row numbers {_spans(rows)}. {MEND}")
+
+
+def _spans(rows: list[int], most: int = 100) -> str:
+    """3, 5-9, 12; the first ones of many."""
+    found: list[list[int]] = []
+    for rid in sorted(rows):
+        if found and rid == found[-1][1] + 1:
+            found[-1][1] = rid
+        else:
+            found.append([rid, rid])
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in found[:most]]
+    return ", ".join([*texts, "…"] if len(found) > most else texts)
+
+
+MORE = json.write(
+    outcome.outcome(
+        [
+            Issue(
+                "error", "incomplete", "more could not be exported than this file names", "export",
+                "The operator finds all of it with: suture verify.",
+            )
+        ]
+    )
+)  # fmt: skip

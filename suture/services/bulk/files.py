@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import suture.services.interactions.subset as subset
+from suture.access import compartment
 from suture.access.caller import Caller
 from suture.services.bulk import concerned, faults, jobs, select
 from suture.services.bulk.request import Wanted
-from suture.services.bulk.select import Place
 from suture.standards.fhir import json, outcome
-from suture.store import exports, resources, scan
-from suture.store.bodies import Damaged
+from suture.store import exports, holes, resources, scan, whose
+from suture.store.audit_listed import PATIENT
+from suture.store.bodies import Damaged, DamagedPage
 from suture.store.connection import Connection
 from suture.store.exports import File, Job
+from suture.store.holes import Unread
 from suture.store.resources import Row
 
 CHUNK = 500
@@ -38,7 +40,7 @@ class Sent:
     file: File
     caller: Caller
     url: str
-    unread: dict[int, Place] = field(default_factory=dict)  # what is damaged and was left out
+    unread: Unread = field(default_factory=dict)  # what is damaged and was left out
     headers: int = 0  # lines so far that are no resources of the chart
 
     def chunks(self, held: bytes) -> Iterator[bytes]:
@@ -59,35 +61,51 @@ class Sent:
             judged = select.judge_versions(self.connection, self.caller)
             for head, run in _runs(rids):
                 waiting = head or waiting
-                for portion in scan.portions(self.connection, run):
-                    shown = lines([row for row in self._rows(moment, portion) if select.may(self.caller, row, judged)])
-                    if waiting and shown:
-                        yield _header(self.connection, waiting)
+                for portion in scan.portions(self.connection, run) if run else ():
+                    rows = [row for row in self._rows(moment, portion) if self._may(row, judged)]
+                    if waiting and rows:
+                        yield _header(self.connection, waiting, rows)
                         waiting, self.headers = 0, self.headers + 1
-                    yield shown
+                    yield lines(rows)
+
+    def _may(self, row: Row, judged: Callable[[Row], bool]) -> bool:
+        try:
+            return select.may(self.caller, row, judged)
+        except DamagedPage as error:  # of what it is judged by
+            holes.lose(self.connection, self.unread, row.rid, error, (row.type, row.id))
+            return False
 
     def _of_everything(self, rids: list[int], moment: int, lines: Texts) -> Iterator[bytes]:
         """Rows of one type of which nothing is kept from the caller: no more is looked at than the bodies."""
         rest, unpack = rids, self.connection.bodies.unpack
         while rest:
-            packed, rest, others = scan.bodies(self.connection, moment, rest)
+            packed, rest, others = self._packed(moment, rest)
             texts: list[bytes] = []
             for rid, zd, body in packed:
                 try:
                     texts.append(unpack(zd, body))
                 except Damaged:
                     others.append(rid)
-            texts += [row.body for row in self._rows(moment, others) if not row.deleted]
             yield lines(texts)
+            for portion in scan.portions(self.connection, others) if others else ():
+                yield lines([row.body for row in self._rows(moment, portion) if not row.deleted])
+
+    def _packed(self, moment: int, rids: list[int]) -> tuple[list[tuple[int, int, bytes]], list[int], list[int]]:
+        """See scan.bodies; rows with a damaged page among them are read one by one."""
+        try:
+            return scan.bodies(self.connection, moment, rids)
+        except DamagedPage:
+            return [], [], list(rids)
 
     def _rows(self, moment: int, rids: list[int]) -> list[Row]:
-        if not rids:
-            return []
-        versions = scan.of_rows(self.connection, moment, rids)
+        versions = scan.of_rows(self.connection, moment, rids, self.unread)
         return [row for _, row in select.readable(self.connection, versions, self.unread)]
 
     def faults(self) -> list[bytes]:
         """A line of the error file for each resource that could not be read."""
+        holes.name(self.connection, self.unread)
+        for rid in [rid for rid, place in self.unread.items() if place == holes.UNKNOWN]:
+            self.unread[rid] = self.file.type if self.file.kind == exports.OUTPUT else "", ""
         issues = faults.unreadable(self.connection, self.caller, self.unread)
         return [json.write(outcome.outcome([issue])) for issue in issues]
 
@@ -104,11 +122,38 @@ def _runs(rids: list[int]) -> Iterator[tuple[int, list[int]]]:
     yield head, run
 
 
-def _header(connection: Connection, patient: int) -> bytes:
-    """The line before a block; it stands there only when a line of the block does."""
-    row = resources.read_rid(connection, patient)
-    named = {"name": "header", "valueReference": {"reference": f"Patient/{row.id if row else ''}"}}
+def _header(connection: Connection, patient: int, rows: list[Row]) -> bytes:
+    """The line before a block, whose first rows these are; it stands there only when a line of the block does."""
+    id = _id(connection, patient, rows)
+    reference = {"reference": f"Patient/{id}"} if id else {"display": "a patient whose row in the database is damaged"}
+    named = {"name": "header", "valueReference": reference}
     return json.write({"resourceType": "Parameters", "parameter": [named]}) + b"\n"
+
+
+def _id(connection: Connection, patient: int, rows: list[Row]) -> str:
+    """A patient's id by the row number; where that row can't be read, by the index, or by who is named in the block."""
+    try:
+        row = resources.read_rid(connection, patient)
+        return row.id if row else ""
+    except DamagedPage:
+        unread: Unread = {patient: holes.UNKNOWN}
+        holes.name(connection, unread)
+        return unread.get(patient, holes.UNKNOWN)[1] or _named_by(connection, patient, rows)
+
+
+def _named_by(connection: Connection, patient: int, rows: list[Row]) -> str:
+    """The one patient whom all of these rows name and who can be this one; nothing where that is not sure."""
+    said = [set(whose.named(row.body)) for row in rows if compartment.parameters(row.type)]
+    ids = [one.removeprefix(PATIENT) for one in (set.intersection(*said) if said else ())]
+    able = [id for id in ids if _may_be(connection, patient, id)]
+    return able[0] if len(able) == 1 else ""
+
+
+def _may_be(connection: Connection, patient: int, id: str) -> bool:
+    try:
+        return scan.number(connection, "Patient", id) == patient
+    except DamagedPage:
+        return True
 
 
 def require(caller: Caller, file: File) -> None:
@@ -126,7 +171,7 @@ def patients(connection: Connection, job: Job, file: File, held: bytes) -> list[
         return known
     type = file.type if file.kind == exports.OUTPUT else ""
     rids = [rid for part in exports.numbers(held, CHUNK) for rid in part]
-    return concerned.of_rows(connection, jobs.moment_of(job, jobs.asked_of(job)), type, rids)
+    return concerned.of_rows(connection, jobs.moment_of(job, jobs.asked_of(job)), type, rids, {})
 
 
 def _texts(wanted: Wanted, type: str, url: str) -> Texts:

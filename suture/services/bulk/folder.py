@@ -119,28 +119,28 @@ class Folder:
 
         found = Selection(connection, self.wanted, moment, looked).run()
         blocks = Blocks(connection, self.wanted, moment).of(found) if self.wanted.organized else None
-        made = list(jobs.files_of(found, EVERYTHING, jobs.filled(blocks, self.most) if blocks is not None else None))
-        self._note(connection, moment, made)
-        self.planned(sum(file.lines for file, _ in made))
-        for file, rows in made:
+        files = jobs.files_of(found, EVERYTHING, jobs.filled(blocks, self.most) if blocks is not None else None)
+        made = jobs.told_whose(connection, moment, files, found.unread, lambda _: None)
+        self._note(connection, made)
+        self.planned(sum(file.lines for file, _, _ in made))
+        for file, rows, _ in made:
             self._one(connection, moment, file, rows)
         said = faults.lines(connection, self.wanted, found.unread, select.missing(connection, self.wanted, moment))
         self._write(ERRORS, [line + b"\n" for line in said], False)
 
-    def _note(self, connection: Connection, moment: int, made: list[tuple[File, list[int]]]) -> None:
+    def _note(self, connection: Connection, made: list[tuple[File, list[int], list[int]]]) -> None:
         """The audit row, before the first byte leaves."""
-        patients = sorted(
-            {rid for file, rows in made for rid in concerned.of_rows(connection, moment, jobs.type_of(file), rows)}
-        )
-        count = sum(_resources(rows) for _, rows in made)
+        patients = sorted({rid for _, _, some in made for rid in some})
+        count = sum(_resources(rows) for _, rows, _ in made)
         group = f" of group {self.wanted.group}" if self.wanted.group else ""
         detail = f"command line{group}, {count} resources of {len(patients)} patients"
         row = AuditRow(self.wanted.caller.id, "export", ",".join(self.wanted.types)[:200], detail=detail)
-        named = concerned.names(connection, patients) if len(patients) <= NAMED else []
+        named = concerned.names(connection, patients, NAMED)
 
         def unit(tx: Tx) -> None:
-            one = crowds.put(tx, patients) if len(patients) > NAMED else named[0] if len(named) == 1 else ""
-            audit.append(tx, row._replace(patient=one, patients=tuple(named) if len(named) > 1 else ()))
+            whose = named if named is not None else [crowds.put(tx, patients)]
+            one, several = (whose[0], ()) if len(whose) == 1 else ("", tuple(whose))
+            audit.append(tx, row._replace(patient=one, patients=several))
 
         self.database.write_now(unit)
 

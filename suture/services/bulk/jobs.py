@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
 
@@ -24,9 +24,10 @@ from suture.services.bulk.select import Found, Selection, require
 from suture.services.gateway.limits import TooMany
 from suture.settings import Settings
 from suture.store import exports
-from suture.store.connection import Tx
+from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.exports import File, Job
+from suture.store.holes import Unread
 
 log = logging.getLogger(__name__)
 LEASE = 60.0  # seconds after which another worker takes over what nobody goes on with
@@ -158,10 +159,7 @@ class Exports:
             told = Teller(self._database, job, loop)
             found = Selection(connection, wanted, moment, told).run()
             blocks = filled(Blocks(connection, wanted, moment).of(found), most) if wanted.organized else None
-            made = [
-                (file, rows, concerned.of_rows(connection, moment, type_of(file), rows, told.further))
-                for file, rows in files_of(found, most, blocks)
-            ]
+            made = told_whose(connection, moment, files_of(found, most, blocks), found.unread, told.further)
             said = faults.lines(connection, wanted, found.unread, select.missing(connection, wanted, moment))
         finally:
             connection.close()
@@ -171,7 +169,7 @@ class Exports:
                 raise Cancelled
             for file, rows, patients in made:
                 exports.put(tx, job.jid, file, rows, patients)
-            exports.add_faults(tx, job.jid, said)
+            exports.add_faults(tx, job.jid, said, faults.MORE)
             exports.finish(tx, job.jid)
 
         asyncio.run_coroutine_threadsafe(self._database.write(unit), loop).result()
@@ -230,6 +228,25 @@ def files_of(found: Found, most: int, blocks: Iterator[list[int]] | None = None)
         while part := list(islice(left, most)) if type else list(left):
             yield File(n, kind, type, len(part)), part
             n += 1
+
+
+def told_whose(
+    connection: Connection,
+    moment: int,
+    made: Iterable[tuple[File, list[int]]],
+    unread: Unread,
+    told: Callable[[int], None],
+) -> list[tuple[File, list[int], list[int]]]:
+    """The files with the patients they are about. What can't be read when it is asked whose it is stands in none."""
+    found = [
+        (file, rows, concerned.of_rows(connection, moment, type_of(file), rows, unread, told)) for file, rows in made
+    ]
+    return [(*_sound(file, rows, unread), patients) for file, rows, patients in found] if unread else found
+
+
+def _sound(file: File, rows: list[int], unread: Unread) -> tuple[File, list[int]]:
+    left = [rid for rid in rows if rid not in unread]
+    return file._replace(lines=len(left)), left
 
 
 def filled(blocks: Iterator[list[int]], most: int) -> Iterator[list[int]]:

@@ -21,9 +21,10 @@ from suture.standards.fhir import json, search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_time import moment_range
 from suture.standards.fhir.search import SearchQuery, matches
-from suture.store import resources, scan
-from suture.store.bodies import Damaged
+from suture.store import holes, resources, scan
+from suture.store.bodies import Damaged, DamagedPage
 from suture.store.connection import Connection
+from suture.store.holes import Place, Unread
 from suture.store.index import NO_PATIENT, SEVERAL_PATIENTS
 from suture.store.resources import DELETE, METHOD_OF, Row
 from suture.store.scan import Version
@@ -37,7 +38,6 @@ CARRIED = frozenset(compartment.SHARED | {"Binary"})
 _REFERS = re.compile(
     rb'"(?:reference|url)"\s*:\s*"(?:[^"\s]{0,500}/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.\-]{1,64})(?:/_history/\d+)?"'
 )
-Place = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Found:
     rows: dict[str, list[int]] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
     refers: set[Place] = field(default_factory=set)
-    unread: dict[int, Place] = field(default_factory=dict)  # what is damaged: row number -> where it is
+    unread: Unread = field(default_factory=dict)  # what is damaged
 
 
 @dataclass(slots=True)
@@ -75,6 +75,8 @@ class Selection:
         if self.wanted.level != "system":
             self._carry()
             self._provenance()
+            types += [PROVENANCE, *CARRIED]
+        holes.name(self.connection, self.found.unread, types)
         return self.found
 
     def _judge(self) -> Callable[[Row], bool]:
@@ -98,7 +100,7 @@ class Selection:
         )
 
     def _take_all(self, types: list[str]) -> None:
-        for part in scan.rids(self.connection, self.moment, types):
+        for part in scan.rids(self.connection, self.moment, types, self.found.unread):
             for type, rids in part.items():
                 self.found.rows.setdefault(type, []).extend(rids)
                 self._tell(len(rids))
@@ -106,10 +108,16 @@ class Selection:
     def _judge_all(self, type: str) -> None:
         judged = self._judge()
         mine, fits = self._members(), self._filter(type)
-        for versions in scan.versions(self.connection, self.moment, (type,)):
+        for versions in scan.versions(self.connection, self.moment, (type,), self.found.unread):
             for version, row in readable(self.connection, versions, self.found.unread):
-                self._look(version, row, judged, mine, fits)
+                try:
+                    self._look(version, row, judged, mine, fits)
+                except DamagedPage as error:  # of what it is judged by
+                    self._lose(row, error)
             self._tell(len(versions))
+
+    def _lose(self, row: Row, error: DamagedPage) -> None:
+        holes.lose(self.connection, self.found.unread, row.rid, error, (row.type, row.id))
 
     def _look(
         self,
@@ -147,7 +155,7 @@ class Selection:
         ids = patients(self.connection, self.wanted, self.moment)
         if ids is None:
             return lambda version, body: version.type == "Patient" or _of_somebody(self, version, body)
-        rids = {row.rid for id in ids if (row := resources.read(self.connection, "Patient", id)) is not None}
+        rids = {scan.number(self.connection, "Patient", id) for id in ids} - {0}
         return lambda version, body: _within(self, version, body, rids, ids)
 
     def _filter(self, type: str) -> Callable[[bytes], bool]:
@@ -165,11 +173,14 @@ class Selection:
         while fresh := {p for p in self.found.refers if p[0] in CARRIED} - known:
             known |= fresh
             for type, id in sorted(fresh):
-                self._carried(type, id, judged)
+                try:
+                    self._carried(type, id, judged)
+                except DamagedPage:
+                    holes.lose_place(self.found.unread, (type, id))
 
     def _carried(self, type: str, id: str, judged: Callable[[Row], bool]) -> None:
-        current = resources.read(self.connection, type, id)
-        versions = scan.of_rows(self.connection, self.moment, [current.rid]) if current is not None else []
+        rid = scan.number(self.connection, type, id)
+        versions = scan.of_rows(self.connection, self.moment, [rid]) if rid else []
         for _, row in readable(self.connection, versions, self.found.unread):
             if row.deleted or not may(self.wanted.caller, row, judged):
                 continue
@@ -189,10 +200,15 @@ class Selection:
         judged = self._judge()
         newest: dict[int, tuple[str, int]] = {}
         taken: list[int] = []
-        for versions in scan.versions(self.connection, self.moment, (PROVENANCE,)):
+        for versions in scan.versions(self.connection, self.moment, (PROVENANCE,), self.found.unread):
             for _, row in readable(self.connection, versions, self.found.unread):
-                about = targets(self.connection, row) & exported if not row.deleted else set()
-                if not about or not may(self.wanted.caller, row, judged):
+                try:
+                    about = targets(self.connection, row) & exported if not row.deleted else set()
+                    allowed = bool(about) and may(self.wanted.caller, row, judged)
+                except DamagedPage as error:
+                    self._lose(row, error)
+                    continue
+                if not allowed:
                     continue
                 taken.append(row.rid)
                 recorded = str(json.reread(row.body).get("recorded", ""))
@@ -217,9 +233,7 @@ def row_of(connection: Connection, version: Version) -> Row:
     return Row(version.rid, version.type, version.id, version.version, version.updated, METHOD_OF[version.method], body)
 
 
-def readable(
-    connection: Connection, versions: Iterable[Version], unread: dict[int, Place]
-) -> Iterator[tuple[Version, Row]]:
+def readable(connection: Connection, versions: Iterable[Version], unread: Unread) -> Iterator[tuple[Version, Row]]:
     """The versions with their rows; what is damaged is written down in `unread` instead."""
     for version in versions:
         try:
@@ -289,14 +303,22 @@ def missing(connection: Connection, wanted: Wanted, moment: int) -> int:
     """How many of the patients that were named there are not, or not in the group."""
     there = patients(connection, wanted, moment) or set()
     judged = guard.judge(connection, wanted.caller, "read")
-    rows = (resources.read(connection, "Patient", id) for id in there & set(wanted.patients))
-    return len(set(wanted.patients)) - sum(row is not None and not row.deleted and judged(row) for row in rows)
+    return len(set(wanted.patients)) - sum(_shown(connection, id, judged) for id in there & set(wanted.patients))
+
+
+def _shown(connection: Connection, patient: str, judged: Callable[[Row], bool]) -> bool:
+    """Whether a patient is there, as far as the caller may know; one who can't be read is named as that."""
+    try:
+        row = resources.read(connection, "Patient", patient)
+        return row is not None and not row.deleted and judged(row)
+    except DamagedPage:
+        return True
 
 
 def members(connection: Connection, group: str, moment: int) -> set[str]:
     """The patients who are active members of a Group."""
-    current = resources.read(connection, GROUP, group)
-    versions = scan.of_rows(connection, moment, [current.rid]) if current is not None else []
+    rid = scan.number(connection, GROUP, group)
+    versions = scan.of_rows(connection, moment, [rid]) if rid else []
     rows = [row_of(connection, version) for version in versions]
     resource: dict[str, Any] = json.reread(rows[0].body) if rows and not rows[0].deleted else {}
     return set(_members(resource, moment, connection.shared.base))
@@ -347,10 +369,8 @@ def _owners(selection: Selection, body: bytes) -> set[str]:
 
 def targets(connection: Connection, row: Row) -> set[int]:
     """The row numbers of what a Provenance is about."""
-    base, found = connection.shared.base, set()
+    base, found = connection.shared.base, set[int]()
     for target in json.reread(row.body).get("target", []):
         type, _, rest = target.get("reference", "").removeprefix(base).partition("/")
-        there = resources.read(connection, type, rest.partition("/")[0]) if rest else None
-        if there is not None:
-            found.add(there.rid)
-    return found
+        found.add(scan.number(connection, type, rest.partition("/")[0]) if rest else 0)
+    return found - {0}
