@@ -55,13 +55,16 @@ class Fetched:
     files: list[str]
     arrived: Counter[str] = field(default_factory=Counter)
 
-    async def take(self, http: httpx.AsyncClient, url: str) -> bytes:
+    async def take(self, http: httpx.AsyncClient, url: str, begun: asyncio.Queue[str] | None = None) -> bytes:
         raw = b""
         try:
             async with http.stream("GET", url) as answer:
                 assert answer.status_code == 200
                 async for part in answer.aiter_raw():
-                    self.arrived[url] += not raw
+                    if not raw:
+                        self.arrived[url] += 1
+                        if begun is not None:
+                            begun.put_nowait(url)
                     raw += part
         except httpx.TransportError:
             pass
@@ -115,11 +118,13 @@ async def test_no_file_leaves_without_its_row(tmp_path: Path) -> None:
             jobs = await exported(http, chosen)
             cut = 0
             for many in KILLS:
+                begun = asyncio.Queue[str]()
                 files = [(job, url) for job in jobs for url in job.files]
-                taken = [asyncio.create_task(job.take(http, url)) for job, url in chosen.sample(files, len(files))]
-                before = sum(job.arrived.total() for job in jobs)
-                while sum(job.arrived.total() for job in jobs) < before + many:
-                    await asyncio.sleep(0)
+                taken = [
+                    asyncio.create_task(job.take(http, url, begun)) for job, url in chosen.sample(files, len(files))
+                ]
+                for _ in range(many):
+                    await asyncio.wait_for(begun.get(), 60)
                 await served.kill()
                 cut += sum(not raw for raw in await asyncio.gather(*taken))
                 judged(served, jobs)
