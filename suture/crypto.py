@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -45,13 +46,18 @@ def derive(key: bytes, purpose: str) -> bytes:
 def seal(key: bytes, plain: bytes, context: bytes) -> bytes:
     """`plain` encrypted and bound to `context` (where it belongs); another context will not open it."""
     nonce = secrets.token_bytes(12)
-    return nonce + AESGCM(key).encrypt(nonce, plain, context)
+    return nonce + _cipher(key).encrypt(nonce, plain, context)
+
+
+@lru_cache(8)  # making one takes longer than opening a short text with it
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)
 
 
 def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
     """The plain bytes; raises Unstartable when key, bytes or context are not those of seal()."""
     try:
-        return AESGCM(key).decrypt(sealed[:12], sealed[12:], context)
+        return _cipher(key).decrypt(sealed[:12], sealed[12:], context)
     except (InvalidTag, ValueError) as error:
         raise Unstartable(
             "this key does not open what was sealed",

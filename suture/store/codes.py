@@ -28,11 +28,11 @@ def number(tx: Tx, system: str, code: str) -> int:
 def find(connection: Connection, system: str | None, code: str) -> list[int]:
     """The numbers of a code; without a system (None) those of every system that has it."""
     if system is None:
-        return [tid for (tid,) in connection.execute("SELECT tid FROM tok WHERE code = ?", (code,))]
+        return [tid for (tid,) in connection.all("SELECT tid FROM tok WHERE code = ?", (code,))]
     known = connection.shared.codes.get((system, code))
     if known is not None:
         return [known]
-    return [tid for (tid,) in connection.execute("SELECT tid FROM tok WHERE code = ? AND sys = ?", (code, system))]
+    return [tid for (tid,) in connection.all("SELECT tid FROM tok WHERE code = ? AND sys = ?", (code, system))]
 
 
 def texts(connection: Connection, numbers: Iterable[int]) -> dict[int, tuple[str, str]]:

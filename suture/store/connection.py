@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import apsw
 
@@ -88,12 +88,23 @@ class Busy(Unavailable):
     """Another process holds the write lock; nothing is wrong with the database."""
 
 
+class Outset(NamedTuple):
+    """How a chart stands: its newest code and name, whether anybody has a Consent that restricts, the mark of its own
+    search parameters."""
+
+    codes: int
+    names: int
+    restricted: bool
+    parameters: str
+
+
 class Connection:
     """A reading connection with what all connections of a process share; sees only committed rows.
 
     What SQLite says (a damaged page, a full disk, a key taken) comes out in the words of the error tree.
     """
 
+    outset: Outset | None = None  # held for a while (outset.py)
     far = False  # whether each question is a message to a server, so that asking for many at once pays
 
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:

@@ -41,8 +41,12 @@ def find(connection: Connection, text: str) -> int:
     """The number of `text`, or 0 (which no row has)."""
     known = connection.shared.names.get(text)
     if known is None:
+        if connection.outset and connection.shared.nameless.get(text) == connection.outset.names:
+            return 0
         row = connection.one("SELECT nid FROM name WHERE text = ?", (text,))
         if row is None:
+            if connection.outset and len(text) <= LONGEST:
+                connection.remember(connection.shared.nameless, text, connection.outset.names, REMEMBERED)
             return 0
         known = int(row[0])
         if len(text) <= LONGEST:

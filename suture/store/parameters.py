@@ -54,6 +54,8 @@ def adopt(connection: Connection) -> None:
 def _mark(connection: Connection) -> str:
     if isinstance(connection, Tx) and connection.parameters is not None:
         return connection.parameters
+    if connection.outset is not None:
+        return connection.outset.parameters
     row = connection.one("SELECT value FROM fact WHERE name = ?", (FACT,))
     found = str(row[0]) if row else ""
     if isinstance(connection, Tx):

@@ -34,10 +34,13 @@ CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "delet
 def read(connection: Connection, type: str, id: str) -> Row | None:
     """The current version, a deletion included; None when the id was never used."""
     row = connection.one(
-        "SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?",
+        "SELECT rid, ver, upd, op, zd, body, pat FROM res WHERE fid = ? AND rt = ?",
         (key_of(id), names.find(connection, type)),
     )
-    return None if row is None else _row(connection, type, id, *row)
+    if row is None:
+        return None
+    *version, pat = row
+    return _row(connection, type, id, *version)._replace(patient=pat or index.NO_PATIENT)
 
 
 def newest(connection: Connection, type: str) -> Row | None:
@@ -60,10 +63,10 @@ def read_rid(connection: Connection, rid: int) -> Row | None:
 def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
     """The current versions of these rows, in this order; rows that are not there, or deleted, are left out."""
     marks = ",".join("?" * len(rids))
-    sql = f"SELECT rid, rt, fid, ver, upd, op, zd, body FROM res WHERE rid IN ({marks}) AND op <> {DELETE}"
+    sql = f"SELECT rid, rt, fid, ver, upd, op, zd, body, pat FROM res WHERE rid IN ({marks}) AND op <> {DELETE}"
     rows = {
         row[0]: _row(connection, names.text(connection, row[1]), id_of(row[2]), row[0], *row[3:])
-        for row in connection.execute(sql, tuple(rids))
+        for row in (connection.all(sql, tuple(rids)) if rids else ())
     }
     return [rows[rid] for rid in rids if rid in rows]
 
@@ -106,7 +109,7 @@ def vread(connection: Connection, type: str, id: str, version: int) -> Row | Non
     """One version, current or old."""
     current = read(connection, type, id)
     if current is None or version >= current.version:
-        return current if current is not None and version == current.version else None
+        return current._replace(patient=None) if current is not None and version == current.version else None
     row = connection.one("SELECT upd, op, zd, body FROM hist WHERE hid = ?", (current.rid << VERSION_BITS | version,))
     return None if row is None else _row(connection, type, id, current.rid, version, *row)
 
@@ -122,10 +125,19 @@ def last_body(connection: Connection, row: Row) -> bytes:
 
 
 def _row(
-    connection: Connection, type: str, id: str, rid: int, ver: int, upd: int, op: int, zd: int, body: bytes | None
+    connection: Connection,
+    type: str,
+    id: str,
+    rid: int,
+    ver: int,
+    upd: int,
+    op: int,
+    zd: int,
+    body: bytes | None,
+    pat: int | None = None,
 ) -> Row:
     plain = b"" if body is None else connection.bodies.unpack(zd, body)
-    return Row(rid, type, id, ver, upd, METHOD_OF[op], plain)
+    return Row(rid, type, id, ver, upd, METHOD_OF[op], plain, "", pat)
 
 
 def put(
@@ -160,7 +172,7 @@ def put(
     rows = right(rows, type) or rows_of(tx, body)
     alone = batch or index.Batch(tx)
     if old is None:
-        row = _insert(tx, rt, type, id, body, rows, method, alone)
+        row = _insert(tx, rt, type, id, body, rows, method, alone, fresh)
     else:
         row = _replace(tx, rt, type, id, body, rows, method, alone, old, known)
     if batch is None:
@@ -178,16 +190,16 @@ def _check(type: str, old: tuple[Any, ...] | None, if_version: int | None, only_
 
 
 def _insert(
-    tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Rows | None, method: str, batch: index.Batch
+    tx: Tx, rt: int, type: str, id: str, body: bytes, rows: Rows | None, method: str, batch: index.Batch, fresh: bool
 ) -> Row:
     stored = splice(body, id, 1, tx.now)
     zd, packed = tx.bodies.pack("resource", stored)
-    rid = claim(tx, type, id)
+    rid = claim(tx, type, id, fresh=fresh)
     place = batch.add(rid, rows)
     tx.identities.written(rid, rows)
     tx.execute(_FIRST, (rid, rt, key_of(id), tx.now, METHODS[method], *place, zd, packed))
     heed(tx, type, rid, place.pat, stored)
-    return Row(rid, type, id, 1, tx.now, method, stored, CREATED)
+    return Row(rid, type, id, 1, tx.now, method, stored, CREATED, place.pat)
 
 
 _FIRST = "INSERT INTO res (rid, rt, fid, ver, upd, op, pat, sd, zd, body) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?)"
@@ -211,8 +223,8 @@ def put_new(tx: Tx, items: Sequence[New], batch: index.Batch, beside: Executor) 
         ],
     )
     rows = [
-        Row(rid, type, id, 1, tx.now, "PUT", body, CREATED)
-        for (type, id, _, _), (rid, _), body in zip(items, placed, stored, strict=True)
+        Row(rid, type, id, 1, tx.now, "PUT", body, CREATED, place.pat)
+        for (type, id, _, _), (rid, place), body in zip(items, placed, stored, strict=True)
     ]
     for row, (_, place) in zip(rows, placed, strict=True):
         heed(tx, row.type, row.rid, place.pat, row.body)
@@ -253,7 +265,7 @@ def _replace(
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
     )
     heed(tx, type, rid, place.pat, stored)
-    return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED)
+    return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED, place.pat)
 
 
 def heed(tx: Tx, type: str, rid: int, patient: int, stored: bytes) -> None:
@@ -421,5 +433,5 @@ def _instance_history(
     )
     found = [_row(connection, type, id, current.rid, *row) for row in old]
     if current.version < after.version and since <= current.updated <= until:
-        found.insert(0, current)
+        found.insert(0, current._replace(patient=None))
     return found[:count]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from suture.store import names
+from suture.store import names, outset
 from suture.store.connection import Connection, Tx
 from suture.store.ids import key_of
 from suture.store.index import NO_PATIENT, SEVERAL_PATIENTS
@@ -62,9 +62,8 @@ def labels(connection: Connection, codes: frozenset[str]) -> tuple[tuple[tuple[s
 
     Codes are never taken away, so only new ones are looked at.
     """
-    row = connection.one("SELECT (SELECT max(tid) FROM tok), EXISTS (SELECT 1 FROM restriction)")
-    last, restricted = (row[0] or 0, bool(row[1])) if row else (0, False)
-    known = connection.shared.labels
+    now = outset.of(connection)
+    last, restricted, known = now.codes, now.restricted, connection.shared.labels
     if known[0] == last:
         return known[1], restricted
     wanted = sorted(code.lower() for code in codes)

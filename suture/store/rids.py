@@ -15,12 +15,15 @@ REMEMBERED = 20_000
 AT_ONCE = 500
 
 
-def claim(tx: Tx, type: str, id: str) -> int:
-    """The number of a resource that is about to be written: the one that references have already, or a new one."""
+def claim(tx: Tx, type: str, id: str, *, fresh: bool = False) -> int:
+    """The number of a resource that is about to be written: the one that references have already, or a new one.
+
+    `fresh`: nobody else can have referred to it.
+    """
     place = (names.number(tx, type), key_of(id))
     rid = tx.claimed.get(place)
     if rid is None:
-        rid = tx.claimed[place] = _claimed(tx, *place)
+        rid = tx.claimed[place] = following(tx) if fresh else _claimed(tx, *place)
     return rid
 
 

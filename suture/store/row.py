@@ -16,6 +16,7 @@ class Row(NamedTuple):
     method: str  # POST | PUT | PATCH | DELETE: what made this version
     body: bytes
     change: str = ""  # of a write: created | updated | unchanged | deleted
+    patient: int | None = None  # row number of the patient it is of now, as the index tells; None: not asked
 
     @property
     def deleted(self) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from suture.errors import TooCostly
 from suture.standards.fhir import index
@@ -13,8 +14,9 @@ from suture.standards.fhir.search_compare import in_unit
 from suture.standards.fhir.search_query import Number, Token
 from suture.store import codes, names
 from suture.store.connection import Connection
-from suture.store.ids import key_of
+from suture.store.ids import id_of, key_of
 from suture.store.index import PAIR, URL_SYSTEM, names_of, unit_key
+from suture.store.rids import AT_ONCE, REMEMBERED
 
 MOST_URLS = 10_000  # that one :below may stand for
 AFTER_PAIR = chr(ord(PAIR) + 1)
@@ -109,11 +111,31 @@ def plain_number(connection: Connection) -> tuple[int, ...]:
 
 def rows(connection: Connection, types: Iterable[str], id: str) -> tuple[int, ...]:
     """Row numbers of the resources that have this id; also of those that are only referred to yet."""
-    key = key_of(id)
-    numbers = [n for t in types if (n := names.find(connection, t))]
-    marks = ",".join("?" * len(numbers))
-    found = connection.all(
-        f"SELECT rid FROM res WHERE fid = ? AND rt IN ({marks}) UNION ALL SELECT rid FROM dangling WHERE fid = ? AND rt IN ({marks})",
-        (key, *numbers, key, *numbers),
-    )
-    return tuple(rid for (rid,) in found)
+    return tuple(places(connection, [(type, id) for type in types]).values())
+
+
+def places(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The row number of each (type, id) that has one, there or only referred to.
+
+    What is not remembered is asked by its id alone, so that one question is enough for all types.
+    """
+    rids = connection.shared.rids
+    numbers = {type: names.find(connection, type) for type, _ in wanted}
+    found = {(type, id): rids.get((numbers[type], key_of(id))) for type, id in wanted if numbers[type]}
+    asked = dict.fromkeys(key_of(id) for (_, id), rid in found.items() if rid is None)
+    for rt, key, rid in _with_ids(connection, list(asked)) if asked else ():
+        place = (names.text(connection, rt), id_of(key))
+        if place in found:
+            found[place] = rid
+            connection.remember(rids, (rt, key_of(place[1])), rid, REMEMBERED)
+    return {place: rid for place, rid in found.items() if rid is not None}
+
+
+def _with_ids(connection: Connection, keys: list[bytes | str]) -> list[tuple[Any, ...]]:
+    found = []
+    for at in range(0, len(keys), AT_ONCE):
+        part = keys[at : at + AT_ONCE]
+        marks = ",".join("?" * len(part))
+        sql = f"SELECT rt, fid, rid FROM res WHERE fid IN ({marks}) UNION ALL SELECT rt, fid, rid FROM dangling WHERE fid IN ({marks})"
+        found += connection.all(sql, (*part, *part))
+    return found

@@ -309,10 +309,11 @@ def _reference(scope: Scope, c: Match) -> Term:
 def _here(scope: Scope, code: str, targets: Sequence[Target]) -> Iterator[Term]:
     """One term for each type that is led to."""
     far = far_types(scope.types, code)
-    for type in dict.fromkeys(t for v in targets for t in ((v.type,) if v.type else far)):
-        wanted = [v.id for v in targets if v.type in ("", type)]
-        rids = [rid for id in wanted for rid in lookup.rows(scope.connection, (type,), id)]
-        yield postings("R", "tgt", scope.pids(code, "references", target=type), tuple(dict.fromkeys(rids)))
+    wanted = dict.fromkeys((t, v.id) for v in targets for t in ((v.type,) if v.type else far))
+    found = lookup.places(scope.connection, wanted)
+    for type in dict.fromkeys(type for type, _ in wanted):
+        rids = tuple(rid for place, rid in found.items() if place[0] == type)
+        yield postings("R", "tgt", scope.pids(code, "references", target=type), rids)
 
 
 def far_types(types: Sequence[str], code: str) -> tuple[str, ...]:

@@ -15,12 +15,13 @@ from suture.store import names
 from suture.store.audit_listed import BY_NUMBER, PATIENT
 from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
-from suture.store.index import SEVERAL_PATIENTS
+from suture.store.index import NO_PATIENT, SEVERAL_PATIENTS
 from suture.store.messages import patients_of
 from suture.store.resources import DELETE, history, read_rid
 from suture.store.row import Row
 
 AT_ONCE = 500
+REMEMBERED = 20_000  # patients
 MOST_VERSIONS = 1000  # of a Patient that are looked at for identifiers
 LONGEST = 200  # characters of an identifier that messages are indexed by
 # What a resource in several compartments names; enough for the trail, never used to decide anything.
@@ -31,11 +32,17 @@ def of_rows(connection: Connection, rows: Iterable[Row]) -> tuple[str, ...]:
     """The patients of these rows, each once, as Patient/ID; deleted rows are nobody's (ask before)."""
     found: dict[str, None] = {}
     others: dict[int, Row] = {}
+    pats: dict[int, None] = {}
     for row in rows:
         if row.type == "Patient":
             found[PATIENT + row.id] = None
-        else:
+        elif row.patient is None:
             others[row.rid] = row
+        elif row.patient == SEVERAL_PATIENTS:
+            found |= dict.fromkeys(named(row.body))
+        elif row.patient:
+            pats[row.patient] = None
+    found |= dict.fromkeys(PATIENT + id_of(key) for _, key in _keys(connection, list(pats)))
     for rid, key in _patients(connection, list(others)):
         if key is not None:
             found[PATIENT + id_of(key)] = None
@@ -44,22 +51,20 @@ def of_rows(connection: Connection, rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(found)
 
 
-_ONE = """
-SELECT r.pat, coalesce((SELECT fid FROM res WHERE rid = r.pat), (SELECT fid FROM dangling WHERE rid = r.pat))
-FROM res r WHERE r.rid = ?
-"""
-
-
 def of_row(connection: Connection, row: Row) -> tuple[str, ...]:
-    """`of_rows` for one, in one question."""
+    """`of_rows` for one."""
     if row.type == "Patient":
         return (PATIENT + row.id,)
-    found = connection.one(_ONE, (row.rid,))
-    if found is None or not found[0]:
+    pat = row.patient
+    if pat is None:
+        found = connection.one("SELECT pat FROM res WHERE rid = ?", (row.rid,))
+        pat = found[0] if found else NO_PATIENT
+    if not pat:
         return ()
-    if found[0] == SEVERAL_PATIENTS:
+    if pat == SEVERAL_PATIENTS:
         return tuple(named(row.body))
-    return () if found[1] is None else (PATIENT + id_of(found[1]),)
+    key = _key(connection, pat)
+    return () if key is None else (PATIENT + id_of(key),)
 
 
 def of_id(connection: Connection, type: str, id: str) -> tuple[str, ...]:
@@ -139,7 +144,8 @@ def named(body: bytes) -> list[str]:
 def of_versions(connection: Connection, rows: Sequence[Row]) -> tuple[str, ...]:
     """The patients of old versions: of what they said and of what their resources say today."""
     was = (patient for row in rows for patient in named(row.body))
-    return tuple(dict.fromkeys((*of_rows(connection, rows), *was)))
+    today = of_rows(connection, [row._replace(patient=None) for row in rows])
+    return tuple(dict.fromkeys((*today, *was)))
 
 
 def _patients(connection: Connection, rids: Sequence[int]) -> Iterable[tuple[int, bytes | str | None]]:
@@ -157,15 +163,27 @@ def _patients(connection: Connection, rids: Sequence[int]) -> Iterable[tuple[int
 
 def _keys(connection: Connection, pats: Sequence[int]) -> Iterable[tuple[int, bytes | str]]:
     """The ids of patients, there or only referred to, as they stand in the store."""
-    if len(pats) == 1:
-        key = _key(connection, pats[0])
-        return [] if key is None else [(pats[0], key)]
-    marks = ",".join("?" * len(pats))
+    known = connection.shared.keys
+    found = [(pat, known[pat]) for pat in pats if pat in known]
+    asked = [pat for pat in pats if pat not in known]
+    if not asked:
+        return found
+    marks = ",".join("?" * len(asked))
     sql = f"SELECT rid, fid FROM res WHERE rid IN ({marks}) UNION ALL SELECT rid, fid FROM dangling WHERE rid IN ({marks})"
-    return connection.all(sql, [*pats, *pats]) if pats else []
+    for pat, key in connection.all(sql, [*asked, *asked]):
+        connection.remember(known, pat, key, REMEMBERED)
+        found.append((pat, key))
+    return found
 
 
 def _key(connection: Connection, rid: int) -> bytes | str | None:
     """The id of a patient, there or only referred to, as it stands in the store."""
-    row = connection.one("SELECT fid FROM res WHERE rid = ?1 UNION ALL SELECT fid FROM dangling WHERE rid = ?1", (rid,))
-    return row[0] if row else None
+    key = connection.shared.keys.get(rid)
+    if key is None:  # two plain looks: rows that wait to be written do not stand in their way
+        row = connection.one("SELECT fid FROM res WHERE rid = ?", (rid,))
+        row = row or connection.one("SELECT fid FROM dangling WHERE rid = ?", (rid,))
+        if row is None:
+            return None
+        key = row[0]
+        connection.remember(connection.shared.keys, rid, key, REMEMBERED)
+    return key

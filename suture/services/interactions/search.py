@@ -26,7 +26,7 @@ from suture.standards.fhir.search import Cursor, SearchQuery
 from suture.standards.fhir.search_advice import advice
 from suture.standards.fhir.search_parse import NotBuilt
 from suture.standards.fhir.search_within import EVERY, parse_within, require_member
-from suture.store import parameters, whose
+from suture.store import outset, parameters, whose
 from suture.store import search as store_search
 from suture.store.connection import Connection
 
@@ -116,6 +116,11 @@ async def _slowly(chart: Chart, caller: Caller, asked: Asked, budget: float) -> 
 
 def page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, budget: float = 1.0) -> Answer:
     """The part of a search below its audit frame; raises TooCostly past `budget` seconds."""
+    with outset.held(connection):
+        return _page(chart, connection, caller, asked, budget)
+
+
+def _page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, budget: float) -> Answer:
     away = withheld.of(connection, caller)
     parameters.adopt(connection)
     pairs, query = _query(chart, caller, asked, away, connection)

@@ -52,7 +52,7 @@ async def create(
         criteria = Criteria.read(chart, caller, type, if_none_exist, chart.database.read) if if_none_exist else None
         incoming, id = await _accept(chart, caller, body, type), new_id(chart.clock)
         require_own(caller, "create", incoming, id)
-        return await committed(chart, access, lambda tx: creating(tx, incoming, id, criteria), once)
+        return await committed(chart, access, lambda tx: creating(tx, incoming, id, criteria, fresh=True), once)
 
 
 def creating(

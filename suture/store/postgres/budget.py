@@ -20,19 +20,19 @@ class Guard:
     def __init__(self, cancel: Callable[[], None]) -> None:
         self._cancel = cancel
         self._lock = threading.Lock()
-        self._over = False
+        self.over = False
         self.fired = False
 
     def fire(self) -> None:
         with self._lock:
-            if not self._over:
+            if not self.over:
                 self.fired = True
                 self._cancel()
 
     def done(self) -> bool:
         """The block has ended; returns whether it was cancelled."""
         with self._lock:
-            self._over = True
+            self.over = True
         return self.fired
 
 
@@ -56,13 +56,24 @@ class Watch:
                 self._changed.notify()
         return made
 
+    @property
+    def waiting(self) -> int:
+        """Blocks it has not forgotten."""
+        return len(self._ends)
+
     def _look(self) -> None:
         while True:
             with self._changed:
                 while not self._ends or (left := self._ends[0][0] - time.monotonic()) > 0:
                     self._changed.wait(left if self._ends else None)
+                    self._forget()
                 _, _, guard = heapq.heappop(self._ends)
             guard.fire()
+
+    def _forget(self) -> None:
+        """Nearly all blocks have ended long before their time: nobody is woken for each."""
+        while self._ends and self._ends[0][2].over:
+            heapq.heappop(self._ends)
 
 
 WATCH = Watch()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -23,14 +23,35 @@ from suture.store.postgres.budget import WATCH
 from suture.store.postgres.dialect import Dialect
 from suture.store.postgres.many import Many
 from suture.store.postgres.pending import Pending
+from suture.store.postgres.questions import Questions
 from suture.store.shared import Shared
 
+T = TypeVar("T")
 CANCEL_SECONDS = 5.0
 AT_ONCE = 1_000  # rows of a long read
 _numbers = count()
 WRITES = ("INSERT", "UPDATE", "DELETE")
 LATE = "the query ran longer than it may"
 NARROW = "Narrow it: name a patient, a code or a date; leave out _total, :contains and _sort."
+
+
+class Found:
+    """Rows that are here already, given out one after the other or all that are left."""
+
+    def __init__(self, rows: Sequence[tuple[Any, ...]] = ()) -> None:
+        self._rows = iter(rows)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return self._rows
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return list(self._rows)
+
+
+NOTHING = Found()  # of a statement that is still to go
 
 
 class ServerConnection(Connection):
@@ -44,22 +65,27 @@ class ServerConnection(Connection):
         self.shared = shared
         self._dialect = dialect
         self._cursor = self.raw.cursor(binary=True)
+        self._questions = Questions(self.raw)
         self._end: float | None = None
         self._looks: Looks | None = None
         self._ready = False  # whether the session has the tables for answers
         self.bodies = Bodies(shared, self.one)
 
-    def _ask(self, cursor: Any, sql: str, parameters: Parameters) -> Any:
+    def _rows(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        self._in_time()
+        assert not isinstance(parameters, dict)
+        return self._questions.rows(self._dialect(sql), parameters)
+
+    def _in_time(self) -> None:
         if self._end is not None and self.shared.clock.monotonic() > self._end:
             raise TooCostly(LATE, mend=NARROW)
-        return cursor.execute(self._dialect(sql), parameters or None)
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Any:
         """Runs a statement; its rows are here when it returns."""
         try:
-            return self._ask(self.raw.cursor(binary=True), sql, parameters)
+            return Found(self._rows(sql, parameters))
         except psycopg.Error as error:
-            return self._again(error, lambda: self._ask(self.raw.cursor(binary=True), sql, parameters))
+            return Found(self._again(error, lambda: self._rows(sql, parameters)))
 
     def stream(self, sql: str, parameters: Parameters = ()) -> Iterator[tuple[Any, ...]]:
         """A cursor on the server that outlives its transaction: the rows come in pieces, and no transaction stays open."""
@@ -75,22 +101,19 @@ class ServerConnection(Connection):
                 self.execute(f"CLOSE {name}")
 
     def one(self, sql: str, parameters: Parameters = ()) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None
         try:
-            row = self._ask(self._cursor, sql, parameters).fetchone()
+            rows = self._rows(sql, parameters)
         except psycopg.Error as error:
-            row = self._again(error, lambda: self._ask(self._cursor, sql, parameters).fetchone())
-        return row
+            rows = self._again(error, lambda: self._rows(sql, parameters))
+        return rows[0] if rows else None
 
     def all(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]]
         if self._looks and answers.asks(sql):
             return self._answered(sql, parameters)
         try:
-            rows = self._ask(self._cursor, sql, parameters).fetchall()
+            return self._rows(sql, parameters)
         except psycopg.Error as error:
-            rows = self._again(error, lambda: self._ask(self._cursor, sql, parameters).fetchall())
-        return rows
+            return self._again(error, lambda: self._rows(sql, parameters))
 
     def look_into_bodies(self, holds: Look, key: Look) -> None:
         self._looks = Looks(holds, key)
@@ -103,9 +126,7 @@ class ServerConnection(Connection):
             if not self._ready or isinstance(self, ServerTx):  # a unit that is undone takes them away
                 answers.ready(self.raw)
                 self._ready = True
-            return answers.answered(
-                self.raw, lambda: self._ask(self._cursor, sql, parameters).fetchall(), self._opened_bodies, looks
-            )
+            return answers.answered(self.raw, lambda: self._rows(sql, parameters), self._opened_bodies, looks)
         except psycopg.Error as error:
             raise self._heard(error) from error
 
@@ -116,7 +137,7 @@ class ServerConnection(Connection):
         )
         return {rid: json.read(self.bodies.unpack(zd, body)) for rid, zd, body in rows}
 
-    def _again(self, error: psycopg.Error, ask: Callable[[], Any]) -> Any:
+    def _again(self, error: psycopg.Error, ask: Callable[[], T]) -> T:
         """Outside a transaction a read may be asked again when the session was lost before it."""
         if not session.broken(self.raw) or not self._renewed():
             raise self._heard(error) from error
@@ -130,7 +151,7 @@ class ServerConnection(Connection):
             self.raw = self._open()
         except SutureError:
             return False
-        self._cursor, self._ready = self.raw.cursor(binary=True), False
+        self._cursor, self._questions, self._ready = self.raw.cursor(binary=True), Questions(self.raw), False
         return True
 
     def _heard(self, error: Exception) -> SutureError:
@@ -294,27 +315,32 @@ class ServerTx(ServerConnection, Tx):
 
     # --- statements
 
-    def _again(self, error: psycopg.Error, ask: Callable[[], Any]) -> Any:
+    def _again(self, error: psycopg.Error, ask: Callable[[], T]) -> T:
         """Inside a transaction nothing is asked again; one that is lost takes no further statement."""
         heard = self._heard(error)
         if not self.open:
             self.lost = heard
         raise heard from error
 
-    def _ask(self, cursor: Any, sql: str, parameters: Parameters) -> Any:
+    def _rows(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        writes = sql[:6] in WRITES
+        self._before(sql, parameters, writes=writes)
+        assert not isinstance(parameters, dict)
+        rows = self._questions.rows(self._dialect(sql), parameters)
+        if writes:  # a look between does not count
+            self._changes = self._questions.changed
+            if sql[:6] == "INSERT" and rows:
+                self._last = rows[0][0]
+                self._counts.clear()
+        return rows
+
+    def _before(self, sql: str, parameters: Parameters, *, writes: bool) -> None:
+        """What waits goes to the server if this statement could miss it."""
         if self.lost is not None:
             raise Unavailable(self.lost.text, where=self.lost.where, mend=self.lost.mend)
-        writes = sql[:6] in WRITES
         missed = self._pending.in_the_way(sql, parameters)
         if writes or missed:
             self._settle_pending(missed)
-        done = cursor.execute(self._dialect(sql), parameters or None)
-        if writes:  # a look between does not count
-            self._changes = done.rowcount
-            if sql[:6] == "INSERT" and done.description:
-                self._last = (done.fetchone() or (0,))[0]
-                self._counts.clear()
-        return done
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Any:
         if sql in _UNITS:
@@ -334,7 +360,7 @@ class ServerTx(ServerConnection, Tx):
                 sql, wanted, self._number
             ):  # it stood in the way of itself, in another shape
                 return
-            if not self._many.delete(self.raw, sql, wanted):
+            if not self._many.delete(self._questions, sql, wanted):
                 self._cursor.executemany(self._dialect(sql), wanted)
         except psycopg.Error as error:
             self._again(error, lambda: None)
@@ -375,7 +401,7 @@ class ServerTx(ServerConnection, Tx):
 
     def _write(self, parts: list[tuple[Any, list[Any]]]) -> None:
         if parts:
-            self._many.insert(self.raw, parts)
+            self._many.insert(self.raw, self._questions, parts)
 
     def _savepoint(self) -> Any:
         self._units.append(_Unit(self._pending.counts(), dict(self._counts)))
@@ -407,20 +433,6 @@ class _Unit:
         self.made = False
 
 
-class _Nothing:
-    """The result of a statement that is still to go."""
-
-    description = None
-    rowcount = 1
-
-    def fetchall(self) -> list[Any]:
-        return []
-
-    def fetchone(self) -> None:
-        return None
-
-
-NOTHING = _Nothing()
 _UNITS: dict[str, Callable[[ServerTx], Any]] = {
     "SAVEPOINT unit": ServerTx._savepoint,
     "RELEASE unit": ServerTx._release,
@@ -435,6 +447,7 @@ class _Looking(ServerTx):
         ServerTx.__init__(
             self, lambda: reader.raw, reader.shared, reader._dialect, Many(reader._dialect.tables), (0, 0)
         )
+        self._questions = reader._questions
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Any:
         if sql[:6] in WRITES:

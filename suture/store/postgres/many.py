@@ -15,6 +15,7 @@ from psycopg.types.numeric import Int8
 
 from suture.errors import Unavailable
 from suture.store.postgres import session
+from suture.store.postgres.questions import Questions
 from suture.store.postgres.session import Numbers, Raw, Reals, id_bytes
 from suture.store.postgres.tables import Table, quoted
 
@@ -40,16 +41,16 @@ class Many:
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self._tables = tables
 
-    def insert(self, raw: Raw, parts: Sequence[tuple[Shape, list[Any]]]) -> None:
+    def insert(self, raw: Raw, questions: Questions, parts: Sequence[tuple[Shape, list[Any]]]) -> None:
         """All rows of all tables: each large part by a COPY, the others together in one statement."""
         small = [part for part in parts if len(part[1]) < COPIED]
         for shape, rows in parts:
             if len(rows) >= COPIED:
                 self._copy(raw, shape, rows)
         if small:
-            self._together(raw, small)
+            self._together(questions, small)
 
-    def _together(self, raw: Raw, parts: Sequence[tuple[Shape, list[Any]]]) -> None:
+    def _together(self, questions: Questions, parts: Sequence[tuple[Shape, list[Any]]]) -> None:
         values: list[Any] = []
         texts = []
         for shape, rows in sorted(parts):
@@ -58,7 +59,7 @@ class Many:
             values += [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
         *first, last = texts
         with_ = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(first))
-        raw.execute(f"WITH {with_} {last}" if first else last, values)
+        questions.rows(f"WITH {with_} {last}" if first else last, values)
 
     def _kinds(self, shape: Shape) -> list[str]:
         columns = self._tables[shape.table].columns
@@ -83,7 +84,7 @@ class Many:
         raw.execute(f"INSERT INTO {quoted(shape.table)} SELECT * FROM {beside} ON CONFLICT DO NOTHING")
         raw.execute(f"TRUNCATE {beside}")
 
-    def delete(self, raw: Raw, sql: str, rows: Sequence[Any]) -> bool:
+    def delete(self, questions: Questions, sql: str, rows: Sequence[Any]) -> bool:
         """Whether this was `DELETE FROM table WHERE (columns) = (?, …)`."""
         gone = _DELETE.fullmatch(sql)
         if gone is None:
@@ -91,7 +92,7 @@ class Many:
         columns = self._tables[gone[1].lower()].columns
         kinds = [columns[name.strip()] for name in gone[2].split(",")]
         values = [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
-        raw.execute(f"DELETE FROM {gone[1]} WHERE ({gone[2]}) IN (SELECT * FROM {_arrays(kinds, 0)})", values)
+        questions.rows(f"DELETE FROM {gone[1]} WHERE ({gone[2]}) IN (SELECT * FROM {_arrays(kinds, 0)})", values)
         return True
 
 

@@ -24,6 +24,7 @@ from suture.store.ids import TextId
 CONNECT_SECONDS = 10
 OLDEST = 150_000
 STATEMENTS = 500
+GIVES = pq.ExecStatus.TUPLES_OK
 # one round trip at the beginning; a command that ends in the middle of a transaction must not keep the lock for ever
 SETTINGS = (
     "SET synchronous_commit = on; SET jit = off; SET client_min_messages = warning; "
@@ -122,7 +123,7 @@ class Cursor(psycopg.RawCursor[tuple[Any, ...]]):
     """Gives no rows where there are none to give."""
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        return super().fetchall() if self.description else []
+        return super().fetchall() if self.pgresult and self.pgresult.status == GIVES else []
 
 
 Raw = psycopg.Connection[tuple[Any, ...]]
@@ -143,8 +144,7 @@ def connect(address: str, *, reading: bool = False, plans: str = "auto") -> Raw:
             where=where_of(address),
             mend="See that PostgreSQL runs there, and that SUTURE_DATABASE names host, database, user and password.",
         ) from error
-    raw.prepared_max = STATEMENTS
-    raw.prepare_threshold = 2
+    raw.prepare_threshold = None  # questions.py prepares
     return raw
 
 

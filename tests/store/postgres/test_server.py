@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from suture import crypto
+from suture.clock import new_id
 from suture.errors import Conflict, TooCostly, Unavailable, Unstartable
 from suture.settings import read
-from suture.store import audit, bulk, dictionaries, migrations, names, resources, vault, verify
+from suture.store import audit, bulk, dictionaries, migrations, names, resources, vault, verify, whose
 from suture.store.audit import AuditRow
-from suture.store.connection import Busy
+from suture.store.connection import Busy, Tx
 from suture.store.database import Database
 from suture.store.postgres import resting, schema, server, session, tables
 from suture.store.postgres.dialect import Dialect
+from suture.store.postgres.questions import Questions
 from tests import postgres, stores
 from tests.store.test_bulk import item
 
@@ -53,6 +55,26 @@ def test_every_migration_applies_by_itself_and_once(name: str) -> None:
     with pytest.raises(Unstartable, match="has schema 999"):
         schema.migrate(raw, dialect, 0, "here")
     raw.close()
+
+
+def test_a_new_resource_of_a_known_patient_asks_the_server_nothing(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows and whose it is are known: all goes in one statement when the group ends."""
+
+    def unit(tx: Tx, id: str) -> tuple[str, ...]:
+        body = b'{"resourceType":"Observation","status":"final","subject":{"reference":"Patient/p"}}'
+        row = resources.put(tx, "Observation", id, body, method="POST", only_new=True, fresh=True)
+        audit.append(tx, AuditRow("system", "create", "Observation", id))
+        return whose.of_row(tx, row)
+
+    store.write_now(lambda tx: unit(tx, new_id()))
+    asked: list[str] = []
+    rows = Questions.rows
+    monkeypatch.setattr(Questions, "rows", lambda self, sql, given: asked.append(sql) or rows(self, sql, given))
+    assert store.write_now(lambda tx: [unit(tx, new_id()), unit(tx, new_id())]) == [("Patient/p",), ("Patient/p",)]
+    assert len(asked) <= 3
+    assert sum("INTO res" in sql for sql in asked) == 1
 
 
 def test_what_is_kept_of_a_body_or_a_secret_says_nothing(store: Database) -> None:

@@ -1,0 +1,48 @@
+"""What a search knows of the chart before it begins stands still while it runs, and is new for the next."""
+
+from __future__ import annotations
+
+import orjson
+
+from suture.store import names, outset, resources, search_lookup
+from suture.store.database import Database
+
+
+def put(store: Database, type: str, id: str) -> None:
+    body = orjson.dumps({"resourceType": type, "id": id})
+    store.write_now(lambda tx: resources.put(tx, type, id, body))
+
+
+def test_it_stands_still_in_the_block_only(store: Database) -> None:
+    with outset.held(store.read):
+        first = outset.of(store.read)
+        store.write_now(lambda tx: names.number(tx, "something new"))
+        assert outset.of(store.read) is first
+        with outset.held(store.read):
+            assert outset.of(store.read) is first
+        assert outset.of(store.read) is first
+    assert outset.of(store.read).names > first.names
+    assert store.read.outset is None
+
+
+def test_a_name_that_was_missing_is_found_when_it_comes(store: Database) -> None:
+    for _ in range(2):
+        with outset.held(store.read):
+            assert names.find(store.read, "Group") == 0
+            assert search_lookup.rows(store.read, ("Patient", "Group"), "x") == ()
+    put(store, "Group", "x")
+    store.shared.names.pop("Group", None)  # as if another process had written it
+    with outset.held(store.read):
+        assert names.find(store.read, "Group") > 0
+        assert len(search_lookup.rows(store.read, ("Patient", "Group"), "x")) == 1
+
+
+def test_places_of_several_types_come_with_one_id(store: Database) -> None:
+    put(store, "Patient", "x")
+    put(store, "Group", "x")
+    put(store, "Group", "y")
+    store.shared.rids.clear()
+    found = search_lookup.places(store.read, [("Patient", "x"), ("Group", "x"), ("Group", "y"), ("Device", "x")])
+    assert set(found) == {("Patient", "x"), ("Group", "x"), ("Group", "y")}
+    assert len(set(found.values())) == 3
+    assert search_lookup.places(store.read, [("Patient", "x")]) == {("Patient", "x"): found["Patient", "x"]}
