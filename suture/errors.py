@@ -30,7 +30,7 @@ SutureError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 
@@ -80,6 +80,11 @@ class SutureError(Exception):
         self.mend = mend
         self.audited = False  # whether a row of the audit trail tells of it already
         self.issues: tuple[Issue, ...] = tuple(issues) or (Issue("error", self.issue, text, where, mend),)
+
+    def at(self, where: str) -> None:
+        """Names the place where none is named yet."""
+        self.where = self.where or where
+        self.issues = tuple(replace(issue, expression=issue.expression or where) for issue in self.issues)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""

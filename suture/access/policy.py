@@ -139,7 +139,9 @@ def require(caller: Caller, interaction: str, resource_type: str) -> Reach:
 def refusal(caller: Caller, interaction: str, resource_type: str) -> Forbidden | Unauthenticated:
     """The error for a type-level refusal, naming its reason."""
     if caller.kind == "anonymous":
-        return Unauthenticated("this needs a bearer key or a session", mend="Send Authorization: Bearer KEY.")
+        return Unauthenticated(
+            "this needs a bearer key or a session", where="Authorization", mend="Send Authorization: Bearer KEY."
+        )
     letter = LETTERS.get(interaction, "?")
     return Forbidden(
         f"'{caller.name}' may not {interaction} {resource_type}",

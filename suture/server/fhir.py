@@ -307,7 +307,7 @@ def _written(request: Request, done: Outcome, kind: bytes) -> Response:
 
 async def well_known(request: Request) -> Response:
     """What is not there is not pretended."""
-    raise NotFound("nothing at this address")
+    raise NotFound("nothing at this address", where="url")
 
 
 ROUTES = [

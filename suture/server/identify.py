@@ -57,11 +57,15 @@ async def _identify(request: Request, *, keep: bool) -> None:
     if kind.lower() == "bearer":
         caller = request.site.people.bearer(key.strip())
     elif kind:
-        raise Unauthenticated("this kind of credential is not taken", mend="Send Authorization: Bearer KEY.")
+        raise Unauthenticated(
+            "this kind of credential is not taken", where="Authorization", mend="Send Authorization: Bearer KEY."
+        )
     elif (session := cookie(request, COOKIE)) or not shows_certificate(request):
         request.session = session
         if not request.session:
-            raise Unauthenticated("this needs a bearer key or a session", mend="Send Authorization: Bearer KEY.")
+            raise Unauthenticated(
+                "this needs a bearer key or a session", where="Authorization", mend="Send Authorization: Bearer KEY."
+            )
         caller = await request.site.people.session(request.session, keep=keep)
         require_same_site(request)
     else:

@@ -95,7 +95,9 @@ class Request:
                 async with asyncio.timeout(self.site.settings["http.read_timeout"]):
                     self._body = _unpacked(await self._read(limit), self.header(b"content-encoding"), limit)
             except TimeoutError:
-                raise TooSlow("the body did not arrive in time", mend="Send it faster or in parts.") from None
+                raise TooSlow(
+                    "the body did not arrive in time", where="body", mend="Send it faster or in parts."
+                ) from None
         return self._body
 
     async def parts(self, most: int) -> AsyncIterator[bytes]:
@@ -107,13 +109,15 @@ class Request:
                 async with asyncio.timeout_at(min(loop.time(), begun + size / SLOWEST) + patience):
                     event = await self.receive()
             except TimeoutError:
-                raise TooSlow("the body did not arrive in time", mend="Send it faster or in parts.") from None
+                raise TooSlow(
+                    "the body did not arrive in time", where="body", mend="Send it faster or in parts."
+                ) from None
             if event["type"] == "http.disconnect":
-                raise Invalid("the connection closed inside the body")
+                raise Invalid("the connection closed inside the body", where="body")
             part, more = event.get("body", b""), event.get("more_body", False)
             size += len(part)
             if size > most:
-                raise TooLarge(f"the body is larger than {most} bytes", mend="Send it in parts.")
+                raise TooLarge(f"the body is larger than {most} bytes", where="body", mend="Send it in parts.")
             if part:
                 yield part
 
@@ -124,18 +128,22 @@ class Request:
 
     async def _read(self, limit: int) -> bytes:
         if _length(self.headers.get(b"content-length", b"0")) > limit:
-            raise TooLarge(f"the body is larger than {limit} bytes", mend="Send it in parts, or raise http.max_body.")
+            raise TooLarge(
+                f"the body is larger than {limit} bytes", where="body", mend="Send it in parts, or raise http.max_body."
+            )
         parts: list[bytes] = []
         size, more = 0, True
         while more:
             event = await self.receive()
             if event["type"] == "http.disconnect":
-                raise Invalid("the connection closed inside the body")
+                raise Invalid("the connection closed inside the body", where="body")
             parts.append(event.get("body", b""))
             size += len(parts[-1])
             more = event.get("more_body", False)
             if size > limit:
-                raise TooLarge(f"the body is larger than {limit} bytes", mend="Raise http.max_body or send less.")
+                raise TooLarge(
+                    f"the body is larger than {limit} bytes", where="body", mend="Raise http.max_body or send less."
+                )
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -176,7 +184,11 @@ def _unpacked(raw: bytes, encoding: str, limit: int) -> bytes:
             "the body is not gzip", where="Content-Encoding", mend="Compress it, or leave the header out."
         ) from None
     if len(found) > limit:
-        raise TooLarge(f"the body is larger than {limit} bytes when unpacked", mend="Raise http.max_body or send less.")
+        raise TooLarge(
+            f"the body is larger than {limit} bytes when unpacked",
+            where="body",
+            mend="Raise http.max_body or send less.",
+        )
     if not unpacker.eof or unpacker.unused_data:
         raise Invalid("the compressed body is cut off, or more follows it", where="Content-Encoding")
     return found

@@ -14,7 +14,7 @@ class MethodNotOffered(NotAllowed):
     """The address is there, this method is not."""
 
     def __init__(self, method: str, offered: list[str]) -> None:
-        super().__init__(f"{method[:20]} is not offered here", mend=f"Offered: {', '.join(offered)}.")
+        super().__init__(f"{method[:20]} is not offered here", where="method", mend=f"Offered: {', '.join(offered)}.")
         self.offered = offered
 
 
@@ -49,7 +49,7 @@ class Router:
         segments = _segments(raw_path)
         found = _walk(self._root, segments, 0, [])
         if found is None:
-            raise NotFound("nothing at this address")
+            raise NotFound("nothing at this address", where="url")
         node, values = found
         chosen = node.routes.get("GET" if method == "HEAD" else method)
         if chosen is None:

@@ -83,7 +83,7 @@ def _spans(body: bytes) -> dict[str, Span]:
     try:
         head = _head.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidSyntax("a resource must be one JSON object") from error
+        raise InvalidSyntax("a resource must be one JSON object", where="line 1, column 1") from error
     usual = _USUAL.match(body)
     if usual is None or bool(usual[2]) != bool(head.id):
         return _walked(body)
@@ -117,14 +117,14 @@ def _walked(body: bytes) -> dict[str, Span]:
     for name, value in members.items():
         key = _KEY.match(body, at)
         if key is None:
-            raise InvalidSyntax("a resource has the same member twice")
+            raise InvalidSyntax("a resource has the same member twice", where="resource")
         at = key.end() + len(value)
         if name in ("id", "meta", "resourceType"):
             spans[name] = (key.end(), at)
             if len(spans) == wanted:
                 break
     if "resourceType" not in spans:
-        raise InvalidSyntax("a resource needs a resourceType", mend='Add "resourceType".')
+        raise InvalidSyntax("a resource needs a resourceType", where="resourceType", mend='Add "resourceType".')
     return spans
 
 

@@ -22,7 +22,8 @@ from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.search_filter import OPERATORS
 from suture.store import connection
 from suture.store.connection import Connection
-from tests.attacks.fuzzed import Fuzzed, opened, told
+from suture.store.postgres.connection import ServerConnection
+from tests.attacks.fuzzed import Fuzzed, few, opened, some, told
 
 SEED = 20261125
 MODIFIERS = (
@@ -46,7 +47,7 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
+def fuzzed(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
     with opened(tmp_path_factory.mktemp("every")) as found:
         yield found
 
@@ -67,23 +68,23 @@ def named(answer: Any, code: str) -> None:
 
 def test_every_parameter_with_odd_values(fuzzed: Fuzzed) -> None:
     chance, asked = random.Random(SEED), 0
-    for type, code, _ in parameters():
+    for type, code, _ in some(parameters(), chance):
         for value in chance.sample(ODD, 4):
             named(ask(fuzzed, type, code, value), code)
             asked += 1
-    assert asked > 5_000
+    assert asked > few(5_000)
 
 
 def test_every_parameter_with_every_modifier_or_a_refusal_that_names_it(fuzzed: Fuzzed) -> None:
     chance = random.Random(SEED + 1)
-    for type, code, _ in parameters():
+    for type, code, _ in some(parameters(), chance):
         for modifier in chance.sample(MODIFIERS, 3):
             named(ask(fuzzed, type, f"{code}:{modifier}", chance.choice(ODD)), code)
 
 
 def test_what_is_not_of_its_kind_is_refused(fuzzed: Fuzzed) -> None:
     chance = random.Random(SEED + 2)
-    for type, code, kind in parameters():
+    for type, code, kind in some(parameters(), chance):
         if kind in WRONG:
             value = chance.choice(WRONG[kind])
             answer = ask(fuzzed, type, code, value)
@@ -94,7 +95,7 @@ def test_what_is_not_of_its_kind_is_refused(fuzzed: Fuzzed) -> None:
 def test_every_prefix(fuzzed: Fuzzed) -> None:
     chance = random.Random(SEED + 3)
     dates = [p for p in parameters() if p[2] in ("date", "number", "quantity")]
-    for type, code, kind in chance.sample(dates, 120):
+    for type, code, kind in chance.sample(dates, few(120)):
         for prefix in PREFIXES:
             named(ask(fuzzed, type, code, prefix + ("2020-02" if kind == "date" else "5")), code)
 
@@ -102,7 +103,7 @@ def test_every_prefix(fuzzed: Fuzzed) -> None:
 def test_every_parameter_in_a_filter(fuzzed: Fuzzed) -> None:
     """With an operator of some kind and an odd value, as a word or a text; a refusal names the filter or a limit."""
     chance, operators = random.Random(SEED + 8), sorted({o for known in OPERATORS.values() for o in known})
-    for type, code, _ in parameters():
+    for type, code, _ in some(parameters(), chance):
         if code.startswith("_") or chance.random() < 0.85:
             continue
         odd = chance.choice((*ODD, "2020", "5", "Patient/a", "a|b"))
@@ -116,7 +117,7 @@ def test_every_parameter_in_a_filter(fuzzed: Fuzzed) -> None:
 def test_chains_and_reverse_chains(fuzzed: Fuzzed) -> None:
     chance, every = random.Random(SEED + 4), parameters()
     references = [p for p in every if p[2] == "reference"]
-    for _ in range(600):
+    for _ in range(few(600)):
         type, code, _kind = chance.choice(references)
         other, inner, _kind = chance.choice(every)
         value = chance.choice(ODD)
@@ -135,7 +136,7 @@ def test_what_shapes_the_answer(fuzzed: Fuzzed) -> None:
         "_sort", "_count", "_include", "_revinclude", "_include:iterate", "_elements", "_summary", "_total", "_contained", "_containedType",
         "_format", "_pretty", "_type", "_cursor", "_score", "_query", "_filter", "_text", "_content", "_list", "_offset", "_page", "_since",
     )  # fmt: skip
-    for _ in range(1500):
+    for _ in range(few(1500)):
         type, code, _kind = chance.choice(every)
         value = chance.choice(
             (*ODD, code, f"-{code}", f"{type}:{code}", f"{type}:*", "*", "0", "-1", "100000000", "count", "accurate")
@@ -154,7 +155,7 @@ def test_every_operation(fuzzed: Fuzzed) -> None:
         for pattern in operation.patterns:
             path = "/fhir" + pattern.replace("{type}", chance.choice(("Patient", "Observation"))).replace("{id}", "a")
             names = [p.name for p in operation.parameters] or ["x"]
-            for _ in range(25):
+            for _ in range(few(25)):
                 name, value = chance.choice((*names, "frob")), chance.choice(ODD)
                 fuzzed.ask("GET", f"{path}?{quote(name)}={quote(value, safe='')}")
                 row = {
@@ -168,40 +169,52 @@ def test_every_operation(fuzzed: Fuzzed) -> None:
 
 
 @contextmanager
-def unbudgeted(raw: apsw.Connection, found: set[str]) -> Iterator[None]:
+def unbudgeted(read: Connection, found: set[str]) -> Iterator[None]:
     """Notes the statements over index tables that run without a budget on this connection."""
     within = [0]
-    budget = Connection.budget
 
-    @contextmanager
-    def counted(self: Connection, seconds: float) -> Iterator[None]:
-        within[0] += 1
-        try:
-            with budget(self, seconds):
-                yield
-        finally:
-            within[0] -= 1
+    def counting(budget: Any) -> Any:
+        @contextmanager
+        def counted(self: Connection, seconds: float) -> Iterator[None]:
+            within[0] += 1
+            try:
+                with budget(self, seconds):
+                    yield
+            finally:
+                within[0] -= 1
 
-    def noted(_: apsw.Cursor, sql: str, __: Any) -> bool:
+        return counted
+
+    def noted(_: Any, sql: str, __: Any) -> bool:
         if not within[0] and re.search(r"\bFROM [TRSDQ]\b", sql):
             found.add(sql)
         return True
 
+    asked = ServerConnection._ask
+
+    def over_the_wire(self: ServerConnection, cursor: Any, sql: str, parameters: Any) -> Any:
+        noted(cursor, sql, parameters)
+        return asked(self, cursor, sql, parameters)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connection, "budget", counted)
-        raw.exec_trace = noted
+        for kind in (Connection, ServerConnection):
+            patch.setattr(kind, "budget", counting(kind.budget))
+        patch.setattr(ServerConnection, "_ask", over_the_wire)
+        if isinstance(read.raw, apsw.Connection):
+            read.raw.exec_trace = noted
         try:
             yield
         finally:
-            raw.exec_trace = None
+            if isinstance(read.raw, apsw.Connection):
+                read.raw.exec_trace = None
 
 
 def test_no_search_statement_is_without_a_budget(fuzzed: Fuzzed) -> None:
     found: set[str] = set()
     chance = random.Random(SEED + 7)
     read = fuzzed.app.database.read
-    with unbudgeted(read.raw, found):
-        for type, code, _ in chance.sample(parameters(), 300):
+    with unbudgeted(read, found):
+        for type, code, _ in chance.sample(parameters(), few(300)):
             ask(fuzzed, type, code, "x")
             fuzzed.ask("GET", f"/fhir/{type}?_sort={code}&_total=accurate&_include=*")
         assert found == set()

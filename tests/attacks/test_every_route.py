@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +13,6 @@ import pytest
 from suture.access.roles import INFRASTRUCTURE, ROLES
 from suture.server.route import Route
 from suture.server.routes import TABLE
-from tests.attacks.fuzzed import Fuzzed, issue_of, opened, told
 from tests.attacks.test_every_parameter import ODD, SEED
 from tests.server.admin.test_glass import signed_in
 from tests.server.people import observation, patient
@@ -82,55 +79,3 @@ async def test_as_nobody(server: Running) -> None:
     async with httpx.AsyncClient(base_url=server.url, timeout=20) as nobody:
         asked, _ = await every(nobody, 2, SEED + 2)
         assert asked > 300
-
-
-# --- below /fhir, what is wrong is always told in FHIR's way
-
-FHIR_ROUTES = [route for route in TABLE if route.pattern.startswith("/fhir") and "/." not in route.pattern]
-# parameters of a search's address that shape it whatever is asked, beside those of the route
-SHAPES = (
-    "_count",
-    "_sort",
-    "_include",
-    "_elements",
-    "_summary",
-    "_since",
-    "_type",
-    "_filter",
-    "_has:x",
-    "patient",
-    "x",
-)
-
-
-@pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
-    with opened(tmp_path_factory.mktemp("routes"), ("Patient", "Observation", "Encounter")) as found:
-        yield found
-
-
-@pytest.mark.parametrize("route", FHIR_ROUTES, ids=lambda route: f"{route.method} {route.pattern}")
-def test_below_fhir_every_refusal_is_an_outcome_with_a_place(fuzzed: Fuzzed, route: Route) -> None:
-    """The list is the table's own, so that no new route is left out."""
-    chance = random.Random(f"{SEED} {route.method} {route.pattern}")
-    for _ in range(12):
-        path = re.sub(r"\{type\}", chance.choice(("Patient", "Observation", "Nothing")), route.pattern)
-        path = re.sub(r"\{id\}", chance.choice(("a", "p1", "none", "%00", "x" * 70)), path)
-        path = path_of(replace(route, pattern=path), chance)
-        name = chance.choice([*route.query, *SHAPES])
-        sent: dict[str, Any] = {}
-        if route.method in ("POST", "PUT", "PATCH"):
-            kind = chance.choice((*TYPES, "application/json", "application/json-patch+json"))
-            sent = {"content": chance.choice(BODIES), "headers": {"Content-Type": kind}}
-        answer = fuzzed.ask(route.method, f"{path}?{quote(name)}={quote(chance.choice(ODD), safe='')[:500]}", **sent)
-        if answer.status_code >= 400 and route.method != "HEAD":
-            assert issue_of(answer)["details"]["text"], (path, answer.text)
-            if answer.status_code in (400, 422):
-                assert told(answer).strip(), (path, answer.text)
-                assert placed(answer), (path, name, sent, answer.text)
-
-
-def placed(answer: httpx.Response) -> bool:
-    """Is a parameter, a header or a path named, or at least what to do?"""
-    issue = issue_of(answer)
-    return bool(issue.get("expression") or issue.get("diagnostics"))

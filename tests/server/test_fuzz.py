@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.attacks.fuzzed import Fuzzed, opened
+from tests.attacks.fuzzed import Fuzzed, few, opened
 from tests.server.people import observation, patient
 
 TYPES = ("Patient", "Observation", "Encounter", "Bundle", "Nothing")
@@ -60,81 +60,99 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
+HEADERS = ("If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since", "Prefer", "Accept", "Content-Type", "Authorization", "Cookie")  # fmt: skip
+TARGETS = (
+    "POST /fhir", "POST /fhir/Patient", "PUT /fhir/Patient/x", "PUT /fhir/Observation?code=x", "POST /fhir/Observation",
+    "POST /fhir/Patient/$match", "POST /fhir/Patient/$validate", "POST /fhir/Patient/p1/$meta-add",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
+def fuzzed(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
     with opened(tmp_path_factory.mktemp("fuzz"), ()) as found:
         yield found
 
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-@many
-@given(st.sampled_from(TYPES), st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=4), st.booleans())
-def test_searches(fuzzed: Fuzzed, kind: str, pairs: list[tuple[str, str]], lenient: bool) -> None:
+def searches(fuzzed: Fuzzed, kind: str, pairs: list[tuple[str, str]], lenient: bool) -> None:
     headers = {"Prefer": "handling=lenient"} if lenient else {}
     params = httpx.QueryParams([(n, v.encode("utf-8", "replace").decode()) for n, v in pairs])
     fuzzed.ask("GET", f"/fhir/{kind}", params=params, headers=headers)
 
 
-@many
-@given(
-    JSON,
-    st.sampled_from(
-        [
-            "POST /fhir",
-            "POST /fhir/Patient",
-            "PUT /fhir/Patient/x",
-            "PUT /fhir/Observation?code=x",
-            "POST /fhir/Observation",
-        ]
-    ),
-)
-def test_bodies(fuzzed: Fuzzed, body: Any, target: str) -> None:
+def bodies(fuzzed: Fuzzed, body: Any, target: str) -> None:
     method, path = target.split(" ")
     raw = json.dumps(body).encode()
     fuzzed.ask(method, path, content=raw, headers={"Content-Type": "application/fhir+json"})
 
 
-@many
-@given(st.dictionaries(st.sampled_from(sorted(observation("o", "p"))), JSON, max_size=3))
-def test_resources_with_odd_parts(fuzzed: Fuzzed, changes: dict[str, Any]) -> None:
+def odd_parts(fuzzed: Fuzzed, changes: dict[str, Any]) -> None:
     raw = json.dumps({**observation("x", "p1"), **changes}).encode()
     fuzzed.ask("POST", "/fhir/Observation", content=raw, headers={"Content-Type": "application/json"})
 
 
-@many
-@given(
-    st.sampled_from(["batch", "transaction"]),
-    st.lists(JSON, max_size=3),
-    st.lists(st.tuples(st.sampled_from(["GET", "PUT", "POST", "DELETE", "PATCH"]), st.text(max_size=15)), max_size=3),
-)
-def test_bundles(fuzzed: Fuzzed, kind: str, junk: list[Any], requests: list[tuple[str, str]]) -> None:
+def bundles(fuzzed: Fuzzed, kind: str, junk: list[Any], requests: list[tuple[str, str]]) -> None:
     entries = junk + [{"request": {"method": m, "url": u}, "resource": patient("p1")} for m, u in requests]
     raw = json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
     fuzzed.ask("POST", "/fhir", content=raw, headers={"Content-Type": "application/json"})
 
 
-@many
-@given(st.binary(max_size=60), st.sampled_from(["application/json", "application/fhir+xml"]))
-def test_bytes(fuzzed: Fuzzed, raw: bytes, kind: str) -> None:
+def patches(fuzzed: Fuzzed, operations: list[Any]) -> None:
+    raw = json.dumps(operations).encode()
+    fuzzed.ask("PATCH", "/fhir/Patient/p1", content=raw, headers={"Content-Type": "application/json-patch+json"})
+
+
+def raw_bytes(fuzzed: Fuzzed, raw: bytes, kind: str) -> None:
     fuzzed.ask("POST", "/fhir/Patient", content=raw, headers={"Content-Type": kind})
 
 
-@many
-@given(
-    st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS", "BREW"]),
-    st.lists(st.text(st.characters(codec="utf-8"), max_size=10), max_size=5),
-)
-def test_paths(fuzzed: Fuzzed, method: str, parts: list[str]) -> None:
+def paths(fuzzed: Fuzzed, method: str, parts: list[str]) -> None:
     path = "/".join(quote(p, safe="") for p in parts)
     fuzzed.ask(method, f"/fhir/{path}")
 
 
-@many
-@given(st.dictionaries(st.sampled_from(["If-Match", "If-None-Match", "If-None-Exist", "If-Modified-Since", "Prefer", "Accept", "Content-Type", "Authorization", "Cookie"]), st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)))  # fmt: skip
-def test_headers(fuzzed: Fuzzed, headers: dict[str, str]) -> None:
-    sent = {name: value.strip() for name, value in headers.items()}
+def headers(fuzzed: Fuzzed, given: dict[str, str]) -> None:
+    sent = {name: value.strip() for name, value in given.items()}
     fuzzed.ask("GET", "/fhir/Patient/p1", headers=sent)
     fuzzed.ask("PUT", "/fhir/Patient/p1", json=patient("p1"), headers=sent)
     fuzzed.ask("POST", "/fhir/Patient", json=patient("p1"), headers=sent)
+
+
+OPERATION = st.fixed_dictionaries(
+    {}, optional={
+        "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test", "frob"]) | JSON,
+        "path": st.sampled_from(["", "/", "/name/0/family", "/name/-", "/id", "/birthDate", "/a~2", "name"]) | JSON,
+        "from": st.sampled_from(["/name", "/gender"]), "value": JSON,
+    },
+)  # fmt: skip
+CORPUS: dict[Callable[..., None], tuple[st.SearchStrategy[Any], ...]] = {
+    searches: (st.sampled_from(TYPES), st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=4), st.booleans()),
+    bodies: (JSON, st.sampled_from(TARGETS)),
+    odd_parts: (st.dictionaries(st.sampled_from(sorted(observation("o", "p"))), JSON, max_size=3),),
+    bundles: (
+        st.sampled_from(["batch", "transaction"]),
+        st.lists(JSON, max_size=3),
+        st.lists(
+            st.tuples(st.sampled_from(["GET", "PUT", "POST", "DELETE", "PATCH"]), st.text(max_size=15)), max_size=3
+        ),
+    ),
+    patches: (st.lists(OPERATION | JSON, max_size=3),),
+    raw_bytes: (st.binary(max_size=60), st.sampled_from(["application/json", "application/fhir+xml"])),
+    paths: (
+        st.sampled_from(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "OPTIONS", "BREW"]),
+        st.lists(st.text(st.characters(codec="utf-8"), max_size=10), max_size=5),
+    ),
+    headers: (st.dictionaries(st.sampled_from(HEADERS), TEXTS, max_size=9),),
+}
+
+
+@pytest.mark.parametrize("ask", CORPUS, ids=lambda ask: ask.__name__)
+def test_whatever_is_sent(fuzzed: Fuzzed, ask: Callable[..., None]) -> None:
+    """The same corpus on every kind of database, with fewer examples where each goes over the wire."""
+
+    @settings(max_examples=few(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.tuples(*CORPUS[ask]))
+    def sent(values: tuple[Any, ...]) -> None:
+        ask(fuzzed, *values)
+
+    sent()

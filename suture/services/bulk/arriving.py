@@ -38,7 +38,9 @@ class Reading:
             for piece in self._begun(head).feed(head):
                 size += len(piece)
                 if size > self._most:
-                    raise TooLarge(f"the file is larger than {self._most} bytes", mend="Send it in parts.")
+                    raise TooLarge(
+                        f"the file is larger than {self._most} bytes", where="body", mend="Send it in parts."
+                    )
                 yield piece
             head = b""
         if head:
@@ -96,7 +98,7 @@ async def cut(arriving: AsyncIterator[bytes], longest: int) -> AsyncIterator[byt
             yield rest[:end]
             rest = rest[end:]
         if len(rest) > longest:
-            raise TooLarge("a line is too long", mend="One resource stands on one line.")
+            raise TooLarge("a line is too long", where="body", mend="One resource stands on one line.")
     yield rest
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from suture.access import policy, withheld
 from suture.access.caller import Caller
-from suture.errors import InvalidSearch, PreconditionFailed
+from suture.errors import InvalidSearch, PreconditionFailed, TooCostly
 from suture.services.interactions.chart import Chart
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
@@ -99,10 +99,18 @@ def one(connection: Connection, criteria: Criteria) -> Row | None:
 
 def _rows(connection: Connection, criteria: Criteria) -> list[Row]:
     if criteria.identifier is None:
-        query = policy.narrow(criteria.caller, criteria.query, withheld.of(connection, criteria.caller))
-        return store_search.find(connection, query, budget=BUDGET).rows
+        return _sought(connection, criteria)
     found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
     return read_rids(connection, found) if found else []
+
+
+def _sought(connection: Connection, criteria: Criteria) -> list[Row]:
+    query = policy.narrow(criteria.caller, criteria.query, withheld.of(connection, criteria.caller))
+    try:
+        return store_search.find(connection, query, budget=BUDGET).rows
+    except TooCostly as error:
+        error.at(criteria.type)
+        raise
 
 
 def named(connection: Connection, criteria: Criteria, identities: Identities) -> Named | None:

@@ -98,7 +98,11 @@ def _rows(connection: Connection, caller: Caller, asked: Asked, most: int) -> tu
         if len(found) < count:
             return seen, None
         asked = replace(asked, after=_place(found[-1]))
-    raise TooCostly("this history is too long to be looked through", mend="Name a type or a resource, or use _since.")
+    raise TooCostly(
+        "this history is too long to be looked through",
+        where=asked.type or "_history",
+        mend="Name a type or a resource, or use _since.",
+    )
 
 
 def _place(row: Row) -> resources.Place:
@@ -119,7 +123,9 @@ def _read(chart: Chart, caller: Caller, asked: Asked, pairs: Pairs) -> tuple[Pai
 def _plain(chart: Chart, asked: Asked, pairs: Pairs) -> Asked:
     for name, value in pairs:
         if name not in _KNOWN:
-            raise InvalidSearch("a history has no such parameter", mend="It knows _count, _since and _format.")
+            raise InvalidSearch(
+                "a history has no such parameter", where=name[:100], mend="It knows _count, _since and _format."
+            )
         if name == "_count":
             asked = replace(asked, count=_count(value, chart.settings["fhir.max_page_size"]))
         elif name == "_since":

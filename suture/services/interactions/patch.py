@@ -35,7 +35,7 @@ def of_json(raw: bytes) -> Change:
     """The change a JSON Patch document asks for."""
     wrapped = json.read(b'{"patch":' + raw + b"}")
     if len(wrapped) != 1:
-        raise Invalid("a JSON Patch is an array of operations", mend='Send [{"op": …, "path": …}].')
+        raise Invalid("a JSON Patch is an array of operations", where="patch", mend='Send [{"op": …, "path": …}].')
     return partial(_applied, patch_json.apply, content=wrapped["patch"])
 
 

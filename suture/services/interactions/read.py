@@ -62,6 +62,8 @@ def _part(row: Row, pairs: Pairs) -> Row:
     """The row cut to `_summary` or `_elements`, the only parameters a read has."""
     for name, _ in pairs:
         if name not in ("_summary", "_elements"):
-            raise InvalidSearch("a read has no such parameter", mend="It knows _format, _summary and _elements.")
+            raise InvalidSearch(
+                "a read has no such parameter", where=name[:100], mend="It knows _format, _summary and _elements."
+            )
     query = search.parse(row.type, pairs)
     return row._replace(body=subset.cutter(query.summary, query.elements)(row.body, row.type))

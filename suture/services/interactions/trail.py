@@ -145,7 +145,9 @@ def _count(chart: Chart, found: Iterator[tuple[Entry, dict[str, Any] | None]]) -
     for _, made in found:
         total += made is not None
         if chart.clock.monotonic() > end:
-            raise TooCostly("counting took longer than it may", mend="Narrow it: name a patient or a date.")
+            raise TooCostly(
+                "counting took longer than it may", where="_total", mend="Narrow it: name a patient or a date."
+            )
     return total
 
 
@@ -154,6 +156,9 @@ def _own(connection: Connection, view: View, wanted: Filter) -> Filter:
     if not view.only:
         return wanted
     return replace(wanted, patients=whose.keys_of(connection, view.only.removeprefix(PATIENT)))
+
+
+_AWAY = ("_include", "_revinclude", "_has", "_list", "_filter")  # a chain has a point
 
 
 def _asked(chart: Chart, view: View, pairs: Pairs, lenient: bool) -> tuple[Pairs, SearchQuery, int]:
@@ -167,7 +172,9 @@ def _asked(chart: Chart, view: View, pairs: Pairs, lenient: bool) -> tuple[Pairs
         pairs, last, lenient = place.pairs, int(place.position[0]), True
     query = language.parse(TYPE, pairs, lenient=lenient, base_url=chart.fhir_url)
     if query.includes or any(map(language.looks_away, query.conditions)):
-        raise InvalidSearch("the trail is searched by its own parameters only", mend="Leave includes and chains out.")
+        away = next((name for name, _ in pairs if name.startswith(_AWAY) or "." in name), TYPE)[:100]
+        mend = "Leave includes and chains out."
+        raise InvalidSearch("the trail is searched by its own parameters only", where=away, mend=mend)
     if len(query.sort) > 1 or any(one.parameter not in SORTS for one in query.sort):
         raise InvalidSearch("the trail is in the order of time", where="_sort", mend="Write _sort=date or _sort=-date.")
     return pairs, query, last

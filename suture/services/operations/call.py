@@ -9,7 +9,7 @@ from typing import Any
 import suture.services.operations.table as table
 import suture.services.operations.values as values
 from suture.access.caller import Caller
-from suture.errors import NotAllowed, NotFound
+from suture.errors import NotAllowed, NotFound, TooCostly
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.incoming import require_id, require_type
@@ -47,7 +47,11 @@ async def run_one(operation: Operation, chart: Chart, caller: Caller, call: Call
     for name, more in values.of_body(operation, call.body, call.lenient).items():
         found.setdefault(name, []).extend(more)
     values.check(operation, found)
-    return await operation.run(Asked(chart, caller, operation, call.type, call.id, found, call.lenient))
+    try:
+        return await operation.run(Asked(chart, caller, operation, call.type, call.id, found, call.lenient))
+    except TooCostly as error:
+        error.at(f"${operation.name}")
+        raise
 
 
 def find(call: Call) -> Operation:

@@ -61,7 +61,7 @@ def _rows(asked: Asked, connection: Connection) -> Iterator[Row]:
         if page.next is None:
             return
         query = replace(query, cursor=page.next)
-    raise TooCostly(f"more than {MOST} observations fit", mend="Narrow it with category, code or date.")
+    raise TooCostly(f"more than {MOST} observations fit", where=TYPE, mend="Narrow it with category, code or date.")
 
 
 def _query(asked: Asked) -> SearchQuery:

@@ -23,6 +23,7 @@ MAX_SIZE = 64 * 1024 * 1024
 MAX_DEPTH = 100
 LONGEST_NUMBER = 64  # characters of a number with a fraction or exponent
 LARGEST_EXPONENT = 308  # what a double can hold; 1e999999999 would be a bomb in the first addition
+BEGIN = "line 1, column 1"  # of what is wrong with a document as a whole
 PLAIN_KEY = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 MARKS = {
     b"\xef\xbb\xbf": "It begins with a byte order mark; save it as UTF-8 without one.",
@@ -39,17 +40,21 @@ def read(raw: bytes, *, max_depth: int = MAX_DEPTH, max_size: int = MAX_SIZE, ma
     A number with a fraction or exponent becomes a Decimal, any other an int.
     """
     if len(raw) > max_size:
-        raise TooLarge(f"The document has {len(raw)} bytes; {max_size} are allowed.", mend="Send it in parts.")
+        raise TooLarge(
+            f"The document has {len(raw)} bytes; {max_size} are allowed.", where=BEGIN, mend="Send it in parts."
+        )
     if max_values and len(raw) > max_values and raw.count(b",") >= max_values:
         raise TooLarge(
-            f"The document has more than {max_values} values.", mend="Send it in parts, or use suture import."
+            f"The document has more than {max_values} values.",
+            where=BEGIN,
+            mend="Send it in parts, or use suture import.",
         )
     try:
         value = _DECODER.decode(raw)
     except (ValueError, RecursionError) as error:
         raise _unreadable(raw, error, max_depth) from None
     if type(value) is not dict:
-        raise InvalidSyntax("The document is not a JSON object.", where="line 1, column 1", mend="Send one {…}.")
+        raise InvalidSyntax("The document is not a JSON object.", where=BEGIN, mend="Send one {…}.")
     if raw.count(b"{") + raw.count(b"[") > max_depth:
         _check_depth(value, max_depth)
     _check_exact(raw, value)
@@ -139,7 +144,9 @@ def _check_depth(value: dict[str, Any], limit: int) -> None:
 
 
 def _too_deep(limit: int) -> InvalidSyntax:
-    return InvalidSyntax(f"Objects and lists stand more than {limit} deep in each other.", mend="Send a flatter one.")
+    return InvalidSyntax(
+        f"Objects and lists stand more than {limit} deep in each other.", where=BEGIN, mend="Send a flatter one."
+    )
 
 
 class _Twice(dict[str, Any]):
@@ -199,18 +206,18 @@ def _join(path: str, key: str) -> str:
 def _unreadable(raw: bytes, error: Exception, max_depth: int) -> InvalidSyntax:
     for mark, mend in MARKS.items():
         if raw.startswith(mark):
-            return InvalidSyntax("The document is not plain UTF-8.", where="line 1, column 1", mend=mend)
+            return InvalidSyntax("The document is not plain UTF-8.", where=BEGIN, mend=mend)
     if isinstance(error, RecursionError):
         return _too_deep(max_depth)
     if isinstance(error, UnicodeDecodeError):
         return InvalidSyntax("The text is not UTF-8.", where=_utf8_place(raw), mend="Save it as UTF-8.")
     if "out of range" in str(error):
-        return InvalidSyntax("A number is out of range.", mend="Use at most 18 digits.")
+        return InvalidSyntax("A number is out of range.", where=BEGIN, mend="Use at most 18 digits.")
     if "truncated" in str(error):
         place = _place(raw, len(raw))
         return InvalidSyntax("The document ends in the middle.", where=place, mend="Send it whole.")
     at = re.search(r"^(?:JSON is malformed: )?(.*) \(byte (\d+)\)$", str(error))
-    what, where = (at[1], _place(raw, int(at[2]))) if at else (str(error), "")
+    what, where = (at[1], _place(raw, int(at[2]))) if at else (str(error), BEGIN)
     return InvalidSyntax(f"This is not JSON: {what}.", where=where, mend="Check quotes, commas and brackets.")
 
 

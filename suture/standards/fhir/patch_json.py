@@ -26,12 +26,16 @@ def apply(resource: dict[str, Any], operations: Any) -> dict[str, Any]:
     operation.
     """
     if not isinstance(operations, list) or len(operations) > MOST:
-        raise Invalid("a JSON Patch is an array of operations", mend=f'Send at most {MOST}: [{{"op": …, "path": …}}].')
+        raise Invalid(
+            "a JSON Patch is an array of operations",
+            where="patch",
+            mend=f'Send at most {MOST}: [{{"op": …, "path": …}}].',
+        )
     root = _Root([deepcopy(resource)])
     for number, operation in enumerate(operations):
         _run(root, operation, f"[{number}]")
     if not isinstance(root[0], dict):
-        raise Inapplicable("the patch leaves no resource", mend="Use DELETE to remove a resource.")
+        raise Inapplicable("the patch leaves no resource", where="patch", mend="Use DELETE to remove a resource.")
     return root[0]
 
 

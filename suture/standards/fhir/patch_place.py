@@ -170,7 +170,7 @@ def _picked(places: list[Place], number: int) -> list[Place]:
 
 def _single(places: list[Place], _: list[int]) -> list[Place]:
     if len(places) > 1:
-        raise Inapplicable("single() finds several elements")
+        raise Inapplicable("single() finds several elements", where="path", mend="Name one of them: [0], where(…).")
     return places
 
 

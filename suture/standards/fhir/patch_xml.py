@@ -28,9 +28,13 @@ def operations(raw: bytes) -> list[Node]:
     root = xml_tree.read(raw)
     found = root.elements
     if root.name not in _ROOTS or not found:
-        raise Invalid("no XML Patch: there are no operations", mend='Send <diff><replace sel="…">…</replace></diff>.')
+        raise Invalid(
+            "no XML Patch: there are no operations",
+            where="diff",
+            mend='Send <diff><replace sel="…">…</replace></diff>.',
+        )
     if len(found) > MOST:
-        raise Invalid("the patch has too many operations", mend=f"Send at most {MOST}.")
+        raise Invalid("the patch has too many operations", where="diff", mend=f"Send at most {MOST}.")
     return found
 
 

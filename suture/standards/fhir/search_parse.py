@@ -77,7 +77,7 @@ def parse(
     if resource_type and resource_type not in RESOURCE_TYPES:
         raise InvalidSearch("there is no such resource type", where="type", mend=_nearest("", RESOURCE_TYPES))
     if len(pairs) > MOST_PAIRS:
-        raise InvalidSearch(f"more than {MOST_PAIRS} parameters", mend="Search in several requests.")
+        raise InvalidSearch(f"more than {MOST_PAIRS} parameters", where="url", mend="Search in several requests.")
     named = [text.split(",") for key, text in pairs if key == "_type" and not resource_type]
     types = tuple(name for names in named[-1:] for name in names if name in RESOURCE_TYPES)
     reading = _Reading(lenient, base_url.rstrip("/"), expander, types)

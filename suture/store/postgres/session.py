@@ -210,7 +210,7 @@ _MEANINGS = (
     ("53", lambda where: Unavailable("the database server has no room for more", where=where, after=5)),
     ("25006", lambda where: Unavailable("the database server takes no writes (a standby?)", where=where, after=5)),
     ("22003", lambda where: Unavailable(FULL, where=where)),
-    ("54000", lambda where: TooLarge("a value is longer than the index of PostgreSQL takes")),
+    ("54000", lambda where: TooLarge("a value is longer than the index of PostgreSQL takes", where="resource", mend="Shorten the longest value that is searched by.")),
     ("XX001", lambda where: DamagedPage("a page of the database is damaged", where=where, mend="See the server's log", after=30)),
     ("XX002", lambda where: DamagedPage("an index of the database is damaged", where=where, mend="See the server's log", after=30)),
     ("08", lambda where: Unavailable("the database server cannot be reached", where=where, after=2.0)),

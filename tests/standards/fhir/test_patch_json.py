@@ -34,7 +34,7 @@ def test_the_public_cases() -> None:
 @pytest.mark.parametrize(
     ("operations", "said"),
     [
-        ({}, "a JSON Patch is an array of operations"),
+        ({}, "patch: a JSON Patch is an array of operations"),
         ([{"op": "frob"}], "[0].op: not an operation"),
         ([{"op": "add", "path": "name"}], "[0].value: this operation needs a value"),
         ([{"op": "add", "path": "name", "value": 1}], "[0].path: not a JSON Pointer"),
@@ -45,7 +45,7 @@ def test_the_public_cases() -> None:
         ([{"op": "remove", "path": ""}], "[0].path: the whole resource can't be removed"),
         ([{"op": "move", "from": "/name", "path": "/name/0"}], "[0].path: a value can't be moved into itself"),
         ([{"op": "test", "path": "/active", "value": 1}], "[0].value: the test fails: another value is there"),
-        ([{"op": "replace", "path": "", "value": []}], "the patch leaves no resource"),
+        ([{"op": "replace", "path": "", "value": []}], "patch: the patch leaves no resource"),
         ([{"op": "remove", "path": "/active"}, {"op": "remove", "path": "/active"}], "[1].path: nothing is at this"),
     ],
 )
