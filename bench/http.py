@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -214,21 +215,27 @@ def main() -> None:
         database = Database.open(settings_of.read(folder))
         _, key = people.add_client(database, "bench", "system/*.cruds", "", 0)
         database.close()
-        began = time.perf_counter()
-        log = (folder / "log").open("wb")
-        server = subprocess.Popen(
-            [sys.executable, "-m", "suture", "serve", "--project", name, "--port", str(PORT)], stdout=log, stderr=log
-        )
-        while not listening() and server.poll() is None:
-            time.sleep(0.01)
-        print(f"start to first answer {time.perf_counter() - began:.2f} s; disk {fsyncs(folder):.0f} fdatasync/s")
-        print(f"memory idle {memory_of(server.pid):.0f} MB")
-        try:
-            uvloop.run(measure(key, server.pid, asked.seconds))
-            print(f"memory after {memory_of(server.pid):.0f} MB")
-        finally:
-            server.send_signal(signal.SIGTERM)
-            print("exit", server.wait(30))
+        with serving(folder) as pid:
+            print(f"disk {fsyncs(folder):.0f} fdatasync/s; memory idle {memory_of(pid):.0f} MB")
+            uvloop.run(measure(key, pid, asked.seconds))
+            print(f"memory after {memory_of(pid):.0f} MB")
+
+
+@contextmanager
+def serving(project: Path, **settings: str) -> Iterator[int]:
+    """`suture serve` over a project as soon as it answers, with environment settings of these names: its process id."""
+    command = [sys.executable, "-m", "suture", "serve", "--project", str(project), "--port", str(PORT)]
+    began = time.perf_counter()
+    with (project / "log").open("ab") as log:
+        server = subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log)
+    while not listening() and server.poll() is None:
+        time.sleep(0.01)
+    print(f"start to first answer {time.perf_counter() - began:.2f} s")
+    try:
+        yield server.pid
+    finally:
+        server.send_signal(signal.SIGTERM)
+        print("exit", server.wait(60))
 
 
 def listening() -> bool:

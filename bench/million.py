@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import subprocess
 import sys
 import tarfile
@@ -30,7 +29,9 @@ from bench import http
 from bench.import_ import PUBLIC, SYNTHEA, cpu
 from suture import settings as settings_of
 from suture.access import people
-from suture.store import resources
+from suture.services.matches.watch import BEHIND
+from suture.store import matches, resources
+from suture.store.connection import Connection
 from suture.store.database import Database
 
 COPIES = 4  # of each of Synthea's people, the first one as it is
@@ -38,11 +39,8 @@ RESOURCES = 1_000_000
 VISITS = 20  # of each of carebundle's people
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PER_FILE = 50_000
-AT_REST, WINDOW, LONGEST_REST = (
-    0.06,
-    10.0,
-    600.0,
-)  # seconds of CPU in a second, over so many seconds, waited for at most
+AT_REST, WINDOW, LONGEST_REST = 0.06, 10.0, 3600.0  # share of a core, over so many seconds, waited for at most
+LOOKS = 100  # at what the database runs, in that time
 
 
 def make(folder: Path, count: int) -> None:
@@ -167,36 +165,56 @@ def _chosen(database: Database) -> dict[str, list[Any]]:
 
 
 def _serve(project: Path, key: str, chosen: dict[str, list[Any]], seconds: float) -> None:
-    log = (project / "log").open("wb")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "suture", "serve", "--project", str(project), "--port", str(http.PORT)],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    began = time.perf_counter()
-    while not http.listening() and server.poll() is None:
-        time.sleep(0.01)
-    print(f"start to first answer {time.perf_counter() - began:.2f} s; disk {http.fsyncs(project):.0f} fdatasync/s")
-    try:
-        print(
-            f"after {_settled(server.pid):.0f} s what came has been looked through for doubles, beside everything else"
-        )
-        uvloop.run(_measure(key, server.pid, chosen, seconds))
+    """First with all time for the search for doubles, until it has caught up; then with the settings that are measured."""
+    with http.serving(project, SUTURE_MATCHING_LOAD="100") as pid:
+        _settle(project, pid)
+    with http.serving(project) as pid:
+        print(f"disk {http.fsyncs(project):.0f} fdatasync/s")
+        _settle(project, pid)
+        uvloop.run(_measure(key, pid, chosen, seconds))
         _export(key)
-        print(f"memory after {http.memory_of(server.pid):.0f} MB")
+        print(f"memory after {http.memory_of(pid):.0f} MB")
+
+
+def _settle(project: Path, pid: int) -> None:
+    """Waits until what was stored has been looked through for doubles and the server has nothing left to do by itself."""
+    began, database = time.perf_counter(), Database.open(settings_of.read(project))
+    try:
+        while not _at_rest(database.read, pid):
+            if time.perf_counter() - began > LONGEST_REST:
+                print(f"NOT AT REST after {LONGEST_REST:.0f} s: the figures below are of a busy server")
+                return
     finally:
-        server.send_signal(signal.SIGTERM)
-        print("exit", server.wait(60))
+        database.close()
+    print(
+        f"after {time.perf_counter() - began:.0f} s what came has been looked through for doubles, beside everything else"
+    )
 
 
-def _settled(pid: int) -> float:
-    """Seconds until the server has nothing left to do by itself (at most ten minutes)."""
-    began = time.perf_counter()
-    while time.perf_counter() - began < LONGEST_REST:
-        before = http.cpu_of(pid)
-        time.sleep(WINDOW)
-        if http.cpu_of(pid) - before < AT_REST * WINDOW:
-            break
-    return time.perf_counter() - began
+def _at_rest(read: Connection, pid: int) -> bool:
+    """For a while the process took no CPU and its database ran nothing for it, with the search where the newest Patients are.
+
+    The search says on disk how far it is only now and then when it finds nothing, so it may be at its end a bit before it says so.
+    """
+    before, asked = http.cpu_of(pid), 0
+    for _ in range(LOOKS):
+        time.sleep(WINDOW / LOOKS)
+        asked += _running(read)
+    idle = http.cpu_of(pid) - before < AT_REST * WINDOW and asked <= AT_REST * LOOKS
+    newest = resources.newest(read, "Patient")
+    return idle and (newest is None or newest.updated - matches.place(read) <= BEHIND)
+
+
+def _running(read: Connection) -> bool:
+    """Whether a server's other sessions run something right now, of which the process that waits for it shows nothing."""
+    if not read.far:
+        return False
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
+        "AND state = 'active' AND pid <> pg_backend_pid()"
+    )
+    row = read.one(sql)
+    return bool(row and row[0])
 
 
 async def _measure(key: str, pid: int, chosen: dict[str, list[Any]], seconds: float) -> None:

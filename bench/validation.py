@@ -1,6 +1,6 @@
 """Reading and validating: CPU per resource, rate on one core, and the ratio to json and fhir.resources in the same run.
 
-python -m bench.validation [--synthea FILE.tar.zst]
+python -m bench.validation [--synthea FILE.tar.zst]; fhir.resources is measured beside it where it is installed (the extra `bench`).
 
 Without a file: charts of the sandbox's synthetic people. With it: the public Synthea R4 bundles, 12 of them.
 """
@@ -19,7 +19,6 @@ from typing import Any
 
 import orjson
 import zstandard
-from fhir.resources.R4B import get_fhir_model_class
 
 from suture.sandbox.people import chart, people
 from suture.sandbox.synthetic import world
@@ -28,6 +27,11 @@ from suture.standards.fhir.inside import resolved
 from suture.standards.fhir.us_core import Named
 from suture.standards.fhir.us_core.held import member_of
 from suture.standards.fhir.validate import check
+
+try:
+    from fhir.resources.R4B import get_fhir_model_class
+except ImportError:
+    get_fhir_model_class = None
 
 BUNDLES = 12
 
@@ -94,13 +98,21 @@ def main(arguments: list[str]) -> None:
     row("orjson.loads", cpu(orjson.loads, raws), size)
     row("suture json.read (strict, exact)", cpu(json.read, raws), size, standard)
     row("suture json.write", cpu(json.write, resources), size)
+    if get_fhir_model_class is None:
+        print("fhir.resources is not installed, so nothing is compared with it: pip install 'fhir.resources>=8'")
+    else:
+        peer_rows(resources)
+    row("suture check (all)", cpu(check, resources), size)
+    us_core_rows()
+
+
+def peer_rows(resources: list[dict[str, Any]]) -> None:
+    """The same sample of what both take, by both."""
     few = accepted(resources[:: max(1, len(resources) // 300)])
     small = sum(len(json.write(resource)) for resource in few) / len(few)
     other = cpu(peer, few)
     row("fhir.resources (sample)", other, small)
     row("suture check (the same sample)", cpu(check, few), small, other)
-    row("suture check (all)", cpu(check, resources), size)
-    us_core_rows()
 
 
 def us_core_rows() -> None:
