@@ -30,10 +30,12 @@ from suture.standards.fhir.search_query import (
 )
 from suture.standards.fhir.search_tables import (
     MODIFIERS,
+    NEVER_MISSING,
     NOT_SEARCHED,
     R4Codes,
     component_parameters,
     followed,
+    modifiers,
     searchable,
     vocabulary,
 )
@@ -46,6 +48,7 @@ DEEPEST = 4
 MOST_BRANCHES = 12
 
 R4_CODES = R4Codes()
+_BARE = frozenset({FILTER, NARRATIVE, CONTENT, "_list"})
 Reader = Callable[[str, str], Value]
 
 
@@ -128,6 +131,7 @@ def shown(key: str) -> str:
 def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) -> Condition:
     if depth < 0:
         raise InvalidSearch(f"more than {DEEPEST} links in a chain", where=shown(key))
+    _require_bare(key)
     if key == "_list":
         return _list(text)
     if key == FILTER:
@@ -145,7 +149,16 @@ def _condition(type: str, key: str, text: str, reading: _Reading, depth: int) ->
         raise InvalidSearch("a modifier is missing after the colon", where=shown(key))
     if modifier == "missing":
         return _missing(parameter, key, text)
+    if modifier:
+        _require_taken((type,) if type else reading.types, parameter, modifier, key)
     return _match(type, parameter, modifier, key, text, reading)
+
+
+def _require_bare(key: str) -> None:
+    """Raises for a modifier on what takes none; left out, it would mean something else."""
+    name, colon, _ = key.partition(":")
+    if colon and (name in _BARE or results.knows(name)) and name not in results.INCLUDES:
+        raise InvalidSearch(f"{name} takes no modifier", where=shown(key), mend=f"Write {name}=….")
 
 
 def _list(text: str) -> Listed:
@@ -199,11 +212,26 @@ def _nearest(name: str, names: Sequence[str] | frozenset[str] | dict[str, str]) 
 def _missing(parameter: SearchParameter, key: str, text: str) -> Missing:
     if text not in ("true", "false"):
         raise InvalidSearch(":missing is true or false", where=shown(key))
-    if parameter.code in ("_id", "_lastUpdated"):
+    if parameter.code in NEVER_MISSING:
         raise InvalidSearch(f"{parameter.code} is never missing", where=shown(key))
     if parameter.type == "composite":
         raise InvalidSearch("a composite can't be asked for with :missing", where=shown(key))
     return Missing(parameter.code, parameter.type, text == "true")
+
+
+def _require_taken(types: tuple[str, ...], parameter: SearchParameter, modifier: str, key: str) -> None:
+    """Raises for a modifier that the parameter does not take, and says which it does."""
+    if parameter.type == "reference" and modifier in RESOURCE_TYPES:
+        return
+    taken = modifiers(types, parameter)
+    if modifier not in taken or modifier == "Type":
+        known = modifier in MODIFIERS.get(parameter.type, ())
+        what = parameter.code if known else f"a {parameter.type} parameter"
+        raise InvalidSearch(
+            f"the modifier :{shown(modifier)} is not supported for {what}",
+            where=shown(key),
+            mend=f"Supported: {', '.join(':' + m for m in taken)}." if taken else "It takes no modifier.",
+        )
 
 
 def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text: str, reading: _Reading) -> Match | Kin:
@@ -211,12 +239,6 @@ def _match(type: str, parameter: SearchParameter, modifier: str, key: str, text:
     wanted = modifier if modifier in RESOURCE_TYPES and parameter.type == "reference" else ""
     if wanted and parameter.targets and wanted not in parameter.targets:
         raise InvalidSearch(f"{parameter.code} never leads to a {wanted}", where=where)
-    if modifier and not wanted and modifier not in MODIFIERS.get(parameter.type, ()):
-        raise InvalidSearch(
-            f"the modifier :{shown(modifier)} is not supported for a {parameter.type} parameter",
-            where=where,
-            mend=f"Supported: {', '.join(':' + m for m in ('missing', *MODIFIERS.get(parameter.type, ())))}.",
-        )
     reader = _reader(type, parameter, modifier, wanted, reading)
     values = read.values(text, parameter.type, where, lambda part: reader(part, where))
     match = Match(parameter.code, parameter.type, values, modifier)

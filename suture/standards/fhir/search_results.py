@@ -94,7 +94,8 @@ def _types(query: SearchQuery, text: str) -> SearchQuery:
 
 def _include(query: SearchQuery, name: str, modifier: str, text: str) -> SearchQuery:
     if modifier not in ("", "iterate", "recurse"):
-        raise InvalidSearch("no such modifier", where=name, mend="Only :iterate.")
+        place = f"{name}:{modifier}" if len(modifier) <= 100 and modifier.isprintable() else name
+        raise InvalidSearch("no such modifier", where=place, mend="Only :iterate.")
     if len(query.includes) >= MOST_INCLUDES:
         raise InvalidSearch(f"more than {MOST_INCLUDES} includes", where=name)
     found = _included(query.type, text, name, bool(modifier))

@@ -25,6 +25,9 @@ MODIFIERS: dict[str, tuple[str, ...]] = {
     "reference": ("identifier", "above", "below"),
     "uri": ("above", "below"),
 }  # besides :missing (all kinds) and :Type (references)
+# a token with one of these is answered from such rows of the index: identifiers have types, codes have value sets
+ROWS = {"of-type": "typed", "in": "tokens", "not-in": "tokens", "above": "tokens", "below": "tokens"}
+NEVER_MISSING = ("_id", "_lastUpdated")
 
 _LOAD = "List the codes, or store what is missing (docs/terminology.md)."
 MOST_MEMBERS = 5_000  # codes of value sets and hierarchies in one parameter
@@ -55,11 +58,30 @@ def _searchable(type: str, site: Own) -> dict[str, str]:
 
 def _comparable(type: str, site: Own, parameter: SearchParameter) -> bool:
     """Can any of its values be compared? Those of `Bundle?composition` are whole resources."""
-    if parameter.type == "composite" or parameter.code in ("_id", "_lastUpdated"):
+    if parameter.type == "composite" or parameter.code in NEVER_MISSING:
         return True
     made = plan_of(type or "Resource", site)
     numbers = made.parameters.get(parameter.code, ())
     return any(index.lists_of(type or "Resource", made.atoms[number]) for number in numbers)
+
+
+def modifiers(types: tuple[str, ...], parameter: SearchParameter) -> tuple[str, ...]:
+    """What a parameter of these types (none: of every type) takes, `Type` for the name of one."""
+    missing = () if parameter.type == "composite" or parameter.code in NEVER_MISSING else ("missing",)
+    if parameter.code == "_id":
+        return (*missing, "not")
+    known = MODIFIERS.get(parameter.type, ())
+    if parameter.type == "token":
+        there = frozenset().union(*(_rows(type, parameter.code) for type in types or ("Resource",)))
+        known = tuple(m for m in known if ROWS.get(m) in (None, *there))
+    return (*missing, *known, *(("Type",) if parameter.type == "reference" else ()))
+
+
+def _rows(type: str, code: str) -> frozenset[str]:
+    """The lists of index rows in which a parameter can have some."""
+    made = plan_of(type, own_of(type))
+    numbers = made.parameters.get(code, ())
+    return frozenset(name for number in numbers for name in index.lists_of(type, made.atoms[number]))
 
 
 def followed(type: str, code: str) -> bool:
