@@ -190,16 +190,18 @@ def unbudgeted(read: Connection, found: set[str]) -> Iterator[None]:
             found.add(sql)
         return True
 
-    asked = ServerConnection._ask
+    def noting(ask: Any) -> Any:
+        def asked(self: ServerConnection, sql: str, parameters: Any = ()) -> Any:
+            noted(self, sql, parameters)
+            return ask(self, sql, parameters)
 
-    def over_the_wire(self: ServerConnection, cursor: Any, sql: str, parameters: Any) -> Any:
-        noted(cursor, sql, parameters)
-        return asked(self, cursor, sql, parameters)
+        return asked
 
     with pytest.MonkeyPatch.context() as patch:
         for kind in (Connection, ServerConnection):
             patch.setattr(kind, "budget", counting(kind.budget))
-        patch.setattr(ServerConnection, "_ask", over_the_wire)
+        for name in ("execute", "one", "all"):
+            patch.setattr(ServerConnection, name, noting(getattr(ServerConnection, name)))
         if isinstance(read.raw, apsw.Connection):
             read.raw.exec_trace = noted
         try:
