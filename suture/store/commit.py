@@ -21,6 +21,7 @@ from suture.store.identities import Identities
 
 T = TypeVar("T")
 Unit = Callable[[Tx], Any]
+Waiting = tuple[Unit, "asyncio.Future[Any]", Callable[[], None] | None]
 
 LOCK_SECONDS = 30.0  # how long another process may hold the write lock
 GROUP_SECONDS = 0.02  # a group takes no further units after so long on the loop
@@ -64,6 +65,10 @@ def forget(tx: Tx, committed: int = 0, rolled_back: int = 0) -> None:
         tx._rolled_back.pop()()
 
 
+class Ahead(Exception):
+    """A group that was sent ahead of the lock came too late, and did nothing."""
+
+
 class GroupCommit:
     """The writer of a serving process; made for one event loop."""
 
@@ -76,7 +81,7 @@ class GroupCommit:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._work_off, name="suture-commit", daemon=True)
         self._thread.start()
-        self._waiting: deque[tuple[Unit, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._scheduled = False
         self._busy = False
         self.fenced = ""  # why nothing is written just now
@@ -92,13 +97,17 @@ class GroupCommit:
         """Units that wait for their turn."""
         return len(self._waiting)
 
-    async def write(self, unit: Callable[[Tx], T]) -> T:
-        """Runs `unit` in the next group; returns its result when that group is on disk."""
+    async def write(self, unit: Callable[[Tx], T], turn: Callable[[], None] | None = None) -> T:
+        """Runs `unit` in the next group; returns its result when that group is on disk.
+
+        `turn`: the unit only adds rows, so it may run beside the loop, and again if that was in vain; `turn` is called
+        on the loop before it does.
+        """
         if self.fenced:
             raise Unavailable(self.fenced, where=self._where, after=PROBE_SECONDS)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append((unit, future))
+        self._waiting.append((unit, future, turn))
         self._schedule(loop)
         return await future
 
@@ -110,6 +119,9 @@ class GroupCommit:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Takes the write lock: at once when it is free, else the helper thread waits for it."""
         self._scheduled, self._busy = False, True
+        if all(turn for _, _, turn in self._waiting) and self._tx.ahead():
+            self._send_ahead(loop)
+            return
         try:
             self._tx.take()
         except Busy:
@@ -121,6 +133,33 @@ class GroupCommit:
                 self._failed(loop, [], error)
         else:
             self._run(loop, None, [])
+
+    def _send_ahead(self, loop: asyncio.AbstractEventLoop) -> None:
+        """All that waits only adds rows: the helper thread makes and sends it, and the loop goes on."""
+        group, self._waiting = [one for one in self._waiting if not one[1].done()], deque()
+        for _, _, turn in group:
+            if turn:
+                turn()
+        done: list[tuple[asyncio.Future[Any], Any]] = [(future, None) for _, future, _ in group]
+
+        def sent(loop: asyncio.AbstractEventLoop, error: BaseException | None, done: list[Any]) -> None:
+            if isinstance(error, Ahead):
+                forget(self._tx)
+                self._waiting.extendleft(reversed(group))
+                self._begin(loop)
+            else:
+                self._finish(loop, error, done)
+
+        self._in_thread(loop, lambda: self._ahead(group, done), sent, done)
+
+    def _ahead(self, group: list[Waiting], done: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        self._tx.begin(self._stepper(self._tx.latest))
+        try:
+            done[:] = [(future, unit(self._tx)) for unit, future, _ in group]
+        except Exception as error:  # each runs by itself then, and hears of its own
+            raise Ahead from error
+        if not self._tx.commit_ahead():
+            raise Ahead
 
     def _begin_anew(self) -> None:
         self._tx.close()
@@ -147,11 +186,13 @@ class GroupCommit:
 
     def _run_alone(self, loop: asyncio.AbstractEventLoop) -> None:
         """One unit needs no savepoint: the transaction is its own."""
-        unit, future = self._waiting.popleft()
+        unit, future, turn = self._waiting.popleft()
         if future.done():
             self._in_thread(loop, self._commit, self._finish)
             return
         self._tx.begin(self._stepper(self._tx.latest))
+        if turn:
+            turn()
         try:
             result = unit(self._tx)
         except BaseException as error:
@@ -170,9 +211,11 @@ class GroupCommit:
         end = loop.time() + GROUP_SECONDS
         done: list[tuple[asyncio.Future[Any], Any]] = []
         while waiting and loop.time() < end:
-            unit, future = waiting.popleft()
+            unit, future, turn = waiting.popleft()
             if future.done():  # its caller gave up before it ran
                 continue
+            if turn:
+                turn()
             try:
                 done.append((future, run_unit(tx, unit)))
             except BaseException as error:  # the unit's own affair, unless SQLite gave the transaction up
@@ -253,7 +296,7 @@ class GroupCommit:
 
     def _refuse_waiting(self, reason: BaseException) -> None:
         while self._waiting:
-            _, future = self._waiting.popleft()
+            _, future, _ = self._waiting.popleft()
             if not future.done():
                 future.set_exception(_again(reason))
 

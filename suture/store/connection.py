@@ -266,6 +266,14 @@ class Tx(Connection):
         except apsw.BusyError as error:
             raise translated(error, self.shared.where) from error
 
+    def ahead(self) -> bool:
+        """Whether units that only add rows can run now and be sent, with the lock, in one message (`commit_ahead`)."""
+        return False
+
+    def commit_ahead(self) -> bool:
+        """Whether what was added since `ahead` and `begin` is on disk; else nobody has seen it."""
+        return False
+
     def commit(self) -> None:
         self.raw.execute("COMMIT")
 

@@ -126,12 +126,15 @@ class Database:
         """For `index.extract`: what absolute references to this server begin with."""
         return self.shared.base
 
-    async def write(self, unit: Callable[[Tx], T]) -> T:
-        """Runs `unit` in the next group commit; returns when it is on disk. A unit that raises is undone alone."""
+    async def write(self, unit: Callable[[Tx], T], turn: Callable[[], None] | None = None) -> T:
+        """Runs `unit` in the next group commit; returns when it is on disk. A unit that raises is undone alone.
+
+        `turn`: see GroupCommit.write.
+        """
         if self._group is None:
             made = self._group_writer
             self._group = GroupCommit(made(), self._stepper, made, self.upkeep.after_commit)
-        return await self._group.write(unit)
+        return await self._group.write(unit, turn)
 
     def write_now(self, unit: Callable[[Tx], T]) -> T:
         """The same at once and on its own, for commands and threads; never call it on a serving loop."""

@@ -50,6 +50,16 @@ async def test_units_run_in_order_and_share_commits(store: Database) -> None:
     assert store._group.groups < 20
 
 
+async def test_a_unit_s_turn_is_told_before_it_runs(store: Database) -> None:
+    told: list[str] = []
+    for count in (1, 1, 3):  # alone, alone again, with others
+        units = [store.write(lambda tx: told.append("unit"), lambda: told.append("turn")) for _ in range(count)]
+        await asyncio.gather(*units)
+        assert told.index("turn") == 0
+        assert told.count("turn") == told.count("unit") == count
+        told.clear()
+
+
 async def test_a_unit_that_raises_is_undone_alone_and_its_caller_hears_it(store: Database) -> None:
     def broken(tx: Tx) -> None:
         add("half")(tx)

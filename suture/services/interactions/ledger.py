@@ -11,7 +11,6 @@ from typing import Any
 from suture.errors import SutureError
 from suture.store import audit
 from suture.store.audit import AuditRow
-from suture.store.connection import Tx
 from suture.store.database import Database
 
 Waiting = list[tuple[AuditRow, "asyncio.Future[Any]"]]
@@ -41,7 +40,9 @@ class Ledger:
     async def _write(self, rows: Waiting) -> None:
         """A caller that gives up meanwhile takes its row not back: the access was made."""
         try:
-            await self._database.write(lambda tx: self._all(tx, rows))
+            await self._database.write(
+                lambda tx: audit.append_all(tx, [row for row, _ in rows]), lambda: self._close(rows)
+            )
         except SutureError as error:
             _settle(rows, error)
         except Exception:  # one of them is at fault: the others are not to suffer
@@ -50,10 +51,6 @@ class Ledger:
             _settle(rows, None)
         finally:
             self._close(rows)
-
-    def _all(self, tx: Tx, rows: Waiting) -> None:
-        self._close(rows)
-        audit.append_all(tx, [row for row, _ in rows])
 
     async def _each(self, rows: Waiting) -> None:
         for row, future in rows:

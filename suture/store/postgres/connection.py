@@ -227,6 +227,7 @@ class ServerTx(ServerConnection, Tx):
         self._pending = Pending(dialect.tables, many)
         self._units: list[_Unit] = []
         self._lock = f"{lock[0]}, {lock[1]}"
+        self._ahead = False  # whether rows are gathered without the lock
         self._mine = -1  # the time of the last transaction of this connection
         self._foreign = 0  # how often somebody else had written in between
         self._changes = self._last = 0
@@ -257,6 +258,7 @@ class ServerTx(ServerConnection, Tx):
         """The lock ends with the transaction, after what it wrote can be seen: commits come in the order of their times."""
         self._pending.cut({})
         self._units.clear()
+        self._ahead = False
         if seconds:
             self._wait(seconds)
         else:
@@ -264,6 +266,27 @@ class ServerTx(ServerConnection, Tx):
         if self.latest != self._mine:
             self._foreign += 1
             self._ours = None
+
+    def ahead(self) -> bool:
+        if self._ours is None or self.gone or self.open or session.spoken(self.raw):
+            return False
+        self._pending.cut({})
+        self._units.clear()
+        self.latest, self._ahead = self._mine, True
+        return True
+
+    def commit_ahead(self) -> bool:
+        self._ahead, parts = False, self._pending.take()
+        try:
+            if parts and not self._many.insert_if(self._questions, parts, self._lock, self._mine, self.now):
+                return False
+        except psycopg.Error as error:
+            if self.gone:
+                raise self._heard(error) from error
+            return False  # the statement was undone as a whole
+        self._mine = self.now if parts else self._mine
+        self._ours = self.next_mid, self.next_rid, self.chain, self.parameters, self._counts
+        return True
 
     def _try(self) -> None:
         sql = f"BEGIN; SELECT CASE WHEN pg_try_advisory_xact_lock({self._lock}) THEN (SELECT last_value FROM suture_time) END"
@@ -339,6 +362,8 @@ class ServerTx(ServerConnection, Tx):
         if self.lost is not None:
             raise Unavailable(self.lost.text, where=self.lost.where, mend=self.lost.mend)
         missed = self._pending.in_the_way(sql, parameters)
+        if self._ahead and (writes or missed):
+            raise Unavailable("nothing is written ahead of the lock")
         if writes or missed:
             self._settle_pending(missed)
 
@@ -354,6 +379,8 @@ class ServerTx(ServerConnection, Tx):
         wanted: list[Any] = rows if isinstance(rows, list) else list(rows)
         if not wanted or (self.lost is None and self._pending.add(sql, wanted, self._number)):
             return
+        if self._ahead:
+            raise Unavailable("nothing is written ahead of the lock")
         try:
             self._settle_pending(True)
             if self.lost is None and self._pending.add(

@@ -27,6 +27,13 @@ _BEGIN, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"  # of a binary COPY
 _TYPES = {"bigint": "int8", "integer": "int4", "text": "text", "bytea": "bytea", "double precision": "float8"}
 
 
+FITS = " WHERE EXISTS (SELECT 1 FROM fits)"
+IF_LATEST = """
+WITH held AS MATERIALIZED (SELECT pg_try_advisory_xact_lock({lock}) AS mine),
+seen AS MATERIALIZED (SELECT CASE WHEN mine THEN (SELECT last_value FROM suture_time WHERE mine) END AS latest FROM held),
+fits AS MATERIALIZED (SELECT 1 FROM seen WHERE latest = $1)"""
+
+
 class Shape(NamedTuple):
     """How rows of a table are inserted."""
 
@@ -61,14 +68,30 @@ class Many:
         with_ = ", ".join(f"part_{n} AS ({text})" for n, text in enumerate(first))
         questions.rows(f"WITH {with_} {last}" if first else last, values)
 
+    def insert_if(
+        self, questions: Questions, parts: Sequence[tuple[Shape, list[Any]]], lock: str, latest: int, now: int
+    ) -> bool:
+        """A whole transaction in one message: takes the lock, and inserts if the last one was that of `latest`.
+
+        The time is read only when the lock is ours, so nobody can have come in between.
+        """
+        values: list[Any] = [latest, now]
+        texts = []
+        for number, (shape, rows) in enumerate(sorted(parts)):
+            kinds = self._kinds(shape)
+            texts.append(f"part_{number} AS ({self._insert(shape, kinds, len(values), FITS)})")
+            values += [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
+        sql = f"{IF_LATEST.format(lock=lock)}, {', '.join(texts)} SELECT setval('suture_time', $2) FROM fits"
+        return bool(questions.rows(sql, values))
+
     def _kinds(self, shape: Shape) -> list[str]:
         columns = self._tables[shape.table].columns
         return [columns[name] for name in shape.columns]
 
     @staticmethod
-    def _insert(shape: Shape, kinds: Sequence[str], before: int) -> str:
+    def _insert(shape: Shape, kinds: Sequence[str], before: int, where: str = "") -> str:
         conflict = " ON CONFLICT DO NOTHING" if shape.ignore else ""
-        return f"INSERT INTO {_into(shape)} SELECT * FROM {_arrays(kinds, before)}{conflict}"
+        return f"INSERT INTO {_into(shape)} SELECT * FROM {_arrays(kinds, before)}{where}{conflict}"
 
     def _copy(self, raw: Raw, shape: Shape, rows: Sequence[Any]) -> None:
         """Straight into the table; where rows may be there already, by a table of this session."""

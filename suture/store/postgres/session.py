@@ -5,6 +5,7 @@ https://www.psycopg.org/psycopg3/docs/ · https://www.postgresql.org/docs/curren
 
 from __future__ import annotations
 
+import select
 import struct
 from collections.abc import Sequence
 from decimal import Decimal
@@ -175,6 +176,14 @@ def inside(raw: Raw) -> bool:
 
 def broken(raw: Raw) -> bool:
     return raw.closed or raw.info.transaction_status == pq.TransactionStatus.UNKNOWN
+
+
+def spoken(raw: Raw) -> bool:
+    """Whether the server has said something unasked, as it does when it ends the session."""
+    try:
+        return bool(select.select((raw.pgconn.socket,), (), (), 0)[0])
+    except (OSError, ValueError, psycopg.Error):
+        return True
 
 
 def translated(error: Exception, where: str) -> SutureError:
