@@ -8,6 +8,7 @@ import json
 import httpx
 import pytest
 
+from suture.standards.fhir import json as fhir_json
 from suture.standards.fhir import xml
 from tests.server.people import patient
 from tests.server.running import FHIR, Running, outcome_of
@@ -121,3 +122,24 @@ async def test_what_is_put_back_as_xml_unchanged_makes_no_version(server: Runnin
     assert (await server.http.put("/fhir/Observation/o1", content=changed, headers=AS_XML)).headers["etag"] == 'W/"2"'
     assert (await server.http.delete("/fhir/Observation/o1")).status_code == 204
     assert (await server.http.put("/fhir/Observation/o1", content=changed, headers=AS_XML)).status_code == 201
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_in_a_bundle_of_xml_what_is_unchanged_makes_no_version(server: Running, kind: str) -> None:
+    await server.http.put("/fhir/Observation/o1", content=ODD, headers={"Content-Type": "application/json"})
+    resource = fhir_json.read((await server.http.get("/fhir/Observation/o1")).content)
+    for changed, version in ((False, "1"), (True, "2")):
+        sent = {**resource, "status": "amended"} if changed else resource
+        entry = {"resource": sent, "request": {"method": "PUT", "url": "Observation/o1"}}
+        raw = xml.write({"resourceType": "Bundle", "type": kind, "entry": [entry]})
+        answer = await server.http.post("/fhir", content=raw, headers=AS_XML)
+        assert answer.json()["entry"][0]["response"]["etag"] == f'W/"{version}"', answer.text
+
+
+async def test_a_patch_that_changes_nothing_makes_no_version(server: Running) -> None:
+    await server.http.put("/fhir/Observation/o1", content=ODD, headers={"Content-Type": "application/json"})
+    for value, version in (("final", "1"), ("amended", "2")):
+        patch = json.dumps([{"op": "replace", "path": "/status", "value": value}])
+        headers = {"Content-Type": "application/json-patch+json"}
+        answer = await server.http.patch("/fhir/Observation/o1", content=patch, headers=headers)
+        assert (answer.status_code, answer.headers["etag"]) == (200, f'W/"{version}"'), answer.text

@@ -17,6 +17,7 @@ from suture.access.caller import Caller
 from suture.errors import Invalid, SutureError
 from suture.services.interactions.chart import Chart, names_of
 from suture.services.interactions.entries import Entry
+from suture.services.interactions.incoming import Translated
 from suture.services.interactions.look import look
 from suture.services.interactions.rules import Conditions, Preferences
 from suture.services.interactions.search import Asked
@@ -29,13 +30,21 @@ _GROUPS = (("DELETE",), ("POST",), ("PUT", "PATCH"), ("GET", "HEAD", ""))
 
 
 async def batch(
-    chart: Chart, caller: Caller, content: dict[str, Any], preferences: Preferences, *, large: bool
+    chart: Chart,
+    caller: Caller,
+    content: dict[str, Any],
+    preferences: Preferences,
+    *,
+    large: bool,
+    translated: bool = False,
 ) -> bytes:
-    """Runs the entries in FHIR's order of methods and returns their batch-response; `large`: one of them may be so."""
+    """Runs the entries in FHIR's order of methods and returns their batch-response; `large`: one of them may be so;
+    `translated`: they came as XML.
+    """
     found = content.get("entry", [])
     if not isinstance(found, list):
         raise Invalid("entry must be a list", where="Bundle.entry")
-    read_entries = _read(chart, found)
+    read_entries = _read(chart, found, translated)
     heavy = await chart.aside(partial(_heavy, read_entries)) if large else {}
     done: dict[int, bytes] = {}
     for methods in _GROUPS:
@@ -49,13 +58,13 @@ async def batch(
     return bundle.responses("batch-response", [done[n] for n in range(len(read_entries))])
 
 
-def _read(chart: Chart, found: Sequence[Any]) -> list[Entry | SutureError]:
+def _read(chart: Chart, found: Sequence[Any], translated: bool) -> list[Entry | SutureError]:
     """The entries, or for each what is wrong with it."""
     entries.require_few(found, chart.settings["fhir.max_bundle"])
     read_entries: list[Entry | SutureError] = []
     for index, entry in enumerate(found):
         try:
-            read_entries.append(entries.read_one(index, entry, chart.fhir_url))
+            read_entries.append(entries.read_one(index, entry, chart.fhir_url, translated=translated))
         except SutureError as error:
             read_entries.append(error)
     return read_entries
@@ -97,6 +106,8 @@ async def _one(chart: Chart, caller: Caller, entry: Entry, raw: bytes | None) ->
         return await _look(chart, caller, entry)
     conditions = Conditions(entry.if_match, entry.if_none_match)
     resource = raw or entry.resource or {}
+    if entry.translated and entry.method == "PUT":
+        resource = Translated(raw or json.write(resource))
     run = _BY_ID if entry.id else _BY_SEARCH
     result = await run[entry.method](chart, caller, entry, resource, conditions)
     return result.status, result.row, b""

@@ -30,6 +30,7 @@ from suture.services.interactions.batch import batch
 from suture.services.interactions.chart import Access, Chart
 from suture.services.interactions.cursor import Cursors
 from suture.services.interactions.find import Criteria, one
+from suture.services.interactions.incoming import Translated
 from suture.services.interactions.merging import Merge
 from suture.services.interactions.once import Once
 from suture.services.interactions.patch import Change
@@ -176,11 +177,14 @@ class Interactions:
         async with chart.access(caller, "bundle") as access:
             content = await _read(chart, body) if isinstance(body, bytes) else body
             large = isinstance(body, bytes) and len(body) > LARGE
+            translated = isinstance(body, Translated)
             kind = content.get("type") if content.get("resourceType") == "Bundle" else None
             if kind == "transaction":
                 access.interaction = "transaction"
                 return Answer(
-                    await transaction.transaction(chart, caller, content, preferences, access, large=large, once=once)
+                    await transaction.transaction(
+                        chart, caller, content, preferences, access, large=large, once=once, translated=translated
+                    )
                 )
             if kind != "batch":
                 raise Invalid(
@@ -193,7 +197,7 @@ class Interactions:
                     mend="Send a transaction, or single requests.",
                 )
             access.interaction = "batch"
-            return Answer(await batch(chart, caller, content, preferences, large=large))
+            return Answer(await batch(chart, caller, content, preferences, large=large, translated=translated))
 
     def transaction_unit(
         self, caller: Caller, content: dict[str, Any], merge: Merge | None = None

@@ -36,6 +36,7 @@ class Entry:
     if_none_exist: str = ""
     type: str = ""  # of the path, and its id
     id: str = ""
+    translated: bool = False  # its resource came as XML
 
     @property
     def operation(self) -> str:
@@ -57,13 +58,13 @@ class Address(NamedTuple):
     id: str
 
 
-def read(bundle: dict[str, Any], most: int, base: str) -> list[Entry]:
-    """The entries of a bundle; raises Invalid naming the one that can't be understood."""
+def read(bundle: dict[str, Any], most: int, base: str, *, translated: bool = False) -> list[Entry]:
+    """The entries of a bundle; raises Invalid naming the one that can't be understood. `translated`: it came as XML."""
     found = bundle.get("entry", [])
     if not isinstance(found, list):
         raise Invalid("entry must be a list", where="Bundle.entry")
     require_few(found, most)
-    return [read_one(index, entry, base) for index, entry in enumerate(found)]
+    return [read_one(index, entry, base, translated=translated) for index, entry in enumerate(found)]
 
 
 def require_few(found: Sequence[Any], most: int) -> None:
@@ -72,7 +73,7 @@ def require_few(found: Sequence[Any], most: int) -> None:
         raise TooLarge(f"more than {most} entries", where="Bundle.entry", mend="Send several bundles.")
 
 
-def read_one(index: int, entry: Any, base: str) -> Entry:
+def read_one(index: int, entry: Any, base: str, *, translated: bool = False) -> Entry:
     """One entry; raises Invalid naming its place."""
     where = f"Bundle.entry[{index}]"
     request = entry.get("request") if isinstance(entry, dict) else None
@@ -89,7 +90,7 @@ def read_one(index: int, entry: Any, base: str) -> Entry:
         _resource(entry, method, where, bool(path) and path[-1].startswith("$")),
         _text(entry, "fullUrl", where),
     )
-    read_entry = Entry(index, method, path, pairs, resource, full_url, type=type, id=id)
+    read_entry = Entry(index, method, path, pairs, resource, full_url, type=type, id=id, translated=translated)
     if len(request) > 2:
         read_entry.if_match = _text(request, "ifMatch", where)
         read_entry.if_none_match = _text(request, "ifNoneMatch", where)

@@ -133,7 +133,8 @@ def patching(
     guard.present(guard.visible(tx, caller, "read", type, id))
     row = guard.present(guard.visible(tx, caller, "patch", type, id))
     after = change(json.reread(row.body))
-    incoming = prepared(after, json.write(after), tx.shared.base)
+    body = row.body if json.same(after, json.reread(row.body)) else json.write(after)
+    incoming = prepared(after, body, tx.shared.base)
     write.require_own(caller, "update", incoming, id)
     before = whose.of_id(tx, type, id)
     written = resources.put(

@@ -223,7 +223,7 @@ def _fill(step: Step, caller: Caller, lookups: Lookups, addresses: Addresses) ->
         resource, raw = _merged(lookups.merge, step, resource, raw)
         if step.same is not None:
             return
-    step.incoming = incoming.prepared(resource, raw, lookups.chart.database.base)
+    step.incoming = incoming.prepared(resource, raw, lookups.chart.database.base, translated=entry.translated)
     require_own(caller, _INTERACTIONS[entry.method], step.incoming, step.id)
 
 

@@ -57,14 +57,15 @@ async def transaction(
     *,
     large: bool,
     once: Once | None = None,
+    translated: bool = False,
 ) -> bytes:
     """Runs a transaction and returns its transaction-response; a large one (in bytes, or with many entries) works in a
-    thread, so that others go on. `once`: it may come again.
+    thread, so that others go on. `once`: it may come again. `translated`: it came as XML.
     """
     known = once.known(chart.database.read, chart.clock.micros()) if once else None
     if known is not None:
         return _repeated(access, known)
-    work = _Answered(chart, caller, content, preferences, access, once)
+    work = _Answered(chart, caller, content, preferences, access, once, translated)
     if not large and len(content.get("entry") or ()) <= LARGE:
         return work.bytes(await chart.database.write(work.unit(None)))
     run = await chart.slowly(work.unit)
@@ -87,10 +88,11 @@ class _Answered:
     preferences: Preferences
     access: Access
     once: Once | None
+    translated: bool
 
     def unit(self, connection: Connection | None) -> Callable[[Tx], list[Done] | bytes]:
         """What runs in the transaction: one that may come again keeps its answer there."""
-        run = unit(self.chart, self.caller, self.content, self.access, None, connection)
+        run = unit(self.chart, self.caller, self.content, self.access, None, connection, self.translated)
         return partial(self._once, self.once, run) if self.once else run
 
     def _once(self, once: Once, run: Callable[[Tx], list[Done]], tx: Tx) -> bytes:
@@ -117,9 +119,10 @@ def unit(
     access: Access,
     merge: Merge | None = None,
     connection: Connection | None = None,
+    translated: bool = False,
 ) -> Callable[[Tx], list[Done]]:
     """The transaction, planned and checked now, to be run inside any Tx; its audit row commits with it."""
-    read = read_entries(chart, content)
+    read = read_entries(chart, content, translated)
     if connection is None:  # on the loop
         planned = plan.make(chart, caller, read, chart.database.read, chart.database.identities, merge)
     else:
@@ -146,11 +149,11 @@ def planned_unit(
     return run
 
 
-def read_entries(chart: Chart, content: dict[str, Any]) -> list[Entry]:
+def read_entries(chart: Chart, content: dict[str, Any], translated: bool = False) -> list[Entry]:
     """The entries of a transaction; raises Invalid for anything else."""
     if content.get("type") != "transaction":
         raise Invalid("not a transaction", where="Bundle.type", mend='Write "type": "transaction".')
-    return entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url)
+    return entries.read(content, chart.settings["fhir.max_bundle"], chart.fhir_url, translated=translated)
 
 
 def response(done: Sequence[Done]) -> dict[str, Any]:
