@@ -126,3 +126,11 @@ async def test_too_many_are_refused_with_what_to_ask(server: Running, monkeypatc
     monkeypatch.setitem(server.app.settings._values, "search.budget", 0.0)
     answer = await server.http.get("/fhir/Patient/$meta")
     assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (422, ["Patient"])
+
+
+async def test_in_a_batch(server: Running) -> None:
+    entries = [{"request": {"method": "GET", "url": url}} for url in ("$meta", "Patient/$meta", "Patient/p3/$meta")]
+    answer = await server.http.post("/fhir", json={"resourceType": "Bundle", "type": "batch", "entry": entries})
+    found = answer.json()["entry"]
+    assert [entry["response"]["status"] for entry in found] == ["200", "200", "404"]
+    assert "secret" not in answer.text
