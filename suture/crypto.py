@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,13 +57,23 @@ def _cipher(key: bytes) -> AESGCM:
 
 def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes:
     """The plain bytes; raises Unstartable when key, bytes or context are not those of seal()."""
-    try:
-        return _cipher(key).decrypt(sealed[:12], sealed[12:], context)
-    except (InvalidTag, ValueError) as error:
-        raise Unstartable(
-            "this key does not open what was sealed",
-            mend="Set SUTURE_KEY_FILE to the key file that belongs to this database.",
-        ) from error
+    return opener(key, context)(sealed)
+
+
+def opener(key: bytes, context: bytes) -> Callable[[bytes], bytes]:
+    """`unseal` for many."""
+    decrypt = _cipher(key).decrypt
+
+    def opened(sealed: bytes) -> bytes:
+        try:
+            return decrypt(sealed[:12], sealed[12:], context)
+        except (InvalidTag, ValueError) as error:
+            raise Unstartable(
+                "this key does not open what was sealed",
+                mend="Set SUTURE_KEY_FILE to the key file that belongs to this database.",
+            ) from error
+
+    return opened
 
 
 def create_key_file(path: Path) -> bytes:

@@ -38,6 +38,7 @@ class Bodies:
         self._shared = shared
         self._one = one
         self._key = shared.sealing
+        self._opened = crypto.opener(self._key, SEALED) if self._key else None
         self._packers: dict[int, zstandard.ZstdCompressor] = {}
         self._beside: dict[int, zstandard.ZstdCompressor] = {}  # of `packing`
         self._unpackers: dict[int, zstandard.ZstdDecompressor] = {}
@@ -78,10 +79,10 @@ class Bodies:
         return crypto.seal(self._key, packed, SEALED) if self._key else packed
 
     def unsealed(self, kept: bytes) -> bytes:
-        if not self._key:
+        if self._opened is None:
             return kept
         try:
-            return crypto.unseal(self._key, kept, SEALED)
+            return self._opened(kept)
         except Unstartable as error:
             raise Damaged("a stored body is damaged", mend="Run: suture verify") from error
 

@@ -64,10 +64,11 @@ def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
     """The current versions of these rows, in this order; rows that are not there, or deleted, are left out."""
     marks = ",".join("?" * len(rids))
     sql = f"SELECT rid, rt, fid, ver, upd, op, zd, body, pat FROM res WHERE rid IN ({marks}) AND op <> {DELETE}"
-    rows = {
-        row[0]: _row(connection, names.text(connection, row[1]), id_of(row[2]), row[0], *row[3:])
-        for row in (connection.all(sql, tuple(rids)) if rids else ())
-    }
+    unpack, texts = connection.bodies.unpack, connection.shared.texts
+    rows = {}
+    for rid, rt, fid, ver, upd, op, zd, body, pat in connection.all(sql, tuple(rids)) if rids else ():
+        type = texts.get(rt) or names.text(connection, rt)
+        rows[rid] = Row(rid, type, id_of(fid), ver, upd, METHOD_OF[op], unpack(zd, body), "", pat)
     return [rows[rid] for rid in rids if rid in rows]
 
 
@@ -134,10 +135,9 @@ def _row(
     op: int,
     zd: int,
     body: bytes | None,
-    pat: int | None = None,
 ) -> Row:
     plain = b"" if body is None else connection.bodies.unpack(zd, body)
-    return Row(rid, type, id, ver, upd, METHOD_OF[op], plain, "", pat)
+    return Row(rid, type, id, ver, upd, METHOD_OF[op], plain)
 
 
 def put(
