@@ -13,7 +13,7 @@ from suture.standards.fhir.index_atoms import OTHER, Plan, plan_of
 from suture.standards.fhir.search_compare import in_unit
 from suture.standards.fhir.search_query import Number, Token
 from suture.store import codes, names
-from suture.store.connection import Connection
+from suture.store.connection import Connection, Tx
 from suture.store.ids import id_of, key_of
 from suture.store.index import PAIR, URL_SYSTEM, names_of, unit_key
 from suture.store.rids import AT_ONCE, REMEMBERED
@@ -119,7 +119,8 @@ def places(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[
 
     What is not remembered is asked by its id alone, so that one question is enough for all types.
     """
-    rids = connection.shared.rids
+    shared = connection.shared
+    rids = shared.rids if isinstance(connection, Tx) else shared.settled  # a number may yet be taken back
     numbers = {type: names.find(connection, type) for type, _ in wanted}
     found = {(type, id): rids.get((numbers[type], key_of(id))) for type, id in wanted if numbers[type]}
     asked = dict.fromkeys(key_of(id) for (_, id), rid in found.items() if rid is None)

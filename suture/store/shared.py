@@ -47,7 +47,8 @@ class Shared:
     nameless: dict[str, int] = field(default_factory=dict)  # text without a number -> the newest number then
     codes: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, code) -> tok.tid
     rids: dict[tuple[int, bytes | str], int] = field(default_factory=dict)  # (type, id) -> row number, of late
-    keys: dict[int, bytes | str] = field(default_factory=dict)  # and back, of patients
+    settled: dict[tuple[int, bytes | str], int] = field(default_factory=dict)  # the same for readers: as committed
+    keys: dict[int, bytes | str] = field(default_factory=dict)  # row number -> id, of patients
     pids: dict[str, list[int]] = field(default_factory=dict)  # resource type -> numbers of its index atoms
     dictionaries: dict[int, bytes] = field(default_factory=dict)  # number -> zstd dictionary
     current: dict[str, int] = field(default_factory=dict)  # kind of body -> dictionary in use

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import orjson
+import pytest
 
-from suture.store import names, outset, resources, search_lookup
+from suture.store import names, outset, resources, rids, search_lookup
+from suture.store.connection import Tx
 from suture.store.database import Database
 
 
@@ -41,8 +43,24 @@ def test_places_of_several_types_come_with_one_id(store: Database) -> None:
     put(store, "Patient", "x")
     put(store, "Group", "x")
     put(store, "Group", "y")
-    store.shared.rids.clear()
     found = search_lookup.places(store.read, [("Patient", "x"), ("Group", "x"), ("Group", "y"), ("Device", "x")])
     assert set(found) == {("Patient", "x"), ("Group", "x"), ("Group", "y")}
     assert len(set(found.values())) == 3
     assert search_lookup.places(store.read, [("Patient", "x")]) == {("Patient", "x"): found["Patient", "x"]}
+
+
+def test_a_number_that_is_taken_back_was_never_a_reader_s(store: Database) -> None:
+    """The next resource gets the same number: who looked meanwhile must not take it for the first."""
+
+    def undone(tx: Tx) -> None:
+        rids.target(tx, "Patient", "first")
+        assert search_lookup.places(store.read, [("Patient", "first")]) == {}
+        assert search_lookup.places(tx, [("Patient", "first")]) != {}
+        raise ValueError("my affair")
+
+    put(store, "Patient", "before")
+    with pytest.raises(ValueError, match="my affair"):
+        store.write_now(undone)
+    put(store, "Patient", "second")
+    assert search_lookup.places(store.read, [("Patient", "first")]) == {}
+    assert len(search_lookup.places(store.read, [("Patient", "second")])) == 1
