@@ -30,9 +30,14 @@ def find(connection: Connection, system: str | None, code: str) -> list[int]:
     if system is None:
         return [tid for (tid,) in connection.all("SELECT tid FROM tok WHERE code = ?", (code,))]
     known = connection.shared.codes.get((system, code))
-    if known is not None:
+    if known is not None and _settled(connection, known):
         return [known]
     return [tid for (tid,) in connection.all("SELECT tid FROM tok WHERE code = ? AND sys = ?", (code, system))]
+
+
+def _settled(connection: Connection, number: int) -> bool:
+    """Whether a number that was given can't be taken back and given to another code while a reader works with it."""
+    return isinstance(connection, Tx) or (connection.outset is not None and number <= connection.outset.codes)
 
 
 def texts(connection: Connection, numbers: Iterable[int]) -> dict[int, tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from suture.store import names, outset, resources, rids, search_lookup
+from suture.store import codes, names, outset, resources, rids, search_lookup
 from suture.store.connection import Tx
 from suture.store.database import Database
 
@@ -64,3 +64,19 @@ def test_a_number_that_is_taken_back_was_never_a_reader_s(store: Database) -> No
     put(store, "Patient", "second")
     assert search_lookup.places(store.read, [("Patient", "first")]) == {}
     assert len(search_lookup.places(store.read, [("Patient", "second")])) == 1
+
+
+def test_a_reader_takes_no_code_s_number_that_may_be_taken_back(store: Database) -> None:
+    def undone(tx: Tx) -> None:
+        number = codes.number(tx, "urn:x", "first")
+        assert codes.find(tx, "urn:x", "first") == [number]
+        with outset.held(store.read):
+            assert codes.find(store.read, "urn:x", "first") == []
+        raise ValueError("my affair")
+
+    with pytest.raises(ValueError, match="my affair"):
+        store.write_now(undone)
+    second = store.write_now(lambda tx: codes.number(tx, "urn:x", "second"))
+    with outset.held(store.read):
+        assert codes.find(store.read, "urn:x", "second") == [second]
+        assert codes.find(store.read, "urn:x", "first") == []
