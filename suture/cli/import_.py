@@ -21,6 +21,7 @@ from suture.errors import Invalid
 from suture.services import imports
 from suture.services.imports.source import files
 
+SMALL = 1 << 20  # bytes that are read sooner than another process begins
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 
@@ -31,7 +32,9 @@ def import_(
         typer.Argument(help="files (.ndjson, .json, with .gz too), folders of them, or whole records (.zip)"),
     ] = None,
     project: Annotated[Path, typer.Option(help="the project folder")] = Path(),
-    workers: Annotated[int, typer.Option(help="processes that read and check; default: one for each core")] = 0,
+    workers: Annotated[
+        int, typer.Option(help="processes that read and check; default: one for each core, none for what is small")
+    ] = 0,
     synthetic: Annotated[int, typer.Option(help="people to invent, with whole US Core records")] = 0,
     seed: Annotated[int, typer.Option(help="of the invented people: the same seed, the same people")] = 1,
     us_core: Annotated[str, typer.Option(help="the US Core version of their records")] = "8.0.0",
@@ -66,7 +69,7 @@ def _load(found: list[Path], project: Path, workers: int, as_json: bool) -> int:
                 app_.database,
                 app_.interactions,
                 imports.tasks(found),
-                workers or os.cpu_count() or 1,
+                workers or (0 if imports.size(found) < SMALL else os.cpu_count() or 1),
                 lambda weight, stored: progress.update(bar, advance=weight, stored=stored),
             )
     finally:

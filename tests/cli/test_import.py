@@ -35,10 +35,10 @@ class Project:
         file.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
         return file
 
-    def run(self, *paths: Path | str, code: int = 0) -> dict[str, Any]:
+    def run(self, *paths: Path | str, code: int = 0, workers: int = 0) -> dict[str, Any]:
         self.capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
-            main(["import", *map(str, paths), "--project", str(self.folder), "--json", "--workers", "1"])
+            main(["import", *map(str, paths), "--project", str(self.folder), "--json", "--workers", str(workers)])
         assert (stopped.value.code or 0) == code
         return dict(json.loads(self.capsys.readouterr().out))
 
@@ -58,7 +58,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return Project(tmp_path, monkeypatch, capsys)
 
 
-def test_lines_are_stored_and_broken_ones_are_named(project: Project) -> None:
+@pytest.mark.parametrize("workers", [0, 2])  # a small import is read by the command itself
+def test_lines_are_stored_and_broken_ones_are_named(project: Project, workers: int) -> None:
     file = project.write(
         "in.ndjson",
         patient("p1"),
@@ -70,7 +71,7 @@ def test_lines_are_stored_and_broken_ones_are_named(project: Project) -> None:
         b'{"resourceType":"Patient","id":"p3","birthDate":"1980-01-01","multipleBirthInteger":72.50}',
         patient("p1", "Later"),
     )
-    found = project.run(file, code=1)
+    found = project.run(file, code=1, workers=workers)
     assert {k: found[k] for k in ("stored", "created", "updated", "repeated", "failed")} == {
         "stored": 3, "created": 2, "updated": 1, "repeated": 1, "failed": 4
     }  # fmt: skip
@@ -83,7 +84,7 @@ def test_lines_are_stored_and_broken_ones_are_named(project: Project) -> None:
 def test_the_same_again_changes_nothing(project: Project) -> None:
     file = project.write("in.ndjson.gz", patient("p1"), observation("o1", "p1"))
     assert project.run(file)["created"] == 2
-    again = project.run(file)
+    again = project.run(file, workers=1)
     assert (again["created"], again["unchanged"]) == (0, 2)
     database = project.open()
     rows = [e.row for e in audit.find(database.read, what="import")]
@@ -202,7 +203,7 @@ def test_what_is_not_there_is_said(project: Project, capsys: pytest.CaptureFixtu
 def test_the_summary_for_people_names_the_first_faults(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     file = project.write("in.ndjson", *[b"{"] * 30, patient("p1"))
     with pytest.raises(SystemExit):
-        main(["import", str(file), "--project", str(project.folder), "--workers", "1"])
+        main(["import", str(file), "--project", str(project.folder)])
     said = capsys.readouterr()
     assert f"{file}:1: line 1, column 2: The document ends in the middle." in said.err
     assert "… and 10 more" in said.err

@@ -24,12 +24,13 @@ class Got:
 
 @dataclass
 class Say:
-    """One answer; `hang_up` closes the connection instead."""
+    """One answer; `hang_up` closes the connection instead, `ends` after it."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     hang_up: bool = False
+    ends: bool = False
 
     def bytes(self) -> bytes:
         body = (
@@ -78,6 +79,8 @@ class Site:
                     break
                 writer.write(answer.bytes())
                 await writer.drain()
+                if answer.ends:
+                    break
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:

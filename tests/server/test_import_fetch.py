@@ -145,7 +145,7 @@ async def test_addresses_that_are_not_allowed_are_refused_at_once(server: Runnin
 
 
 class Broken(Say):
-    """Says that more comes than does."""
+    """Says that more comes than does before the connection ends."""
 
     def bytes(self) -> bytes:
         whole = super().bytes()
@@ -163,7 +163,7 @@ async def test_a_file_that_broke_off_goes_on_behind_its_last_whole_part(
     def turn(got: Got) -> Say:
         ranges.append(got.headers.get("range", ""))
         if len(ranges) == 1:
-            return Broken(body=raw[:4000], headers={"etag": '"v1"'})
+            return Broken(body=raw[:4000], headers={"etag": '"v1"'}, ends=True)
         start = int(ranges[-1].removeprefix("bytes=").rstrip("-"))
         assert got.headers["if-range"] == '"v1"'
         return Say(206, raw[start:], {"etag": '"v1"', "content-range": f"bytes {start}-{len(raw) - 1}/{len(raw)}"})
@@ -189,7 +189,7 @@ async def test_a_packed_file_is_fetched_again_and_gone_on_with(
         calls.append(got)
         broken = len(calls) == 1
         return (Broken if broken else Say)(
-            body=raw[:4000] if broken else raw, headers={"etag": 'W/"a"' if broken else etag}
+            body=raw[:4000] if broken else raw, headers={"etag": 'W/"a"' if broken else etag}, ends=broken
         )
 
     other.turn = turn

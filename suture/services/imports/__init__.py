@@ -4,6 +4,6 @@ https://hl7.org/fhir/uv/bulkdata/ (NDJSON) · https://hl7.org/fhir/R4/bundle.htm
 """
 
 from suture.services.imports.load import Summary, load
-from suture.services.imports.source import Task, tasks
+from suture.services.imports.source import Task, size, tasks
 
-__all__ = ["Summary", "Task", "load", "tasks"]
+__all__ = ["Summary", "Task", "load", "size", "tasks"]

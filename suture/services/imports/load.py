@@ -5,9 +5,10 @@ from __future__ import annotations
 import marshal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from typing import Any, TypeVar
 
 from suture.access import policy
 from suture.errors import InvalidSearch, PreconditionFailed
@@ -25,6 +26,7 @@ NAMED = ("Practitioner", "PractitionerRole", "Organization", "Location", "Patien
 AHEAD = 48 << 20  # bytes the workers may be ahead of the writer
 MOST_FAULTS = 1000  # named one by one; more are only counted
 
+T = TypeVar("T")
 Told = Callable[[int, int], None]  # bytes done, resources stored
 
 
@@ -53,9 +55,10 @@ class Summary:
 
 
 def load(database: Database, interactions: Interactions, found: Iterable[Task], workers: int, told: Told) -> Summary:
-    """Stores everything the tasks hold; what is broken is named in the summary and left out."""
+    """Stores everything the tasks hold; what is broken is named in the summary and left out. `workers`: processes that
+    read and check; with none, this one does."""
     stream = _Stream(database, interactions, told)
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=warm) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=warm) if workers else _Here() as pool:
         results = _ahead(pool, found, interactions.base)
         done = bulk.load(database, stream.items(results), also=_audit)
     summary = stream.summary
@@ -63,7 +66,19 @@ def load(database: Database, interactions: Interactions, found: Iterable[Task], 
     return summary
 
 
-def _ahead(pool: ProcessPoolExecutor, found: Iterable[Task], base: str) -> Iterator[tuple[Task, bytes]]:
+class _Here(Executor):
+    """Does everything at once in this process."""
+
+    def submit(self, call: Callable[..., T], /, *given: Any, **named: Any) -> Future[T]:
+        done = Future[T]()
+        try:
+            done.set_result(call(*given, **named))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+def _ahead(pool: Executor, found: Iterable[Task], base: str) -> Iterator[tuple[Task, bytes]]:
     """Results in the order of the tasks, with a bounded amount of work on its way."""
     waiting: deque[tuple[Task, Future[bytes]]] = deque()
     size = 0

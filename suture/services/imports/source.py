@@ -14,6 +14,7 @@ from suture.errors import Invalid
 NDJSON = (".ndjson", ".ndjson.gz")
 DOCUMENTS = (".json", ".json.gz")
 BLOCK = 2 << 20
+PACKED = 10  # times larger is what a .gz holds, about
 LARGEST = 1 << 30  # of a document, unpacked
 
 
@@ -45,6 +46,11 @@ def files(paths: Sequence[Path]) -> list[Path]:
             "nothing to import", where=", ".join(map(str, paths)), mend="It reads .ndjson, .json and both with .gz."
         )
     return found
+
+
+def size(paths: Sequence[Path]) -> int:
+    """About how many bytes these files hold, unpacked."""
+    return sum(path.stat().st_size * (PACKED if path.name.endswith(".gz") else 1) for path in paths)
 
 
 def tasks(paths: Sequence[Path]) -> Iterator[Task]:

@@ -84,7 +84,7 @@ async def session(here: Console, role: str) -> dict[str, str]:
     return {"Cookie": f"suture_session={token}", **SAME}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_what_is_shown_and_what_is_refused_has_its_row(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     async with console(tmp_path) as here:
