@@ -36,7 +36,7 @@ def pytest_collection_finish() -> None:
 ON_EVERY_DATABASE = (
     "store/test_accounts.py", "store/test_audit.py", "store/test_bulk.py", "store/test_crowds.py", "store/test_dictionaries.py", "store/test_figures.py",
     "store/test_commit.py", "store/test_grants.py", "store/test_index.py", "store/test_messages.py", "store/test_model.py", "store/test_queue.py",
-    "store/test_outset.py", "store/test_reindex.py", "store/test_resources.py", "store/test_retention.py", "store/test_whose.py", "store/search",
+    "store/test_outset.py", "store/test_postings.py", "store/test_reindex.py", "store/test_resources.py", "store/test_retention.py", "store/test_whose.py", "store/search",
     "services", "access", "engine", "server/test_fhir", "server/test_bundles", "server/test_search", "server/test_conformance",
     "server/test_operations", "server/test_patch", "server/test_own_parameters", "server/test_large", "server/test_audit",
     "server/test_compartment", "server/test_hooks", "server/test_withheld", "server/test_cursor", "server/test_sign_in",

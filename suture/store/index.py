@@ -13,7 +13,7 @@ from suture.standards.fhir.index_atoms import plan_of
 from suture.standards.fhir.index_compartment import patients
 from suture.standards.fhir.index_dates import sorting_date
 from suture.standards.fhir.index_time import DAY
-from suture.store import codes, names
+from suture.store import codes, names, postings
 from suture.store.connection import Tx
 from suture.store.rids import target as target
 
@@ -26,7 +26,7 @@ NO_PATIENT, SEVERAL_PATIENTS = 0, -1
 TYPES = 200  # more than R4 has
 
 SQL = {
-    "T": ("INSERT OR IGNORE INTO T VALUES (?,?,?,?)", "DELETE FROM T WHERE (pid,tid,sd,rid) = (?,?,?,?)"),
+    "T": ("INSERT OR IGNORE INTO T (lid, sd, rid) VALUES (?,?,?)", "DELETE FROM T WHERE (lid,sd,rid) = (?,?,?)"),
     "I": ("INSERT OR IGNORE INTO I VALUES (?,?,?,?)", "DELETE FROM I WHERE (pid,val,tid,rid) = (?,?,?,?)"),
     "R": ("INSERT OR IGNORE INTO R VALUES (?,?,?,?)", "DELETE FROM R WHERE (pid,tgt,sd,rid) = (?,?,?,?)"),
     "S": ("INSERT OR IGNORE INTO S VALUES (?,?,?)", "DELETE FROM S WHERE (pid,val,rid) = (?,?,?)"),
@@ -35,12 +35,13 @@ SQL = {
         "DELETE FROM D WHERE (pid,lo,rid,len) = (?,?,?,?)",
     ),
     "L": ("INSERT OR IGNORE INTO L VALUES (?,?,?,?)", "DELETE FROM L WHERE (pid,hi,rid,lo) = (?,?,?,?)"),
-    "Q": (
-        "INSERT OR IGNORE INTO Q (pid, k, lo, rid, hi) VALUES (?,?,?,?,?)",
-        "DELETE FROM Q WHERE (pid,k,lo,rid,hi) = (?,?,?,?,?)",
+    "Q": ("INSERT OR IGNORE INTO Q (lid, lo, rid) VALUES (?,?,?)", "DELETE FROM Q WHERE (lid,lo,rid) = (?,?,?)"),
+    "W": (
+        "INSERT OR IGNORE INTO W (lid, lo, rid, hi) VALUES (?,?,?,?)",
+        "DELETE FROM W WHERE (lid,lo,rid,hi) = (?,?,?,?)",
     ),
 }
-NUMBERS = frozenset("TRDLQ")  # hold nothing but numbers: two rows that differ here differ for every database
+NUMBERS = frozenset("TRDLQW")  # hold nothing but numbers: two rows that differ here differ for every database
 KEYLESS = frozenset("DQ")  # of which PostgreSQL keeps a row that comes again twice
 TableRow = tuple[str, tuple[int | float | str, ...]]  # table, its columns
 
@@ -129,9 +130,9 @@ def _rows(tx: Tx, rid: int, rows: Rows, sd: int) -> Iterator[TableRow]:
     pid = _Pids(tx, rows.type)
     number = pid.numbers
     for atom, system, code in rows.tokens:
-        yield "T", (number[atom], codes.number(tx, system, code), sd, rid)
+        yield "T", (postings.of_code(tx, number[atom], system, code), sd, rid)
     for atom, url in rows.urls:
-        yield "T", (number[atom], codes.number(tx, URL_SYSTEM, url), sd, rid)
+        yield "T", (postings.of_code(tx, number[atom], URL_SYSTEM, url), sd, rid)
     for atom, type, id in rows.references:
         yield "R", (number[atom], target(tx, type, id), sd, rid)
     for atom, low, high in rows.dates:
@@ -141,7 +142,7 @@ def _rows(tx: Tx, rid: int, rows: Rows, sd: int) -> Iterator[TableRow]:
     for atom, text in rows.strings:
         yield "S", (number[atom], text, rid)
     for atom, of, code, unit, least, most in rows.quantities:
-        yield _measured(pid, atom, codes.number(tx, PAIR, unit_key(of, code, unit)), rid, least, most)
+        yield _measured(tx, pid, atom, unit_key(of, code, unit), rid, least, most)
     if rows.words or rows.identifiers:
         yield from _names(tx, rid, rows, pid)
     if rows.token_pairs or rows.token_quantities:
@@ -161,16 +162,16 @@ def _names(tx: Tx, rid: int, rows: Rows, pid: _Pids) -> Iterator[TableRow]:
 def _composites(tx: Tx, rid: int, rows: Rows, pid: _Pids, sd: int) -> Iterator[TableRow]:
     for atom, system, code, *second in rows.token_pairs:
         first, other = codes.number(tx, system, code), codes.number(tx, *second)
-        yield "T", (pid[atom], codes.number(tx, PAIR, f"{first}{PAIR}{other}"), sd, rid)
+        yield "T", (postings.of_code(tx, pid[atom], PAIR, f"{first}{PAIR}{other}"), sd, rid)
     for atom, system, code, of, unit, shown, low, high in rows.token_quantities:
         key = f"{codes.number(tx, system, code)}{unit_key(of, unit, shown)}"
-        yield _measured(pid, atom, codes.number(tx, PAIR, key), rid, low, high)
+        yield _measured(tx, pid, atom, key, rid, low, high)
 
 
-def _measured(pid: _Pids, atom: int, key: int, rid: int, low: float, high: float) -> TableRow:
+def _measured(tx: Tx, pid: _Pids, atom: int, key: str, rid: int, low: float, high: float) -> TableRow:
     if low == high:
-        return "Q", (pid[atom], key, low, rid, 0.0)
-    return "Q", (pid.marked(atom, SPAN), key, low, rid, high)
+        return "Q", (postings.of_code(tx, pid[atom], PAIR, key), low, rid)
+    return "W", (postings.of_code(tx, pid.marked(atom, SPAN), PAIR, key), low, rid, high)
 
 
 def unit_key(system: str, code: str, unit: str) -> str:

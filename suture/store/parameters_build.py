@@ -13,7 +13,7 @@ from suture.standards.fhir import definitions
 from suture.standards.fhir import json as strict
 from suture.standards.fhir.index import Rows, atoms, extract
 from suture.standards.fhir.index_compile import LISTS
-from suture.store import names, parameters
+from suture.store import names, parameters, postings
 from suture.store.connection import Connection, Tx
 from suture.store.index import SPAN, SQL, TYPED, Batch
 from suture.store.parameters import BUILDING, CLEARING, LEAVING, ON
@@ -63,7 +63,8 @@ def _cleared(tx: Tx, rid: int, state: int) -> bool:
 def _some_gone(tx: Tx, pid: int) -> bool:
     for table, (_, delete) in SQL.items():
         columns = delete[delete.index("(") + 1 : delete.index(")")]
-        rows = tx.all(f"SELECT {columns} FROM {table} WHERE pid = ? LIMIT ?", (pid, CLEARED))
+        where = postings.of(tx, table, (pid,))
+        rows = tx.all(f"SELECT {columns} FROM {table} WHERE {where.text} LIMIT ?", (*where.values, CLEARED))
         if rows:
             tx.many(delete, rows)
             return True

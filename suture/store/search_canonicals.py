@@ -9,10 +9,11 @@ from suture.standards.fhir import json
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
 from suture.standards.fhir.index import extract, values
 from suture.standards.fhir.search_query import Include
+from suture.store import postings
 from suture.store import search_lookup as lookup
 from suture.store.connection import Connection
 from suture.store.resources import Row, read_rids
-from suture.store.search_sql import all_of, one_of
+from suture.store.search_sql import one_of
 
 Canonical = tuple[str, str]  # url, version ('' for any)
 
@@ -61,8 +62,9 @@ def _with_url(
 ) -> list[Row]:
     pids = lookup.parameters(connection, types, code, "urls")
     tids = lookup.urls(connection, dict.fromkeys(url for url, _ in wanted if url))
-    if not pids or not tids:
+    lids = postings.find(connection, pids, tids)
+    if not lids:
         return []
-    where = all_of([one_of("pid", pids), one_of("tid", tids)])
+    where = one_of("lid", lids)
     rows = connection.all(f"SELECT DISTINCT rid FROM T WHERE {where.text} LIMIT ?", (*where.values, most))
     return read_rids(connection, [rid for (rid,) in rows])

@@ -34,7 +34,7 @@ from suture.store.resources import read, read_rids
 from suture.store.search_check import register
 from suture.store.search_joins import both, length
 from suture.store.search_sql import ALWAYS, NEVER, At, Probe, Sql, Term, all_of, any_of, either, one_of
-from suture.store.search_terms import Scope, match, missing, postings
+from suture.store.search_terms import Scope, coded, match, missing, referring
 
 MOST_CANONICALS = 1_000  # resources that a chain through canonical URLs may lead to
 FEW = 2_000  # targets of a chain that are gathered, rather than looked at one by one
@@ -72,7 +72,7 @@ def _canonical_branch(scope: Scope, code: str, branch: Branch) -> Term:
         mend = f"Narrow what stands behind {code}."
         raise TooCostly(f"more than {MOST_CANONICALS} {branch.type} are meant", where=code, mend=mend)
     urls = {url for row in read_rids(scope.connection, rids) for url in known_as(json.reread(row.body))}
-    return postings("T", "tid", pids, lookup.urls(scope.connection, sorted(urls)))
+    return coded(scope, pids, lookup.urls(scope.connection, sorted(urls)))
 
 
 def _some(scope: Scope, rt: int, inner: Term) -> list[int]:
@@ -171,7 +171,7 @@ def _compartment(scope: Scope, c: Compartment) -> Term:
     rids = tuple(rid for id in c.patients for rid in lookup.rows(scope.connection, ("Patient",), id))
     if not rids:
         return NEVER
-    several = postings("R", "tgt", _compartment_pids(scope), rids)
+    several = referring(_compartment_pids(scope), rids)
 
     def probe(at: At) -> Sql:
         one = one_of(f"{at.row}.pat", rids)
@@ -203,10 +203,10 @@ def _member(scope: Scope, c: Member) -> Term:
     rids = lookup.rows(scope.connection, (c.owner,), c.id)
     if not rids:
         return NEVER
-    referring = postings("R", "tgt", _compartment_pids(scope, c.owner), rids)
+    members = referring(_compartment_pids(scope, c.owner), rids)
     if c.owner not in scope.types:
-        return referring
-    return either([Term(lambda at: one_of(at.rid, rids), _alive_rows(rids)), referring])
+        return members
+    return either([Term(lambda at: one_of(at.rid, rids), _alive_rows(rids)), members])
 
 
 def _listed(scope: Scope, c: Listed) -> Term:

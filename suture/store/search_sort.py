@@ -10,22 +10,25 @@ from suture.standards.fhir.index_dates import UNDATED
 from suture.standards.fhir.index_time import LATEST
 from suture.standards.fhir.search_query import Sort
 from suture.standards.fhir.search_tables import searchable
-from suture.store.index import SPAN
+from suture.store import postings
 from suture.store.search_check import register_key
-from suture.store.search_sql import Sql, one_of
-from suture.store.search_terms import Scope, is_sorting
+from suture.store.search_sql import Sql
+from suture.store.search_terms import Scope, is_sorting, places_of
 
 LEAST_NUMBER, MOST_NUMBER, OPEN = -1.7e308, 1.7e308, -1.6e308
 LAST_TEXT = "\U0010ffff"  # behind every folded text
-_CODES = "SELECT T.rid AS rid, tok.code AS k FROM T CROSS JOIN tok ON tok.tid = T.tid WHERE tok.code <> ''"
+_CODES = (
+    "SELECT T.rid AS rid, tok.code AS k FROM posting CROSS JOIN tok ON tok.tid = posting.tid"
+    " CROSS JOIN T ON T.lid = posting.lid WHERE tok.code <> ''"
+)
 _VALUES = "SELECT rid, val AS k FROM I WHERE val <> ''"
-PARTS = {"tokens": _CODES, "urls": _CODES, "words": _VALUES, "identifiers": _VALUES}
+PARTS = {"tokens": ("T", _CODES), "urls": ("T", _CODES), "words": ("I", _VALUES), "identifiers": ("I", _VALUES)}
 COLUMNS = {"_lastUpdated": "here.upd", "_id": "here.fid", "_date": "here.sd"}
-PLACES: dict[str, tuple[str, str, str, tuple[int | float | str, int | float | str]]] = {
-    "date": ("D", "lo", "dates", (LATEST + 1, UNDATED)),
-    "string": ("S", "val", "strings", (LAST_TEXT, "")),
-    "number": ("Q", "lo", "quantities", (MOST_NUMBER, LEAST_NUMBER)),
-}  # table, column, list of Rows, and what a resource without a value has: ascending, descending
+PLACES: dict[str, tuple[str, str, tuple[int | float | str, int | float | str]]] = {
+    "date": ("lo", "dates", (LATEST + 1, UNDATED)),
+    "string": ("val", "strings", (LAST_TEXT, "")),
+    "number": ("lo", "quantities", (MOST_NUMBER, LEAST_NUMBER)),
+}  # column, list of Rows, and what a resource without a value has: ascending, descending
 PLACES["quantity"] = PLACES["number"]
 
 
@@ -71,7 +74,7 @@ def _gathered(scope: Scope, s: Sort) -> Key | None:
     lists = {name for type in scope.types for number in index.atoms(type, code) for name in index.lists(type)[number]}
     if not lists <= {"tokens", "urls", "words", "identifiers", "typed"}:
         return None
-    parts = [_part(scope.pids(s.parameter, name), PARTS[name]) for name in sorted(lists & PARTS.keys())]
+    parts = [_part(scope, scope.pids(s.parameter, name), *PARTS[name]) for name in sorted(lists & PARTS.keys())]
     found = [part for part in parts if part.text]
     none = "" if s.descending else LAST_TEXT
     if not found:
@@ -80,22 +83,32 @@ def _gathered(scope: Scope, s: Sort) -> Key | None:
     return Key(Sql("NULL"), s.descending, list=whole, none=none)
 
 
-def _part(pids: Sequence[int], select: str) -> Sql:
+def _part(scope: Scope, pids: Sequence[int], table: str, select: str) -> Sql:
     if not pids:
         return Sql("")
-    pid = one_of("pid", pids)
-    return Sql(f"{select} AND {pid.text}", pid.values)
+    of = postings.of(scope.connection, table, pids)
+    if table == "I":
+        return Sql(f"{select} AND {of.text}", of.values)
+    return Sql(
+        f"{select} AND posting.{of.text} AND T.{of.text}", of.values * 2
+    )  # of each a planner knows how long it is
 
 
 def _indexed(scope: Scope, s: Sort, kind: str) -> Sql:
     """Ascending by the least value, descending by the greatest."""
-    table, column, rows, absent = PLACES[kind]
+    column, rows, absent = PLACES[kind]
     none = absent[int(s.descending)]
-    pids = scope.pids(s.parameter, rows) + (scope.pids(s.parameter, rows, SPAN) if table == "Q" else ())
-    if not pids:
+    parts = [_of_row(scope, table, column, pids) for table, pids in places_of(scope, s.parameter, rows)]
+    if not parts:
         return Sql("?", (none,))
-    pid, pick = one_of("pid", pids), "max" if s.descending else "min"
-    text = f"(SELECT {pick}({column}) FROM {table} INDEXED BY {table}_rid WHERE rid = here.rid AND {pid.text})"
-    if table == "Q":
+    values = tuple(v for p in parts for v in p.values)
+    text = f"(SELECT {'max' if s.descending else 'min'}(k) FROM ({' UNION ALL '.join(p.text for p in parts)}))"
+    if rows == "quantities":
         text = f"max({text}, {OPEN})"  # the open end of a span has no number that a cursor could keep
-    return Sql(f"ifnull({text}, ?)", (*pid.values, none))
+    return Sql(f"ifnull({text}, ?)", (*values, none))
+
+
+def _of_row(scope: Scope, table: str, column: str, pids: Sequence[int]) -> Sql:
+    mine = postings.of(scope.connection, table, pids, one=True)
+    text = f"SELECT {column} AS k FROM {table} INDEXED BY {table}_rid WHERE rid = here.rid AND {mine.text}"
+    return Sql(text, mine.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import count
 
 from suture.errors import InvalidSearch
@@ -28,7 +29,7 @@ from suture.standards.fhir.search_query import (
 )
 from suture.standards.fhir.search_tables import component_parameters
 from suture.standards.fhir.search_words import NARRATIVE
-from suture.store import fulltext, names
+from suture.store import fulltext, names, postings
 from suture.store import search_lookup as lookup
 from suture.store import search_values as values
 from suture.store.connection import Connection
@@ -36,7 +37,7 @@ from suture.store.ids import key_of
 from suture.store.index import SPAN, TYPED, bounded
 from suture.store.search_check import register
 from suture.store.search_joins import both
-from suture.store.search_sql import ALWAYS, FALSE, NEVER, At, Probe, Sql, Term, all_of, any_of, either, inverse, one_of
+from suture.store.search_sql import ALWAYS, NEVER, At, Probe, Sql, Term, all_of, any_of, either, inverse, one_of
 
 MOST_KEYS = 16
 PLACES = {
@@ -87,34 +88,41 @@ def _checked(scope: Scope, condition: Match, term: Term) -> Term:
 def missing(scope: Scope, c: Missing) -> Term:
     """Most rows are looked up by resource. Tokens and identifiers are gathered once a statement; of few rows, read in the body."""
     lists = {name for t in scope.types for number in index.atoms(t, c.parameter) for name in index.lists(t)[number]}
-    present = [_present(PLACES[name], _all_pids(scope, c.parameter, name)) for name in sorted(lists & set(PLACES))]
+    names_ = sorted(lists & set(PLACES))
     dear = not lists.isdisjoint(("tokens", "urls", "words", "identifiers"))
     number = register(scope.connection, c) if dear else 0
+
+    @cache
+    def present() -> list[Probe]:
+        places = (place for name in names_ for place in places_of(scope, c.parameter, name))
+        return [_present(scope, table, pids) for table, pids in places]
 
     def probe(at: At) -> Sql:
         if dear and at.few:
             return Sql(f"suture_holds(?, {at.rid})", (number,))
-        found = any_of(p(at) for p in present)
+        found = any_of(p(at) for p in present())
         return Sql(f"NOT ({found.text})", found.values) if c.missing else found
 
     return Term(probe, dear=dear)
 
 
-def _all_pids(scope: Scope, code: str, name: str) -> tuple[int, ...]:
-    spans = scope.pids(code, name, SPAN) if name == "quantities" else ()
-    return scope.pids(code, name) + spans
+def places_of(scope: Scope, code: str, name: str) -> list[tuple[str, tuple[int, ...]]]:
+    """The tables where a list of Rows stands, with the parameter's numbers there."""
+    found = [(PLACES[name], scope.pids(code, name))]
+    if name == "quantities":
+        found.append(("W", scope.pids(code, name, SPAN)))
+    return [(table, pids) for table, pids in found if pids]
 
 
-def _present(table: str, pids: Sequence[int]) -> Probe:
+def _present(scope: Scope, table: str, pids: Sequence[int]) -> Probe:
+    gathered = table in ("T", "I")
+    mine = postings.of(scope.connection, table, pids, one=not gathered)
+
     def probe(at: At) -> Sql:
-        if not pids:
-            return FALSE
-        pid = one_of("pid", pids)
-        if table in ("T", "I"):
-            return Sql(f"{at.rid} IN (SELECT rid FROM {table} WHERE {pid.text})", pid.values)
-        return Sql(
-            f"EXISTS (SELECT 1 FROM {table} INDEXED BY {table}_rid WHERE rid = {at.rid} AND {pid.text})", pid.values
-        )
+        if gathered:
+            return Sql(f"{at.rid} IN (SELECT rid FROM {table} WHERE {mine.text})", mine.values)
+        text = f"EXISTS (SELECT 1 FROM {table} INDEXED BY {table}_rid WHERE rid = {at.rid} AND {mine.text})"
+        return Sql(text, mine.values)
 
     return probe
 
@@ -145,28 +153,41 @@ def _by_id(scope: Scope, c: Match) -> Term:
     )
 
 
-def postings(table: str, key: str, pids: Sequence[int], keys: Sequence[int]) -> Term:
-    """Rows of T or R with one of the parameters and one of the keys: lists in order of date, probed by exact key."""
-    if not pids or not keys:
+def coded(scope: Scope, pids: Sequence[int], tids: Sequence[int]) -> Term:
+    """Rows of T with one of the parameters and one of the codes: lists in order of date, probed by exact key."""
+    lids = postings.find(scope.connection, pids, tids)
+    if not lids:
         return NEVER
-    where = all_of([one_of("pid", pids), one_of(key, keys)])
+    where = one_of("lid", lids)
 
     def probe(at: At) -> Sql:
-        if len(keys) * len(pids) > MOST_KEYS:  # a look for each key would be more than one for all
-            return _one_of_many(table, key, where, at)
-        text = f"EXISTS (SELECT 1 FROM {table} WHERE {where.text} AND sd = {at.sd} AND rid = {at.rid})"
-        return Sql(text, where.values)
+        if len(lids) > MOST_KEYS:  # a look in each list would be more than one for all, gathered once a statement
+            return Sql(f"+{at.rid} IN (SELECT rid FROM T WHERE {where.text})", where.values)
+        return _exactly("T", where, at)
 
-    lists = tuple(Sql(f"pid = ? AND {key} = ?", (p, k)) for p in pids for k in keys)
-    return Term(probe, Sql(f"SELECT rid FROM {table} WHERE {where.text}", where.values), table, lists)
+    lists = tuple(Sql("lid = ?", (lid,)) for lid in lids)
+    return Term(probe, Sql(f"SELECT rid FROM T WHERE {where.text}", where.values), "T", lists)
 
 
-def _one_of_many(table: str, key: str, where: Sql, at: At) -> Sql:
-    """References are looked up by the resource; the rows of tokens are gathered once a statement."""
-    if table == "R":
-        far = where.text.replace(f"{key} IN", f"+{key} IN")
-        return Sql(f"EXISTS (SELECT 1 FROM R INDEXED BY R_rid WHERE rid = {at.rid} AND {far})", where.values)
-    return Sql(f"+{at.rid} IN (SELECT rid FROM {table} WHERE {where.text})", where.values)
+def referring(pids: Sequence[int], rids: Sequence[int]) -> Term:
+    """Rows of R with one of the parameters and one of the targets: the same."""
+    if not pids or not rids:
+        return NEVER
+    where = all_of([one_of("pid", pids), one_of("tgt", rids)])
+
+    def probe(at: At) -> Sql:
+        if len(rids) * len(pids) > MOST_KEYS:  # a look for each would be more than one by the resource
+            far = where.text.replace("tgt IN", "+tgt IN")
+            return Sql(f"EXISTS (SELECT 1 FROM R INDEXED BY R_rid WHERE rid = {at.rid} AND {far})", where.values)
+        return _exactly("R", where, at)
+
+    lists = tuple(Sql("pid = ? AND tgt = ?", (p, r)) for p in pids for r in rids)
+    return Term(probe, Sql(f"SELECT rid FROM R WHERE {where.text}", where.values), "R", lists)
+
+
+def _exactly(table: str, where: Sql, at: At) -> Sql:
+    text = f"EXISTS (SELECT 1 FROM {table} WHERE {where.text} AND sd = {at.sd} AND rid = {at.rid})"
+    return Sql(text, where.values)
 
 
 def _words(pids: Sequence[int], texts: Sequence[str], tids: Sequence[int] | None) -> Term:
@@ -214,7 +235,7 @@ def _unequal(scope: Scope, c: Match) -> Term:
 
 
 def _tokens(scope: Scope, code: str, wanted: Sequence[Token]) -> Iterator[Term]:
-    yield postings("T", "tid", scope.pids(code, "tokens"), lookup.tokens(scope.connection, wanted))
+    yield coded(scope, scope.pids(code, "tokens"), lookup.tokens(scope.connection, wanted))
     yield _of_system(scope.pids(code, "tokens"), [t.system for t in wanted if t.code is None and t.system])
     plain = [t.code.lower() for t in wanted if t.code and not t.system]
     yield _words(scope.pids(code, "words"), plain, None)
@@ -225,13 +246,10 @@ def _of_system(pids: Sequence[int], systems: Sequence[str]) -> Term:
     """Any code of a system; the systems are few and their codes are looked up in SQL."""
     if not pids or not systems:
         return NEVER
-    members = one_of("sys", systems)
-    where = all_of([one_of("pid", pids), Sql(f"tid IN (SELECT tid FROM tok WHERE {members.text})", members.values)])
-
-    def probe(at: At) -> Sql:
-        return Sql(f"EXISTS (SELECT 1 FROM T WHERE {where.text} AND sd = {at.sd} AND rid = {at.rid})", where.values)
-
-    return Term(probe, Sql(f"SELECT rid FROM T WHERE {where.text}", where.values))
+    of = all_of([one_of("posting.pid", pids), one_of("tok.sys", systems)])
+    text = f"SELECT posting.lid FROM posting CROSS JOIN tok ON tok.tid = posting.tid WHERE {of.text}"
+    where = Sql(f"lid IN ({text})", of.values)
+    return Term(lambda at: _exactly("T", where, at), Sql(f"SELECT rid FROM T WHERE {where.text}", where.values))
 
 
 def _identifiers(scope: Scope, code: str, wanted: Sequence[Token]) -> Iterator[Term]:
@@ -270,9 +288,8 @@ def is_sorting(type: str, code: str) -> bool:
 def _number(scope: Scope, c: Match) -> Term:
     if any(isinstance(v, Number) and v.prefix == "co" for v in c.values):
         return _checked(scope, c, missing(scope, Missing(c.parameter, c.kind, missing=False)))
-    points, spans = scope.pids(c.parameter, "quantities"), scope.pids(c.parameter, "quantities", SPAN)
     numbers = [v for v in c.values if isinstance(v, Number)]
-    return either([_measured(points, spans, _units(scope, c.kind, v)) for v in numbers])
+    return either([_measured(scope, c.parameter, "quantities", _units(scope, c.kind, v)) for v in numbers])
 
 
 def _units(scope: Scope, kind: str, v: Number) -> dict[Number, list[int]]:
@@ -281,9 +298,15 @@ def _units(scope: Scope, kind: str, v: Number) -> dict[Number, list[int]]:
     return {v: list(lookup.plain_number(scope.connection))}
 
 
-def _measured(points: Sequence[int], spans: Sequence[int], asked: dict[Number, list[int]]) -> Term:
+def _measured(scope: Scope, code: str, name: str, asked: dict[Number, list[int]]) -> Term:
     """A number in each unit in which it may be stored."""
-    return either([values.number(points, spans, units, number) for number, units in asked.items()])
+    return either([values.number(*_measures(scope, code, name, units), number) for number, units in asked.items()])
+
+
+def _measures(scope: Scope, code: str, name: str, units: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The lists of numbers, and those of spans, in these units."""
+    points, spans = scope.pids(code, name), scope.pids(code, name, SPAN)
+    return postings.find(scope.connection, points, units), postings.find(scope.connection, spans, units)
 
 
 def _uri(scope: Scope, c: Match) -> Term:
@@ -294,7 +317,7 @@ def _uri(scope: Scope, c: Match) -> Term:
         tids = []
     wanted = {h for u in uris for h in above(u)} if c.modifier == "above" else uris
     found = dict.fromkeys([*tids, *lookup.urls(scope.connection, wanted)])
-    return postings("T", "tid", scope.pids(c.parameter, "urls"), tuple(found))
+    return coded(scope, scope.pids(c.parameter, "urls"), tuple(found))
 
 
 def _reference(scope: Scope, c: Match) -> Term:
@@ -302,7 +325,7 @@ def _reference(scope: Scope, c: Match) -> Term:
         return either(list(_identifiers(scope, c.parameter, [v for v in c.values if isinstance(v, Token)])))
     targets = [v for v in c.values if isinstance(v, Target)]
     urls = [f"{v.url}|{v.version}" if v.version else v.url for v in targets if v.url]
-    elsewhere = postings("T", "tid", scope.pids(c.parameter, "urls"), lookup.urls(scope.connection, urls))
+    elsewhere = coded(scope, scope.pids(c.parameter, "urls"), lookup.urls(scope.connection, urls))
     return either([*_here(scope, c.parameter, [v for v in targets if v.id]), elsewhere])
 
 
@@ -313,7 +336,7 @@ def _here(scope: Scope, code: str, targets: Sequence[Target]) -> Iterator[Term]:
     found = lookup.places(scope.connection, wanted)
     for type in dict.fromkeys(type for type, _ in wanted):
         rids = tuple(rid for place, rid in found.items() if place[0] == type)
-        yield postings("R", "tgt", scope.pids(code, "references", target=type), rids)
+        yield referring(scope.pids(code, "references", target=type), rids)
 
 
 def far_types(types: Sequence[str], code: str) -> tuple[str, ...]:
@@ -352,21 +375,18 @@ def _require_text(scope: Scope, code: str) -> None:
 
 def _near(scope: Scope, c: Match) -> Term:
     """A box that holds the circle is looked up, the distance is measured for what lies in it."""
-    points, spans = scope.pids(c.parameter, "quantities"), scope.pids(c.parameter, "quantities", SPAN)
-    units = list(lookup.plain_number(scope.connection))
-    boxes = [values.box(points, spans, units, v) for v in c.values if isinstance(v, Nearby)]
+    points, spans = _measures(scope, c.parameter, "quantities", lookup.plain_number(scope.connection))
+    boxes = [values.box(points, spans, v) for v in c.values if isinstance(v, Nearby)]
     term = either([part for box in boxes for part in box])
     return term if term is NEVER else _checked(scope, c, term)
 
 
 def _composite(scope: Scope, c: Match) -> Term:
     wanted = [v for v in c.values if isinstance(v, Parts)]
-    pairs, measured = scope.pids(c.parameter, "token_pairs"), scope.pids(c.parameter, "token_quantities")
-    spans = scope.pids(c.parameter, "token_quantities", SPAN)
     posted = _has_postings(scope, c.parameter)
     return either(
         [
-            _pair(scope, v, pairs, measured, spans)
+            _pair(scope, c.parameter, v)
             if posted and all(not isinstance(p, Token) or p.code for p in v.parts)
             else _checked(scope, _narrowed(c, v), _components(scope, c, v))
             for v in wanted
@@ -383,15 +403,16 @@ def _narrowed(c: Match, value: Parts) -> Match:
     return Match(c.parameter, c.kind, (value,), c.modifier)
 
 
-def _pair(scope: Scope, v: Parts, pairs: Sequence[int], measured: Sequence[int], spans: Sequence[int]) -> Term:
+def _pair(scope: Scope, code: str, v: Parts) -> Term:
     first, second = v.parts
     assert isinstance(first, Token)
     tids = lookup.tokens(scope.connection, [first])
     if isinstance(second, Number):
-        return _measured(measured, spans, lookup.units(scope.connection, second, tids) if tids else {})
+        units = lookup.units(scope.connection, second, tids) if tids else {}
+        return _measured(scope, code, "token_quantities", units)
     assert isinstance(second, Token)
     seconds = lookup.tokens(scope.connection, [second])
-    return postings("T", "tid", pairs, lookup.pairs(scope.connection, tids, seconds))
+    return coded(scope, scope.pids(code, "token_pairs"), lookup.pairs(scope.connection, tids, seconds))
 
 
 def _components(scope: Scope, c: Match, value: Parts) -> Term:

@@ -144,24 +144,24 @@ def _span(n: Number) -> Sql:
     }[n.prefix]
 
 
-def number(points: Sequence[int], spans: Sequence[int], units: Sequence[int], n: Number) -> Term:
-    """One number with one of the units; points and spans stand under different parameters."""
-    kinds = [(points, _point(n)), (spans, _span(n))]
-    return either([_number(pids, units, condition) for pids, condition in kinds if pids and units])
+def number(points: Sequence[int], spans: Sequence[int], n: Number) -> Term:
+    """One number in one of these lists."""
+    kinds = [("Q", points, _point(n)), ("W", spans, _span(n))]
+    return either([_number(table, lids, condition) for table, lids, condition in kinds if lids])
 
 
-def _number(pids: Sequence[int], units: Sequence[int], condition: Sql) -> Term:
-    where = all_of([one_of("pid", pids), one_of("k", units), condition])
+def _number(table: str, lids: Sequence[int], condition: Sql) -> Term:
+    where = all_of([one_of("lid", lids), condition])
 
     def probe(at: At) -> Sql:
         inner = all_of([Sql(f"rid = {at.rid}"), where])
-        return Sql(f"EXISTS (SELECT 1 FROM Q INDEXED BY Q_rid WHERE {inner.text})", inner.values)
+        return Sql(f"EXISTS (SELECT 1 FROM {table} INDEXED BY {table}_rid WHERE {inner.text})", inner.values)
 
-    return Term(probe, Sql(f"SELECT rid FROM Q WHERE {where.text}", where.values))
+    return Term(probe, Sql(f"SELECT rid FROM {table} WHERE {where.text}", where.values))
 
 
-def box(points: Sequence[int], spans: Sequence[int], units: Sequence[int], n: Nearby) -> list[Term]:
-    """Places in a box around one: of Q's columns lo is the latitude and hi the longitude; where they are equal, lo is both."""
+def box(points: Sequence[int], spans: Sequence[int], n: Nearby) -> list[Term]:
+    """Places in a box around one: of W's columns lo is the latitude and hi the longitude; where they are equal, Q's lo is both."""
     high = degrees(n.metres / GLOBE) + ROUNDING
     pole = abs(n.latitude) + high >= 90
     wide = 180.0 if pole else degrees(asin(min(1.0, sin(radians(high)) / cos(radians(n.latitude))))) + ROUNDING
@@ -170,8 +170,8 @@ def box(points: Sequence[int], spans: Sequence[int], units: Sequence[int], n: Ne
     longitude = any_of(Sql("hi >= ? AND hi <= ?", (way - wide, way + wide)) for way in ways)
     if wide >= 180:
         longitude = Sql("1 = 1")
-    kinds = [(points, latitude), (spans, all_of([latitude, longitude]))]
-    return [_number(pids, units, condition) for pids, condition in kinds if pids and units]
+    kinds = [("Q", points, latitude), ("W", spans, all_of([latitude, longitude]))]
+    return [_number(table, lids, condition) for table, lids, condition in kinds if lids]
 
 
 # --- strings

@@ -46,6 +46,9 @@ class Shared:
     texts: dict[int, str] = field(default_factory=dict)  # and back
     nameless: dict[str, int] = field(default_factory=dict)  # text without a number -> the newest number then
     codes: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, code) -> tok.tid
+    postings: dict[tuple[int, int], int] = field(default_factory=dict)  # (pid, tid) -> posting.lid
+    coded: dict[tuple[int, str, str], int] = field(default_factory=dict)  # (pid, system, code) -> the same
+    posted: dict[tuple[int, int], int] = field(default_factory=dict)  # (pid, tid) -> the same for readers: as committed
     rids: dict[tuple[int, bytes | str], int] = field(default_factory=dict)  # (type, id) -> row number, of late
     settled: dict[tuple[int, bytes | str], int] = field(default_factory=dict)  # the same for readers: as committed
     keys: dict[int, bytes | str] = field(default_factory=dict)  # row number -> id, of patients

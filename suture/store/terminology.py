@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from suture.store import names
+from suture.store import names, postings
 from suture.store import search_lookup as lookup
 from suture.store.connection import Connection
 from suture.store.resources import DELETE, Row, read_rids
-from suture.store.search_sql import all_of, one_of
+from suture.store.search_sql import one_of
 
 TYPES = ("CodeSystem", "ValueSet", "ConceptMap")
 MOST = 200  # versions of one URL that are looked at
@@ -27,9 +27,10 @@ def named(connection: Connection, type: str, url: str, code: str = "url") -> lis
     """The rows of a type that a canonical names; `code`: the search parameter it stands in, `supplements` or `url`."""
     pids = lookup.parameters(connection, (type,), code, "urls")
     tids = lookup.urls(connection, (url,))
-    if not pids or not tids:
+    lids = postings.find(connection, pids, tids)
+    if not lids:
         return []
-    where = all_of([one_of("pid", pids), one_of("tid", tids)])
+    where = one_of("lid", lids)
     rows = connection.all(f"SELECT DISTINCT rid FROM T WHERE {where.text} LIMIT ?", (*where.values, MOST))
     return read_rids(connection, [rid for (rid,) in rows])
 

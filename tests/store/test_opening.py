@@ -159,6 +159,27 @@ def test_runs_that_a_filter_ended_before_are_known_as_such(tmp_path: Path) -> No
     upgraded.close()
 
 
+def test_rows_of_the_index_are_carried_over_into_numbered_lists(tmp_path: Path) -> None:
+    old = database(tmp_path)
+    file, key = old.path, old.shared.envelope.key
+    old.close()
+    file.unlink()
+    raw = open_raw(file, key, create=True)
+    migrations.migrate(raw, 0, "old", upto=121)
+    raw.execute("INSERT INTO name VALUES (1, 'Observation.code'), (2, 'Observation.value:Quantity:span')")
+    raw.execute("INSERT INTO T VALUES (1, 5, 20, 7), (1, 4, 20, 7), (1, 5, 10, 8)")
+    raw.execute("INSERT INTO Q VALUES (1, 6, 2.5, 7, 0), (2, 6, 4, 7, 5)")
+    raw.close()
+    upgraded = database(tmp_path)
+    of = "JOIN posting USING (lid) ORDER BY pid, tid"
+    assert upgraded.read.all(f"SELECT pid, tid, sd, rid FROM T {of}, sd") == [
+        (1, 4, 20, 7), (1, 5, 10, 8), (1, 5, 20, 7)
+    ]  # fmt: skip
+    assert upgraded.read.all(f"SELECT pid, tid, lo, rid FROM Q {of}") == [(1, 6, 2.5, 7)]
+    assert upgraded.read.all(f"SELECT pid, tid, lo, rid, hi FROM W {of}") == [(2, 6, 4.0, 7, 5.0)]
+    upgraded.close()
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database(tmp_path).close()
     broken = migrations.Migration(900, "broken", "CREATE TABLE half (a); CREATE TABLE half (a);")

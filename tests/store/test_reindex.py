@@ -14,7 +14,7 @@ from suture.store.database import Database
 from tests.store.search.people import OBSERVATIONS, PATIENTS
 from tests.stores import settings
 
-TABLES = ("T", "I", "R", "S", "D", "L", "Q")
+TABLES = ("T", "I", "R", "S", "D", "L", "Q", "W")
 ABSOLUTE = {"resourceType": "Observation", "id": "abs", "subject": {"reference": "https://a.example/fhir/Patient/ann"}}
 
 

@@ -21,10 +21,17 @@ from suture.store.postgres.tables import Table, quoted
 
 COPIED = 1_000  # rows from which a COPY is worth its statements
 _DELETE = re.compile(r"DELETE FROM (\w+) WHERE \(([^)]*)\) = \(\?(?:,\s*\?)*\)")
-_ARRAYS = {"integer": "bigint"}  # the server narrows them as it stores them
-_SIZES = {"bigint": (8, "q"), "integer": (4, "i"), "double precision": (8, "d")}
+_ARRAYS = {"integer": "bigint", "smallint": "bigint"}  # the server narrows them as it stores them
+_SIZES = {"bigint": (8, "q"), "integer": (4, "i"), "smallint": (2, "h"), "double precision": (8, "d")}
 _BEGIN, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"  # of a binary COPY
-_TYPES = {"bigint": "int8", "integer": "int4", "text": "text", "bytea": "bytea", "double precision": "float8"}
+_TYPES = {
+    "bigint": "int8",
+    "integer": "int4",
+    "smallint": "int2",
+    "text": "text",
+    "bytea": "bytea",
+    "double precision": "float8",
+}
 
 
 FITS = " WHERE EXISTS (SELECT 1 FROM fits)"
@@ -176,6 +183,7 @@ def _text(value: Any) -> Any:
 _COLUMN: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
     "bigint": _numbers,
     "integer": _numbers,
+    "smallint": _numbers,
     "double precision": _reals,
     "text": list,
     "bytea": lambda column: [_bytes(v) for v in column],

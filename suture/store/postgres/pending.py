@@ -26,7 +26,7 @@ _INSERT = re.compile(
 # come this way from bulk loads of what is new); others may be refused, and then their own unit must hear it
 NEW = frozenset(
     {"res", "hist", "dangling", "audit", "message", "message_patient", "run", "delivery", "dead", "name", "tok"}
-    | {"t", "r", "d", "l", "q"}
+    | {"posting", "t", "r", "d", "l", "q", "w"}
 )
 _MARK, _NUMBER = "?", "#"
 Row = tuple[Any, ...]

@@ -12,7 +12,7 @@ import psycopg
 from suture.errors import Unstartable
 from suture.store import migrations
 from suture.store.migrations import Migration
-from suture.store.postgres import tables
+from suture.store.postgres import resting, tables
 from suture.store.postgres.dialect import Dialect
 from suture.store.postgres.session import Raw
 
@@ -52,6 +52,8 @@ def migrate(raw: Raw, dialect: Dialect, now: int, where: str, upto: int = 10**6)
         raise migrations.too_new(max(there), newest, where)
     raw.execute(own(FUNCTIONS).encode(), prepare=False)
     missing = [m for m in migrations.known() if m.number <= upto and m.number not in there]
+    if missing and there:
+        resting.end(raw)  # a load that was killed left word of indexes as they were then
     for migration in missing:
         _apply(raw, migration, dialect, now, where)
     return missing

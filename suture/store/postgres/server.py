@@ -25,7 +25,7 @@ from suture.store.shared import Shared
 KINDS = ("postgresql", "postgres")
 WRITING, CHANGING, SERVING, OPEN = "writing", "changing", "serving", "open"
 MANY = 5_000  # rows of a load after which statistics are made
-LOADED = ("res", "hist", "dangling", "tok", "name", "t", "i", "r", "s", "d", "l", "q")
+LOADED = ("res", "hist", "dangling", "tok", "name", "posting", "t", "i", "r", "s", "d", "l", "q", "w")
 STATISTICS = f"ANALYZE {', '.join(LOADED)}".encode()
 BODIES = "bodies"  # what the key of bodies is for
 

@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 KINDS = {"INTEGER": "bigint", "TEXT": "text", "BLOB": "bytea", "REAL": "double precision", "": "bytea"}
 PLAIN = {("fact", "value"): "text"}  # the other column without a kind
 NARROW = {
-    "res": {"rid", "rt", "ver", "op", "pat", "zd"},
+    "res": {"rid", "rt", "ver", "pat"},
     "hist": {"rt", "op", "zd"},
     "dangling": {"rid", "rt"},
-    "t": {"pid", "tid", "rid"},
+    "posting": {"lid", "pid", "tid"},
+    "t": {"lid", "rid"},
     "i": {"pid", "tid", "rid"},
     "r": {"pid", "tgt", "rid"},
     "s": {"pid", "rid"},
     "d": {"pid", "rid"},
     "l": {"pid", "rid"},
-    "q": {"pid", "k", "rid"},
+    "q": {"lid", "rid"},
+    "w": {"lid", "rid"},
 }  # numbers that take four bytes, since 111-narrow-numbers
+SMALL = {"res": {"op", "zd"}}  # and two, since 131-res-in-order
 COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*")
 _TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)\s*\((.*)\)\s*(?:WITHOUT ROWID)?\s*", re.S | re.I)
 _ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN (.*)", re.S | re.I)
@@ -75,6 +78,8 @@ def read(files: Iterable[str]) -> dict[str, Table]:
                 _add(found[added[1].lower()], added[1].lower(), added[2])
     for name in NARROW.keys() & found.keys():
         found[name].columns.update(dict.fromkeys(NARROW[name], "integer"))
+    for name in SMALL.keys() & found.keys():
+        found[name].columns.update(dict.fromkeys(SMALL[name], "smallint"))
     return found
 
 

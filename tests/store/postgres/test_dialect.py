@@ -52,7 +52,7 @@ def test_a_statement_is_said_in_both(sql: str, said: str) -> None:
 def test_every_table_of_the_files_is_known_with_its_key() -> None:
     assert KNOWN["res"].counted == "rid"
     assert KNOWN["res"].columns["fid"] == "bytea"
-    assert KNOWN["t"].key == ("pid", "tid", "sd", "rid")
+    assert KNOWN["t"].key == ("lid", "sd", "rid")
     assert list(KNOWN["audit"].columns)[-3:] == ["client", "grant", "whose"]  # added by a later file
     assert KNOWN["user"].caseless == {"login"}
     assert all(table.key for table in KNOWN.values())

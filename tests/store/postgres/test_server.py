@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections import Counter
@@ -339,18 +340,32 @@ def test_a_load_beside_another_process_keeps_its_indexes(
 
 
 def test_rows_of_an_earlier_schema_are_written_anew(store: Database) -> None:
-    """Row numbers of eight bytes become four; no row is lost, and a search finds them by date and number."""
+    """Row numbers become four bytes, lists have a number, spans a table; no row is lost, nor what a broken-off load left."""
     raw = session.connect(postgres.server(stores.backend).empty())
     dialect = Dialect(tables.read(m.sql for m in migrations.known()))
     schema.migrate(raw, dialect, 0, "here", 109)
+    raw.execute("INSERT INTO name VALUES (1, 'Observation.code'), (2, 'Observation.value:Quantity:span')")
+    raw.execute("INSERT INTO res VALUES (7, 1, 'x', 2, 30, 1, 7, 20, 0, 'body')")
     raw.execute("INSERT INTO D VALUES (1, 20, 7, 3)")
-    raw.execute("INSERT INTO Q VALUES (1, 2, 2.5, 7, 0)")
-    raw.execute("INSERT INTO T VALUES (1, 2, 20, 7)")
+    raw.execute("INSERT INTO Q VALUES (1, 2, 2.5, 7, 0), (2, 3, 4, 7, 5)")
+    raw.execute("INSERT INTO T VALUES (1, 2, 20, 7), (1, 1, 20, 7)")
+    schema.migrate(raw, dialect, 0, "here", 121)
+    broken_off = raw.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 't_key'").fetchall()
+    raw.execute("INSERT INTO fact VALUES ($1, $2)", (resting.FACT, json.dumps([text for (text,) in broken_off])))
+    raw.execute("DROP INDEX t_key")
     schema.migrate(raw, dialect, 0, "here")
+    assert raw.execute("SELECT 1 FROM fact WHERE name = $1", (resting.FACT,)).fetchone() is None
+    assert raw.execute("SELECT rid, fid, ver, upd, op, pat, sd, zd, body FROM res").fetchall() == [
+        (7, b"x", 2, 30, 1, 7, 20, 0, b"body")
+    ]
     assert raw.execute("SELECT pid, lo, rid, len FROM D").fetchall() == [(1, 20, 7, 3)]
-    assert raw.execute("SELECT pid, k, lo, rid, hi FROM Q").fetchall() == [(1, 2, 2.5, 7, 0.0)]
-    assert raw.execute("SELECT * FROM T").fetchall() == [(1, 2, 20, 7)]
+    of = "JOIN posting USING (lid) ORDER BY pid, tid"
+    assert raw.execute(f"SELECT pid, tid, lo, rid FROM Q {of}".encode()).fetchall() == [(1, 2, 2.5, 7)]
+    assert raw.execute(f"SELECT pid, tid, lo, rid, hi FROM W {of}".encode()).fetchall() == [(2, 3, 4.0, 7, 5.0)]
+    assert raw.execute(f"SELECT pid, tid, sd, rid FROM T {of}".encode()).fetchall() == [(1, 1, 20, 7), (1, 2, 20, 7)]
     types = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() AND data_type = 'integer'"
     narrow = set(raw.execute(types.encode()).fetchall())
+    small = set(raw.execute(types.replace("'integer'", "'smallint'").encode()).fetchall())
     raw.close()
     assert narrow == {(table, column) for table, columns in tables.NARROW.items() for column in columns}
+    assert small == {(table, column) for table, columns in tables.SMALL.items() for column in columns}

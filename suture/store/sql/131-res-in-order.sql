@@ -1,0 +1,2 @@
+-- The columns of res in the order in which they waste no bytes: on PostgreSQL (sql/postgres), which puts a number of eight bytes
+-- only where a multiple of eight is. SQLite packs them anyway.
