@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from datetime import UTC, datetime
+from email.utils import formatdate
 from functools import lru_cache
 from typing import Protocol
 
@@ -74,6 +75,12 @@ def instant(micros: int) -> str:
     """Microseconds as a FHIR instant in UTC, with milliseconds: `2026-11-25T08:00:00.123Z`."""
     moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{micros // 1000 % 1000:03d}Z"
+
+
+@lru_cache(4096)
+def http_date(seconds: int) -> str:
+    """Seconds as headers want them: `Wed, 25 Nov 2026 08:00:00 GMT` (RFC 9110, 5.6.7)."""
+    return formatdate(seconds, usegmt=True)
 
 
 def stamp(micros: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from email.utils import formatdate
 from typing import Any
 
+from suture.clock import http_date
 from suture.errors import Invalid, NotFound, Unavailable
 from suture.server import fhir, formats
 from suture.server.route import JSON, NotAcceptable, Request, Response, Route
@@ -75,7 +75,7 @@ async def state(request: Request) -> Response:
         progress = job.progress.encode("ascii", "replace")[:99]
         return Response(202, headers=[(b"x-progress", progress), (b"retry-after", b"%d" % RETRY)])
     made = manifest.manifest(_server(request), job, found.files(job))
-    expires = formatdate(job.expires / 1_000_000, usegmt=True).encode()
+    expires = http_date(job.expires // 1_000_000).encode()
     return Response(200, json.write(made), JSON, [(b"expires", expires)])
 
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from email.utils import formatdate
 from typing import Any
 
-from suture.clock import instant
+from suture.clock import http_date, instant
 from suture.errors import Inapplicable, Invalid, NotFound, Unavailable
 from suture.server import formats
 from suture.server.route import JSON, Request, Response, Route, WrongType
@@ -66,7 +65,7 @@ async def state(request: Request) -> Response:
         raise Inapplicable(job.fault, where="import", mend="What was stored stays; send it again.")
     if job.state != uploads.DONE:
         return Response(202, headers=[(b"x-progress", _progress(request, job)), (b"retry-after", b"1")])
-    expires = formatdate(job.expires / 1_000_000, usegmt=True).encode()
+    expires = http_date(job.expires // 1_000_000).encode()
     return Response(200, json.write(_told(request, job)), JSON, [(b"expires", expires)])
 
 

@@ -6,10 +6,11 @@ https://hl7.org/fhir/R4/http.html
 from __future__ import annotations
 
 import asyncio
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 
 import suture.services.interactions.patch as patches
 import suture.services.operations.call as call
+from suture.clock import http_date
 from suture.errors import Issue, NotFound
 from suture.server import binary, formats
 from suture.server.route import FHIR_XML, LARGEST_FORM, XML, Headers, Request, Response, Route, form
@@ -261,14 +262,12 @@ def _conditional(request: Request, row: Row, kind: bytes) -> Response:
 
 def _unchanged(request: Request, row: Row) -> Response | None:
     """304 when the caller has this version (RFC 9110, 13.1.2 and 13.1.3)."""
-    headers = _stamp(row)
     known = request.header(b"if-none-match")
     if known:
-        if _names(known, row.version):
-            return Response(304, headers=headers)
-    elif b"if-modified-since" in request.headers and row.updated // 1_000_000 <= _moment(request):
-        return Response(304, headers=headers)
-    return None
+        same = _names(known, row.version)
+    else:
+        same = b"if-modified-since" in request.headers and row.updated // 1_000_000 <= _moment(request)
+    return Response(304, headers=_stamp(row)) if same else None
 
 
 def _names(known: str, version: int) -> bool:
@@ -287,7 +286,7 @@ def _moment(request: Request) -> float:
 def _stamp(row: Row) -> Headers:
     return [
         (b"etag", b'W/"%d"' % row.version),
-        (b"last-modified", formatdate(row.updated / 1_000_000, usegmt=True).encode()),
+        (b"last-modified", http_date(row.updated // 1_000_000).encode()),
     ]
 
 
