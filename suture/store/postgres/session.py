@@ -32,6 +32,7 @@ SETTINGS = (
     "SET idle_in_transaction_session_timeout = '5min'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'"
 )
 FULL = "the database holds as many rows as have a number (2,147,483,647 resources on PostgreSQL)"
+CHANGED = "another process has changed the tables"
 _NUL = "\ufffd"  # PostgreSQL's texts hold no NUL
 
 
@@ -201,6 +202,8 @@ def translated(error: Exception, where: str) -> SutureError:
 
 _MEANINGS = (
     ("23", lambda where: Conflict("another writer was first, or the same row is there already")),
+    ("0A000", lambda where: Busy(CHANGED, where=where, after=1.0)),
+    ("26000", lambda where: Busy(CHANGED, where=where, after=1.0)),
     ("40", lambda where: Busy("another process keeps the database busy", where=where, after=2.0)),
     ("55P03", lambda where: Busy("another process keeps the database busy", where=where, after=2.0)),
     (

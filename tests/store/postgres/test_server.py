@@ -148,6 +148,19 @@ async def test_a_lost_session_fences_and_writing_goes_on(store: Database) -> Non
     raw.close()
 
 
+def test_a_table_that_was_changed_beneath_a_writer_is_heard_once(store: Database) -> None:
+    """An older process goes on beside one that has migrated: its statement is prepared anew."""
+    sql = "SELECT * FROM fact WHERE name = ?"
+    for _ in range(3):
+        store.write_now(lambda tx: tx.one(sql, ("x",)))
+    raw = statements(store)
+    raw.execute("ALTER TABLE fact ADD COLUMN later bigint")
+    raw.close()
+    with pytest.raises(Busy, match="another process has changed the tables"):
+        store.write_now(lambda tx: tx.one(sql, ("x",)))
+    assert store.write_now(lambda tx: tx.one(sql, ("x",))) is None
+
+
 def test_a_query_past_its_budget_is_cancelled_and_the_next_one_is_not(store: Database) -> None:
     with pytest.raises(TooCostly, match="longer"), store.read.budget(0.1):
         store.read.one("SELECT count(*) FROM pg_sleep(30)")
