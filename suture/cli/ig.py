@@ -27,6 +27,7 @@ from suture.standards.fhir.packages import CONFORMANCE, Package
 from suture.store import audit
 
 app = place.group("Implementation guides: what they define, from the packages of their publishers.")
+FEW = 50  # resources that are checked sooner than another process begins
 OWN = "hl7.fhir.r4.core"  # what every guide builds on and is in the house
 
 
@@ -47,7 +48,8 @@ def install(
     try:
         _told(rooms, "ig-install", found.name, found.version)
         tasks = _tasks(rooms, found, package)
-        summary = imports.load(rooms.database, rooms.interactions, tasks, 1, lambda weight, stored: None)
+        workers = int(len(found.resources) > FEW)
+        summary = imports.load(rooms.database, rooms.interactions, tasks, workers, lambda weight, stored: None)
     finally:
         rooms.database.close()
     _tell(found, summary, as_json)

@@ -156,7 +156,7 @@ class Registry(BaseHTTPRequestHandler):
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setenv("SUTURE_IG_REGISTRY", f"http://127.0.0.1:{server.server_port}/packages/")
         yield
         server.shutdown()

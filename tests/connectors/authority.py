@@ -69,7 +69,7 @@ class Authority:
         self.url = f"{self.base}/directory"
 
     def __enter__(self) -> Authority:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,7 +13,7 @@ from suture import settings as settings_of
 from suture.app import App, open_rooms
 from suture.clock import SYSTEM, Clock
 from suture.connectors.mllp_sender import Sender
-from suture.engine import project
+from suture.engine import delivery, project, runner, sources
 from suture.engine.engine import Engine
 from suture.message import RunState
 from suture.store import messages
@@ -22,6 +22,7 @@ from suture.store.queue import dead, runs
 from suture.store.queue.dead import DeadLetter
 from suture.store.queue.runs import Run
 
+runner.POLL = delivery.POLL = sources.LOOK = 0.05  # seconds; else each retry that is due waits half of one
 ADT = (
     "MSH|^~\\&|ADT|LAKESIDE|SUTURE|CLINIC|20261125080000||ADT^A01^ADT_A01|{id}|P|2.5.1\r"
     "EVN|A01|20261125080000\r"
