@@ -14,15 +14,22 @@ def number(tx: Tx, system: str, code: str) -> int:
     """The number of a code, given now if it has none yet."""
     key = (system, code)
     known = tx.shared.codes.get(key)
+    return known if known is not None else given(tx, system, code)[0]
+
+
+def given(tx: Tx, system: str, code: str) -> tuple[int, bool]:
+    """The number of a code, and whether it was given just now."""
+    key = (system, code)
+    known = tx.shared.codes.get(key)
     if known is not None:
-        return known
+        return known, False
     row = tx.one("SELECT tid FROM tok WHERE code = ? AND sys = ?", (code, system))
     if row is None:
         tx.execute("INSERT INTO tok (sys, code) VALUES (?, ?)", key)
-        row = (tx.last_rowid,)
+    tid = tx.last_rowid if row is None else int(row[0])
     if len(system) + len(code) <= LONGEST:
-        tx.remember(tx.shared.codes, key, int(row[0]), REMEMBERED)
-    return int(row[0])
+        tx.remember(tx.shared.codes, key, tid, REMEMBERED)
+    return tid, row is None
 
 
 def find(connection: Connection, system: str | None, code: str) -> list[int]:

@@ -13,13 +13,13 @@ NAMED = 500
 REMEMBERED = 100_000  # beyond that (codes as unique as identifiers) the cache starts anew
 
 
-def number(tx: Tx, pid: int, tid: int) -> int:
-    """The number of a list, given now if it has none yet."""
+def number(tx: Tx, pid: int, tid: int, *, new: bool = False) -> int:
+    """The number of a list, given now if it has none yet; of a code that is `new` there is no list."""
     key = (pid, tid)
     known = tx.shared.postings.get(key)
     if known is not None:
         return known
-    row = tx.one("SELECT lid FROM posting WHERE pid = ? AND tid = ?", key)
+    row = None if new else tx.one("SELECT lid FROM posting WHERE pid = ? AND tid = ?", key)
     if row is None:
         tx.execute("INSERT INTO posting (pid, tid) VALUES (?, ?)", key)
         row = (tx.last_rowid,)
@@ -33,7 +33,8 @@ def of_code(tx: Tx, pid: int, system: str, code: str) -> int:
     known = tx.shared.coded.get(key)
     if known is not None:
         return known
-    found = number(tx, pid, codes.number(tx, system, code))
+    tid, new = codes.given(tx, system, code)
+    found = number(tx, pid, tid, new=new)
     if len(system) + len(code) <= codes.LONGEST:
         tx.remember(tx.shared.coded, key, found, REMEMBERED)
     return found

@@ -50,3 +50,19 @@ def test_a_unit_that_is_undone_takes_its_numbers_along(store: Database) -> None:
     assert store.shared.postings == store.shared.coded == {}
     assert postings.find(store.read, (1,), (1, 2, 3)) == ()
     assert store.write_now(lambda tx: postings.of_code(tx, 1, "urn:s", "b")) > 0
+
+
+def test_the_list_of_a_code_that_is_new_is_not_looked_for(store: Database) -> None:
+    def unit(tx: Any) -> list[str]:
+        asked: list[str] = []
+        one = tx.one
+        tx.one = lambda sql, values=(): asked.append(sql.split()[3]) or one(sql, values)
+        try:
+            postings.of_code(tx, 1, "urn:s", "a")
+            postings.of_code(tx, 2, "urn:s", "a")
+            postings.of_code(tx, 2, "urn:s", "a")
+        finally:
+            del tx.one
+        return asked
+
+    assert store.write_now(unit) == ["tok", "posting"]
