@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -91,6 +92,7 @@ def compare(library: Library, made: Map, segment: Segment, interpreted: Callable
     tell(found)
 
 
+@cache
 def of_rows(rows: str) -> Library:
     text = "suture: map/1\nmap: hl7v2/T\nsource: hl7v2.PID\ntarget: Patient\ntables: {sex: tables/s.csv}\nrows:\n"
     text += "".join(f"  - {row}\n" for row in rows.split("\n"))
@@ -101,7 +103,7 @@ def of_rows(rows: str) -> Library:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(text=segment_of("PID"))
 def test_rows_of_every_kind(rows: str, text: str) -> None:
-    library = KNOWN.setdefault(rows, of_rows(rows))
+    library = of_rows(rows)
     made = library.require("hl7v2/T")
     interpreter = Interpreter(CONTEXT)
     value: dict[str, Any] = {"resourceType": "Patient"}
@@ -110,9 +112,6 @@ def test_rows_of_every_kind(rows: str, text: str) -> None:
     compare(
         library, made, Segment("PID", text, STANDARD), lambda: interpreter.rows(made, made.rows, here, "Patient", value)
     )
-
-
-KNOWN: dict[str, Library] = {}
 
 
 def tell(found: Any) -> None:
