@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,10 +23,29 @@ def of(connection: Connection) -> Outset:
 
 
 @contextmanager
-def held(connection: Connection) -> Iterator[None]:
-    """The block takes the chart to stand as it does now, and asks no more."""
-    before, connection.outset = connection.outset, of(connection)
+def held(connection: Connection, known: Outset | None = None) -> Iterator[None]:
+    """The block takes the chart to stand as it does now, or as is known, and asks no more."""
+    before, connection.outset = connection.outset, known or of(connection)
     try:
         yield
     finally:
         connection.outset = before
+
+
+class Turn:
+    """How the chart stands for all searches of one turn of the event loop, asked once.
+
+    Their requests have all come before the turn began, so none of them sees less than what was on disk when it was sent.
+    """
+
+    def __init__(self) -> None:
+        self._known: Outset | None = None
+
+    def of(self, connection: Connection) -> Outset:
+        if self._known is None:
+            self._known = of(connection)
+            asyncio.get_running_loop().call_soon(self._over)
+        return self._known
+
+    def _over(self) -> None:
+        self._known = None

@@ -27,6 +27,14 @@ def test_it_stands_still_in_the_block_only(store: Database) -> None:
     assert store.read.outset is None
 
 
+async def test_searches_of_one_turn_of_the_loop_share_it(store: Database) -> None:
+    turn = outset.Turn()
+    first = turn.of(store.read)
+    assert turn.of(store.read) is first
+    await store.write(lambda tx: names.number(tx, "something new"))
+    assert turn.of(store.read).names > first.names
+
+
 def test_a_name_that_was_missing_is_found_when_it_comes(store: Database) -> None:
     for _ in range(2):
         with outset.held(store.read):

@@ -24,6 +24,7 @@ from suture.standards.fhir import json, topics
 from suture.store import audit, whose
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
+from suture.store.outset import Turn
 from suture.store.resources import Row
 
 SLOW_AT_ONCE = 2  # long searches in threads
@@ -58,6 +59,7 @@ class Chart:
     expander: Expander = field(init=False)  # value sets and hierarchies of codes for searches
     lane: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SLOW_AT_ONCE))
     waiting: int = 0  # for the lane
+    turn: Turn = field(default_factory=Turn)  # of the event loop
     heavy: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     ledger: Ledger = field(init=False)
     terminology: Terminology = field(init=False)
