@@ -42,7 +42,7 @@ ON_EVERY_DATABASE = (
     "server/test_compartment", "server/test_hooks", "server/test_withheld", "server/test_cursor", "server/test_sign_in",
     "server/test_register", "server/admin", "server/test_bulk", "server/test_import", "server/test_everything", "server/test_graphql", "server/test_match", "server/test_once",
     "server/test_subscriptions", "server/test_terminology", "server/test_binary", "server/test_shapes",
-    "cli/test_terminology", "conformance/test_us_core", "server/test_fuzz", "attacks/test_every_parameter", "attacks/test_every_fhir_route",
+    "store/test_sound", "server/test_damaged", "cli/test_terminology", "conformance/test_us_core", "server/test_fuzz", "attacks/test_every_parameter", "attacks/test_every_fhir_route",
 )  # fmt: skip
 
 

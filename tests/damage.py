@@ -1,4 +1,4 @@
-"""Pages that can't be read any more: of a database that is closed, by writing over them."""
+"""Bodies, and pages, that can't be read any more: pages of a database that is closed, by writing over them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from pathlib import Path
 
 import psycopg
 
+from suture.store import resources
+from suture.store.connection import Tx
+from suture.store.database import Database
+from suture.store.resources import VERSION_BITS
 from tests import postgres, stores
 
 PAGE, BLOCK = 4096, 8192
@@ -45,3 +49,23 @@ def page(folder: Path, table: str, at: int = 0) -> None:
         of_file(folder, table, at=at)
     else:
         of_server(folder, table, at)
+
+
+def body(database: Database, type: str, id: str, version: int = 0) -> bytes:
+    """Spoils the stored body of a version, the current one unless told; returns what it was, to be put back."""
+    return database.write_now(lambda tx: spoil(tx, type, id, version))
+
+
+def spoil(tx: Tx, type: str, id: str, version: int = 0, body: bytes = b"\x00" * 80) -> bytes:
+    """The same inside a transaction."""
+    row = resources.read(
+        tx, type, id, lambda _, type, id, rid, ver, *rest: resources.Row(rid, type, id, ver, 0, "PUT", b"")
+    )
+    assert row is not None
+    table, key, number = "res", "rid", row.rid
+    if version and version != row.version:
+        table, key, number = "hist", "hid", row.rid << VERSION_BITS | version
+    kept = tx.one(f"SELECT body FROM {table} WHERE {key} = ?", (number,))
+    assert kept is not None
+    tx.execute(f"UPDATE {table} SET body = ? WHERE {key} = ?", (body, number))
+    return bytes(kept[0])

@@ -22,8 +22,10 @@ from suture.errors import SendFailed, SutureError, Unavailable
 from suture.ports import Accept
 from suture.standards.fhir import json
 from suture.standards.fhir.fhirpath import Environment
-from suture.store import resources, vault
+from suture.store import skipped, sound, vault
+from suture.store.connection import Tx
 from suture.store.database import Database
+from suture.store.row import Row
 
 log = logging.getLogger("suture.engine")
 
@@ -175,22 +177,33 @@ class Changes:
             try:
                 found = await self.once()
             except Unavailable as error:
+                log.warning("flow %s waits for the chart: %s", self.flow.id, error.code)
                 await asyncio.sleep(error.after)
                 continue
             if not found:
                 await asyncio.sleep(LOOK)
 
     async def once(self) -> int:
-        """The next versions after the watermark; returns how many there were."""
+        """The next versions after the watermark; returns how many there were. What can't be read is noted and passed by."""
         mark = int(vault.watermark(self._database.read, self.name) or await self._begin())
-        rows = resources.changes(self._database.read, mark, [str(t) for t in self.with_["types"] or ()], PAGE)
-        wanted = [row for row in rows if not row.deleted and self._wanted(row.body)]
+        rows = sound.changes(self._database.read, mark, [str(t) for t in self.with_["types"] or ()], PAGE)
+        wanted = [row for row in rows if row.body and self._wanted(row.body)]
         await asyncio.gather(
             *(self._accept(self.name, row.body, {"version": row.version, "method": row.method}) for row in wanted)
         )
         if rows:
-            await self._database.write(lambda tx: vault.set_watermark(tx, self.name, str(rows[-1].updated)))
+            await self._move(rows[-1].updated, [row for row in rows if row.damaged])
         return len(rows)
+
+    async def _move(self, upto: int, missed: Sequence[Row]) -> None:
+        def unit(tx: Tx) -> None:
+            vault.set_watermark(tx, self.name, str(upto))
+            if missed:
+                skipped.note(tx, missed)
+
+        await self._database.write(unit)
+        if missed:
+            log.error("flow %s went past what can't be read in the chart: %d versions", self.flow.id, len(missed))
 
     async def _begin(self) -> str:
         """Where the first start begins; kept at once, so that nothing between two starts is missed."""

@@ -72,6 +72,6 @@ def _headers(error: SutureError) -> Headers:
         return list(error.headers)
     if isinstance(error, MethodNotOffered):
         return [(b"allow", ", ".join(error.offered).encode())]
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable) and error.retry:
         return [(b"retry-after", str(max(1, round(error.after))).encode())]
     return []

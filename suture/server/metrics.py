@@ -14,7 +14,7 @@ from suture.access.policy import require_permission
 from suture.server.figures import BOUNDS, Figures, Spread
 from suture.server.route import Request, Response, Route
 from suture.services.gateway.meter import PERCENTILES, percentile
-from suture.store import copying, glass, matches
+from suture.store import copying, glass, matches, skipped
 from suture.store.gateway_usage import Used
 
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
@@ -69,6 +69,12 @@ def _process(request: Request) -> Iterable[str]:
             "gauge",
             "Patients whose bodies are damaged, left out of the search for doubles",
             len(matches.damaged(database.read)),
+        ),
+        (
+            "suture_changes_damaged",
+            "gauge",
+            "versions whose bodies are damaged, passed by by subscriptions and flows",
+            len(skipped.noted(database.read)),
         ),
         ("process_cpu_seconds_total", "counter", "CPU of this process", round(used.ru_utime + used.ru_stime, 2)),
         ("process_max_resident_bytes", "gauge", "most memory this process has had", used.ru_maxrss * 1024),

@@ -24,7 +24,7 @@ One = Callable[[str, tuple[Any, ...]], tuple[Any, ...] | None]
 class Damaged(Unavailable):
     """One body, or a page of the database, can't be read; others can."""
 
-    code, issue, retry = "damaged", "exception", False
+    code, status, issue, retry = "damaged", 500, "exception", False
 
 
 class DamagedPage(Damaged):

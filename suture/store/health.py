@@ -16,7 +16,7 @@ from suture import crypto
 from suture.clock import instant
 from suture.errors import SutureError
 from suture.settings import Settings
-from suture.store import copying, envelope, keys, matches
+from suture.store import copying, envelope, keys, matches, skipped
 from suture.store.backup import last_backup
 from suture.store.database import Database
 from suture.store.file import path_of
@@ -95,6 +95,10 @@ def _left_out(database: Database) -> Iterator[Finding]:
     if found:
         text = f"{found} Patients can't be read and are left out of the search for doubles"
         yield Finding("damaged bodies", "bad", text, "Run: suture verify, then restore the last good backup.")
+    passed = len(skipped.still(database.read))
+    if passed:
+        text = f"{passed} versions can't be read; subscriptions and flows went past them"
+        yield Finding("damaged versions", "bad", text, "Run: suture verify, then restore the last good backup.")
 
 
 def _key(settings: Settings, path: Path) -> Finding:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from suture.errors import TooCostly
 from suture.standards.fhir.definitions import Own, own_of
 from suture.standards.fhir.index import Rows
 from suture.standards.fhir.index_atoms import plan_of
@@ -24,6 +25,7 @@ LONG = 40 * DAY  # a date range beyond that stands in L too
 SPAN, TYPED = ":span", ":of-type"  # marks of an atom's second set of rows
 NO_PATIENT, SEVERAL_PATIENTS = 0, -1
 TYPES = 200  # more than R4 has
+FORGETTING = 5.0  # seconds
 
 SQL = {
     "T": ("INSERT OR IGNORE INTO T (lid, sd, rid) VALUES (?,?,?)", "DELETE FROM T WHERE (lid,sd,rid) = (?,?,?)"),
@@ -59,6 +61,39 @@ def write(tx: Tx, rid: int, new: Rows | None, old: Rows | None = None) -> Place:
     place = batch.add(rid, new, old)
     batch.flush()
     return place
+
+
+# what of a type's rows is of one resource; the tables of the second list have an index of their own for that
+_BY_ATOM = {
+    "T": "SELECT T.lid, T.sd, T.rid FROM posting CROSS JOIN T ON T.lid = posting.lid WHERE posting.pid = ? AND T.rid = ? AND T.sd = ?",
+    "I": "SELECT pid, val, tid, rid FROM I WHERE pid = ? AND rid = ?",
+    "L": "SELECT pid, hi, rid, lo FROM L WHERE pid = ? AND rid = ?",
+}
+_BY_NUMBER = ("R", "S", "D", "Q", "W")
+_RESTORE = "Restore the last good backup."
+
+
+def forget(tx: Tx, rid: int, type: str, sd: int) -> None:
+    """Takes all rows of a resource away without knowing what it said; `sd`: its sorting date.
+
+    Slow: identifiers of the type are looked through, its tokens code by code; past FORGETTING seconds raises TooCostly.
+    """
+    wanted = [name + mark for name in atom_names(type) for mark in ("", SPAN, TYPED)]
+    pids = [pid for name in wanted if (pid := names.find(tx, name))]
+    try:
+        with tx.budget(FORGETTING):
+            found = {table: _listed(tx, table, pids, sd, rid) for table in _BY_ATOM}
+    except TooCostly as error:
+        raise TooCostly("what the index holds of it can't be found in time", where=type, mend=_RESTORE) from error
+    for table, rows in found.items():
+        tx.many(SQL[table][1], rows)
+    for table in _BY_NUMBER:
+        tx.execute(f"DELETE FROM {table} WHERE rid = ?", (rid,))
+
+
+def _listed(tx: Tx, table: str, pids: Sequence[int], sd: int, rid: int) -> list[tuple[Any, ...]]:
+    more = (rid, sd) if table == "T" else (rid,)
+    return [row for pid in pids for row in tx.all(_BY_ATOM[table], (pid, *more))]
 
 
 def lost(tx: Tx, rid: int, rows: Rows) -> tuple[list[str], int]:

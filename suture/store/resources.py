@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from heapq import merge
 from itertools import chain, islice
@@ -15,6 +15,7 @@ from suture.standards.fhir.definitions import own_of
 from suture.standards.fhir.index import Rows, extract
 from suture.standards.fhir.index_time import EARLIEST
 from suture.store import fulltext, index, names, parameters, restrictions
+from suture.store.bodies import Damaged, DamagedPage
 from suture.store.connection import Connection, Tx
 from suture.store.identities import MOST, Identities, Key, Named
 from suture.store.ids import id_of as id_of
@@ -31,7 +32,25 @@ VERSION_BITS = 24
 CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "deleted"
 
 
-def read(connection: Connection, type: str, id: str) -> Row | None:
+def row_of(
+    connection: Connection,
+    type: str,
+    id: str,
+    rid: int,
+    ver: int,
+    upd: int,
+    op: int,
+    zd: int,
+    body: bytes | None,
+) -> Row:
+    plain = b"" if body is None else connection.bodies.unpack(zd, body)
+    return Row(rid, type, id, ver, upd, METHOD_OF[op], plain)
+
+
+Made = Callable[..., Row]  # what makes a row of its columns, as `row_of` does
+
+
+def read(connection: Connection, type: str, id: str, made: Made = row_of) -> Row | None:
     """The current version, a deletion included; None when the id was never used."""
     row = connection.one(
         "SELECT rid, ver, upd, op, zd, body, pat FROM res WHERE fid = ? AND rt = ?",
@@ -40,7 +59,7 @@ def read(connection: Connection, type: str, id: str) -> Row | None:
     if row is None:
         return None
     *version, pat = row
-    return _row(connection, type, id, *version)._replace(patient=pat or index.NO_PATIENT)
+    return made(connection, type, id, *version)._replace(patient=pat or index.NO_PATIENT)
 
 
 def newest(connection: Connection, type: str) -> Row | None:
@@ -49,7 +68,7 @@ def newest(connection: Connection, type: str) -> Row | None:
         "SELECT rid, fid, ver, upd, op, zd, body FROM res WHERE rt = ? ORDER BY upd DESC LIMIT 1",
         (names.find(connection, type),),
     )
-    return None if row is None else _row(connection, type, id_of(row[1]), row[0], *row[2:])
+    return None if row is None else row_of(connection, type, id_of(row[1]), row[0], *row[2:])
 
 
 def read_rid(connection: Connection, rid: int) -> Row | None:
@@ -57,7 +76,7 @@ def read_rid(connection: Connection, rid: int) -> Row | None:
     row = connection.one("SELECT rt, fid, ver, upd, op, zd, body FROM res WHERE rid = ?", (rid,))
     if row is None:
         return None
-    return _row(connection, names.text(connection, row[0]), id_of(row[1]), rid, *row[2:])
+    return row_of(connection, names.text(connection, row[0]), id_of(row[1]), rid, *row[2:])
 
 
 def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
@@ -106,13 +125,16 @@ class Committed(Identities):
             super().keep(key, named)
 
 
-def vread(connection: Connection, type: str, id: str, version: int) -> Row | None:
+def vread(connection: Connection, type: str, id: str, version: int, made: Made = row_of) -> Row | None:
     """One version, current or old."""
-    current = read(connection, type, id)
-    if current is None or version >= current.version:
-        return current._replace(patient=None) if current is not None and version == current.version else None
-    row = connection.one("SELECT upd, op, zd, body FROM hist WHERE hid = ?", (current.rid << VERSION_BITS | version,))
-    return None if row is None else _row(connection, type, id, current.rid, version, *row)
+    current = connection.one(
+        "SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?",
+        (key_of(id), names.find(connection, type)),
+    )
+    if current is None or version >= current[1]:
+        return made(connection, type, id, *current) if current is not None and version == current[1] else None
+    row = connection.one("SELECT upd, op, zd, body FROM hist WHERE hid = ?", (current[0] << VERSION_BITS | version,))
+    return None if row is None else made(connection, type, id, current[0], version, *row)
 
 
 def last_body(connection: Connection, row: Row) -> bytes:
@@ -123,21 +145,6 @@ def last_body(connection: Connection, row: Row) -> bytes:
             break
         row = before
     return row.body
-
-
-def _row(
-    connection: Connection,
-    type: str,
-    id: str,
-    rid: int,
-    ver: int,
-    upd: int,
-    op: int,
-    zd: int,
-    body: bytes | None,
-) -> Row:
-    plain = b"" if body is None else connection.bodies.unpack(zd, body)
-    return Row(rid, type, id, ver, upd, METHOD_OF[op], plain)
 
 
 def put(
@@ -249,23 +256,40 @@ def _replace(
     old: tuple[Any, ...],
     known: Named | None,
 ) -> Row:
-    rid, ver, upd, op, zd, packed = old
-    if known is None or (known.row.rid, known.row.version) != (rid, ver):
-        known = Named(_row(tx, type, id, rid, ver, upd, op, zd, packed))
-    before = known.row.body
+    rid, ver, upd, op = old[:4]
+    if known is None or known.row.damaged or (known.row.rid, known.row.version) != (rid, ver):
+        known = _known(tx, type, id, old)
+    before = b"" if known is None else known.row.body
     if before and splice(body, id, ver, upd) == before:
         return Row(rid, type, id, ver, upd, METHOD_OF[op], before, UNCHANGED)
     _keep_old(tx, rid, rt, old)
     stored = splice(body, id, ver + 1, tx.now)
     new_zd, new_packed = tx.bodies.pack("resource", stored)
-    place = batch.add(rid, rows, right(known.rows, type) or rows_of(tx, before))
+    place = batch.add(rid, rows, None if known is None else right(known.rows, type) or rows_of(tx, before))
     tx.identities.written(rid, rows)
     tx.execute(
         "UPDATE res SET ver = ?, upd = ?, op = ?, pat = ?, sd = ?, zd = ?, body = ? WHERE rid = ?",
         (ver + 1, tx.now, METHODS[method], *place, new_zd, new_packed, rid),
     )
     heed(tx, type, rid, place.pat, stored)
-    return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if before else CREATED, place.pat)
+    return Row(rid, type, id, ver + 1, tx.now, method, stored, UPDATED if op != DELETE else CREATED, place.pat)
+
+
+def _known(tx: Tx, type: str, id: str, old: tuple[Any, ...]) -> Named | None:
+    """What is there; None when that is damaged: then nothing stands in the index any more."""
+    try:
+        return Named(row_of(tx, type, id, *old))
+    except DamagedPage:
+        raise
+    except Damaged:
+        _unlist(tx, type, old[0])
+        return None
+
+
+def _unlist(tx: Tx, type: str, rid: int) -> None:
+    parameters.adopt(tx)
+    row = tx.one("SELECT sd FROM res WHERE rid = ?", (rid,))
+    index.forget(tx, rid, type, row[0] or 0 if row else 0)
 
 
 def heed(tx: Tx, type: str, rid: int, patient: int, stored: bytes) -> None:
@@ -306,7 +330,8 @@ def delete(tx: Tx, type: str, id: str, *, if_version: int | None = None) -> Row 
     tx.identities.forget(rid)
     parameters.adopt(tx)
     fulltext.deleted(tx, rid)
-    index.write(tx, rid, None, rows_of(tx, tx.bodies.unpack(*old[4:])))
+    if (known := _known(tx, type, id, old)) is not None:
+        index.write(tx, rid, None, rows_of(tx, known.row.body))
     if type == restrictions.TYPE:
         restrictions.drop(tx, rid)
     elif type == parameters.TYPE:
@@ -338,16 +363,17 @@ def history(
     until: int = 1 << 62,
     after: Place = NEWEST,
     count: int = 50,
+    made: Made = row_of,
 ) -> list[Row]:
     """Versions newest first: of one resource, of a type, or of all; `after` is the place the last page ended at."""
     if id:
-        return _instance_history(connection, type, id, since, until, after, count)
+        return _instance_history(connection, type, id, since, until, after, count, made)
     types = [names.find(connection, type)] if type else [rt for (rt,) in connection.execute(TYPES)]
     found = merge(
         *(_type_history(connection, rt, since, until, after, count) for rt in types), key=_place, reverse=True
     )
     return [
-        _row(connection, names.text(connection, rt), id_of(fid), rid, ver, upd, op, zd, body)
+        made(connection, names.text(connection, rt), id_of(fid), rid, ver, upd, op, zd, body)
         for upd, rid, ver, rt, fid, op, zd, body in islice(found, count)
     ]
 
@@ -357,16 +383,19 @@ def changes(connection: Connection, after: int, types: Iterable[str] = (), count
 
     All versions of one commit share its microsecond, so a page may be longer than `count`.
     """
-    wanted = [names.find(connection, type) for type in types] or [rt for (rt,) in connection.execute(TYPES)]
-    ends = [row for rt in wanted for row in connection.all(_STEPS, (rt, after, count, rt, after, count))]
-    if not ends:
-        return []
-    end = sorted(upd for (upd,) in ends)[:count][-1]
+    wanted, end = changed(connection, after, types, count)
     found = [row for rt in wanted for sql in (_NEW, _WAS) for row in connection.all(sql, (rt, after, end))]
     return [
-        _row(connection, names.text(connection, rt), id_of(fid), rid, ver, upd, op, zd, body)
+        row_of(connection, names.text(connection, rt), id_of(fid), rid, ver, upd, op, zd, body)
         for upd, rid, ver, rt, fid, op, zd, body in sorted(found, key=_place)
     ]
+
+
+def changed(connection: Connection, after: int, types: Iterable[str], count: int) -> tuple[list[int], int]:
+    """The numbers of the types, none when nothing changed, and the microsecond that a page of `changes` ends at."""
+    wanted = [names.find(connection, type) for type in types] or [rt for (rt,) in connection.execute(TYPES)]
+    ends = sorted(upd for rt in wanted for (upd,) in connection.all(_STEPS, (rt, after, count, rt, after, count)))
+    return (wanted, ends[:count][-1]) if ends else ([], after)
 
 
 _STEPS = """
@@ -419,19 +448,23 @@ def _type_history(
 
 
 def _instance_history(
-    connection: Connection, type: str, id: str, since: int, until: int, after: Place, count: int
+    connection: Connection, type: str, id: str, since: int, until: int, after: Place, count: int, made: Made
 ) -> list[Row]:
-    current = read(connection, type, id)
+    current = connection.one(
+        "SELECT rid, ver, upd, op, zd, body FROM res WHERE fid = ? AND rt = ?",
+        (key_of(id), names.find(connection, type)),
+    )
     if current is None:
         return []
-    low = current.rid << VERSION_BITS
-    top = low | min(after.version, current.version) - 1
+    rid, ver, upd = current[:3]
+    low = rid << VERSION_BITS
+    top = low | min(after.version, ver) - 1
     old = connection.execute(
         "SELECT hid & 16777215, upd, op, zd, body FROM hist WHERE hid BETWEEN ? AND ? AND upd BETWEEN ? AND ? "
         "ORDER BY hid DESC LIMIT ?",
         (low, top, since, until, count),
     )
-    found = [_row(connection, type, id, current.rid, *row) for row in old]
-    if current.version < after.version and since <= current.updated <= until:
-        found.insert(0, current._replace(patient=None))
+    found = [made(connection, type, id, rid, *row) for row in old]
+    if ver < after.version and since <= upd <= until:
+        found.insert(0, made(connection, type, id, *current))
     return found[:count]

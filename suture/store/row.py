@@ -21,3 +21,8 @@ class Row(NamedTuple):
     @property
     def deleted(self) -> bool:
         return self.method == "DELETE"
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it stands for a version whose body can't be read (store/sound.py); no stored body is empty."""
+        return not self.body and self.method != "DELETE"

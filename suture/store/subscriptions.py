@@ -165,10 +165,15 @@ def place(connection: Connection) -> tuple[int, int]:
     return (row[0], row[1]) if row else (0, 0)
 
 
-def looked(tx: Tx, before: int, upto: int, found: Iterable[Found]) -> bool:
-    """Numbers what was found and moves on; False when somebody else moved on from `before` in the meantime."""
+def looked(tx: Tx, before: int, upto: int, found: Iterable[Found], missed: Mapping[int, str] | None = None) -> bool:
+    """Numbers what was found and moves on; False when somebody else moved on from `before` in the meantime.
+
+    `missed`: what subscriptions are told of changes that could not be read; their status stays.
+    """
     if place(tx)[0] != before:
         return False
+    for rid, error in (missed or {}).items():
+        told(tx, rid, error)
     numbers: dict[int, int] = {}
     for one in found:
         number = numbers.get(one.rid) or _last(tx, one.rid)
@@ -183,6 +188,11 @@ def looked(tx: Tx, before: int, upto: int, found: Iterable[Found]) -> bool:
         tx.execute("UPDATE subscription SET events = ? WHERE rid = ?", (number, rid))
     tx.execute("UPDATE subscription_place SET at = ? WHERE id = 1", (upto,))
     return True
+
+
+def told(tx: Tx, rid: int, error: str) -> None:
+    """What went wrong without ending it; stands until its status changes."""
+    tx.execute("UPDATE subscription SET error = ? WHERE rid = ?", (error, rid))
 
 
 def _last(tx: Tx, rid: int) -> int | None:

@@ -13,6 +13,7 @@ import orjson
 
 from suture.store import names
 from suture.store.audit_listed import BY_NUMBER, PATIENT
+from suture.store.bodies import Damaged
 from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
 from suture.store.index import NO_PATIENT, SEVERAL_PATIENTS
@@ -77,7 +78,10 @@ def of_id(connection: Connection, type: str, id: str) -> tuple[str, ...]:
     if row is None or not row[1]:
         return ()
     if row[1] == SEVERAL_PATIENTS:
-        found = read_rid(connection, row[0])
+        try:
+            found = read_rid(connection, row[0])
+        except Damaged:  # nobody can tell any more
+            return ()
         return tuple(named(found.body)) if found else ()
     key = _key(connection, row[1])
     return () if key is None else (PATIENT + id_of(key),)

@@ -6,11 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from suture.access import policy
 from suture.message import MessageState, RunState
 from suture.standards.fhir import json
-from suture.store import audit
+from suture.store import audit, resources, skipped
+from suture.store.connection import Tx
 from suture.store.queue import runs
+from tests import damage
 from tests.engine.rig import Rig
 
 FEED = """suture: flow/1
@@ -136,6 +140,40 @@ steps:
         await rig.send(adt("M3", "7^^^^MR||Testperson^Berta|||F", "A08"))
         await rig.settled(5)
         assert [m.source for m in rig.messages(type="Patient")] == ["changed:follow"] * 2
+
+
+async def test_a_version_that_can_not_be_read_is_passed_by_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    follow = """suture: flow/1
+id: follow
+source: {uses: fhir.changed, with: {types: [Patient], when: gender = 'female', since: beginning}}
+steps:
+  - {id: keep, uses: file.write, with: {connection: out, name: "{{ id }}.json", body: "{{ id }}"}}
+"""
+    out = {"out": "{suture: connection/1, id: out, uses: file, folder: out}"}
+
+    def unit(tx: Tx) -> None:
+        for id in ("a", "lost", "b"):
+            body = {"resourceType": "Patient", "id": id, "gender": "female", "name": [{"family": "Secretname" * 9}]}
+            resources.put(tx, "Patient", id, json.write(body))
+        damage.spoil(tx, "Patient", "lost")
+
+    async with Rig(tmp_path, {"g": follow}, out) as rig:
+        rig.rooms.database.write_now(unit)
+        await rig.settled(2)
+        await rig.until(lambda: skipped.noted(rig.read))
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "b.json"]
+        told = [record.getMessage() for record in caplog.records if record.name == "suture.engine"]
+        assert told == ["flow follow went past what can't be read in the chart: 1 versions"]
+        await rig.stop()
+        await rig.start()
+        rig.rooms.database.write_now(
+            lambda tx: resources.put(tx, "Patient", "c", b'{"resourceType":"Patient","gender":"female"}')
+        )
+        await rig.settled(3)
+        assert len(rig.messages(type="Patient")) == 3
+    assert "Secretname" not in caplog.text
 
 
 async def test_a_search_of_the_own_chart_follows_as_many_pages_as_it_is_told(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
+from suture.errors import TooCostly
 from suture.standards.fhir.index import extract
-from suture.store import names, resources
+from suture.store import connection, index, names, resources
+from suture.store.bodies import Damaged
 from suture.store.database import Database
+from tests import damage, stores
 
 TABLES = ("T", "I", "R", "S", "D", "Q", "W")
 
@@ -130,3 +133,45 @@ def test_an_undone_unit_leaves_nothing(store: Database) -> None:
     put(store, "o", OBSERVATION)
     codes = store.read.all("SELECT code FROM T JOIN posting USING (lid) JOIN tok USING (tid) ORDER BY code")
     assert codes == [("1-8",), ("final",)]
+
+
+LONG: dict[str, Any] = {**OBSERVATION, "effectivePeriod": {"start": "2019-01-01", "end": "2021-01-01"}}
+del LONG["effectiveDateTime"]
+
+
+@pytest.mark.parametrize(("id", "resource"), [("p", PATIENT), ("o", LONG)])
+def test_what_can_not_be_read_any_more_is_found_in_the_index_by_its_number(
+    store: Database, id: str, resource: dict[str, Any]
+) -> None:
+    type, every = resource["resourceType"], (*TABLES, "L")
+    put(store, f"{id}2", resource)
+    beside = {name: sorted(table(store, name)) for name in every}
+    put(store, id, resource)
+    rid = store.read.all("SELECT max(rid) FROM res")[0][0]
+    damage.body(store, type, id)
+    gone = store.write_now(lambda tx: resources.delete(tx, type, id))
+    assert gone is not None
+    assert (gone.version, gone.change) == (2, "deleted")
+    assert {name: sorted(table(store, name)) for name in every} == beside
+    put(store, id, resource)
+    whole = {name: sorted(table(store, name)) for name in every}
+    damage.body(store, type, id)
+    again = put(store, id, {**resource, "language": "en"})
+    assert (again.rid, again.version, again.change) == (rid, 4, "updated")
+    damage.body(store, type, id)
+    assert put(store, id, resource).version == 5
+    assert {name: sorted(table(store, name)) for name in every} == whole
+    with pytest.raises(Damaged):
+        resources.vread(store.read, type, id, 4)
+
+
+def test_what_the_index_holds_is_not_looked_for_without_end(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "FORGETTING", -1.0)
+    monkeypatch.setattr(connection, "OPERATIONS", 1)
+    for n in range(50):
+        put(store, f"p{n}", PATIENT)
+    damage.body(store, "Patient", "p1")
+    if stores.backend == stores.SQLITE:
+        with pytest.raises(TooCostly, match=r"what the index holds of it can't be found in time. Restore the last"):
+            put(store, "p1", PATIENT)
+    assert put(store, "p2", {**PATIENT, "active": False}).version == 2

@@ -19,7 +19,7 @@ from suture.services.subscriptions.switch import RESTART, TURN_OFF, switch
 from suture.standards.fhir import json
 from suture.standards.fhir.subscription import EMAIL, ERROR, OFF, TYPE, searched
 from suture.standards.fhir.topics import Topic
-from suture.store import resources, subscriptions
+from suture.store import sound, subscriptions
 from suture.store.connection import Connection
 from suture.store.subscriptions import LIVE, Subscription
 
@@ -33,7 +33,7 @@ SAID = {RESTART: "Taken up again. What waits goes out once it is active.", TURN_
 
 def row(connection: Connection, topics: Mapping[str, Topic], kept: Subscription) -> SubscriptionRow:
     """One subscription; what it holds is read, but not told."""
-    found = resources.read_rid(connection, kept.rid)
+    found = sound.read_rid(connection, kept.rid, set())
     said: dict[str, Any] = {} if found is None or found.deleted else json.reread(found.body)
     channel = said.get("channel", {})
     return {

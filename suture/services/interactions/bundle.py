@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from suture.clock import instant
-from suture.standards.fhir import json
+from suture.standards.fhir import json, outcome
+from suture.store import sound
 from suture.store.resources import Row
 
 Link = tuple[str, str]
@@ -38,7 +39,8 @@ def history(base: str, rows: Iterable[Row], links: Sequence[Link], total: int | 
 
 def _version(base: str, row: Row) -> bytes:
     place = f"{row.type}/{row.id}"
-    resource = b'"resource":%s,' % row.body if not row.deleted else b""
+    resource = b'"resource":%s,' % row.body if row.body else b""
+    damaged = lost([row]) if row.damaged else b""
     url = row.type if row.method == "POST" else place
     status = {"POST": "201", "DELETE": "204"}.get(row.method, "201" if row.version == 1 else "200")
     return b'{"fullUrl":"%s/%s",%s"request":{"method":"%s","url":"%s"},"response":%s}' % (
@@ -47,8 +49,14 @@ def _version(base: str, row: Row) -> bytes:
         resource,
         row.method.encode(),
         url.encode(),
-        _response(status, row),
+        _response(status, row, outcome=damaged),
     )
+
+
+def lost(rows: Iterable[Row]) -> bytes:
+    """The OperationOutcome that names what can't be read."""
+    errors = (sound.refusal(f"{row.type}/{row.id}") for row in rows)
+    return json.write(outcome.outcome([issue for error in errors for issue in error.issues]))
 
 
 def response(status: int, row: Row | None, base: str = "", resource: bytes = b"", outcome: bytes = b"") -> bytes:
@@ -67,9 +75,10 @@ def response(status: int, row: Row | None, base: str = "", resource: bytes = b""
     )
 
 
-def _response(status: str, row: Row, location: str = "") -> bytes:
+def _response(status: str, row: Row, location: str = "", outcome: bytes = b"") -> bytes:
     where = f'"location":"{location}",' if location else ""
-    return f'{{"status":"{status}",{where}"etag":"W/\\"{row.version}\\"","lastModified":"{instant(row.updated)}"}}'.encode()
+    stamp = f'{{"status":"{status}",{where}"etag":"W/\\"{row.version}\\"","lastModified":"{instant(row.updated)}"'
+    return stamp.encode() + (b',"outcome":' + outcome if outcome else b"") + b"}"
 
 
 def responses(kind: str, entries: Sequence[bytes], links: Sequence[Link] = ()) -> bytes:

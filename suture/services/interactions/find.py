@@ -15,12 +15,12 @@ from suture.errors import InvalidSearch, PreconditionFailed, TooCostly
 from suture.services.interactions.chart import Chart
 from suture.standards.fhir import search
 from suture.standards.fhir.definitions import RESOURCE_TYPES
-from suture.store import parameters
+from suture.store import parameters, sound
 from suture.store import search as store_search
 from suture.store.connection import Connection, Tx
 from suture.store.identities import Identities, Key, Named
 from suture.store.index import LONGEST
-from suture.store.resources import Row, read_rids, version_of
+from suture.store.resources import Row, version_of
 
 Pairs = Sequence[tuple[str, str]]
 BUDGET = 2.0  # seconds; a condition may be looked for while others wait to write
@@ -101,13 +101,13 @@ def _rows(connection: Connection, criteria: Criteria) -> list[Row]:
     if criteria.identifier is None:
         return _sought(connection, criteria)
     found = store_search.by_identifier(connection, criteria.type, *criteria.identifier)
-    return read_rids(connection, found) if found else []
+    return sound.read_all(connection, found) if found else []
 
 
 def _sought(connection: Connection, criteria: Criteria) -> list[Row]:
     query = policy.narrow(criteria.caller, criteria.query, withheld.of(connection, criteria.caller))
     try:
-        return store_search.find(connection, query, budget=BUDGET).rows
+        return store_search.find(connection, query, budget=BUDGET, read=sound.read_all).rows
     except TooCostly as error:
         error.at(criteria.type)
         raise

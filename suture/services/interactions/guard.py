@@ -11,7 +11,8 @@ from suture.access.policy import Reach
 from suture.access.withheld import Withheld
 from suture.errors import Gone, NotFound
 from suture.standards.fhir import json
-from suture.store import resources
+from suture.store import resources, sound
+from suture.store.bodies import Damaged
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -44,7 +45,9 @@ def judge(
             return False
         if found is Reach.EVERYTHING and away is None:
             return True
-        body = row.body or resources.last_body(connection, row)
+        body = row.body or _last_body(connection, row)
+        if body is None:
+            return False
         if found is Reach.PART and not _reached(connection, caller, interaction, row, body):
             return False
         if away is None or not body:
@@ -52,6 +55,16 @@ def judge(
         return away.lets(row, body) and (row.type != attached.TYPE or _named(connection, row, judged))
 
     return judged
+
+
+def _last_body(connection: Connection, row: Row) -> bytes | None:
+    """What a deletion is judged by; None where that can't be read: then only whoever reaches everything may know of it."""
+    if row.damaged:
+        return None
+    try:
+        return resources.last_body(connection, row)
+    except Damaged:
+        return None
 
 
 def _named(connection: Connection, row: Row, judged: Callable[[Row], bool]) -> bool:
@@ -76,7 +89,7 @@ def judge_versions(connection: Connection, caller: Caller, interaction: str) -> 
         if away is None and policy.reach(caller, interaction, row.type) is Reach.EVERYTHING:
             return True
         if row.rid not in today:
-            current = resources.read(connection, row.type, row.id)
+            current = sound.read(connection, row.type, row.id)
             today[row.rid] = current is not None and judged(current)
         return today[row.rid]
 
@@ -84,11 +97,11 @@ def judge_versions(connection: Connection, caller: Caller, interaction: str) -> 
 
 
 def visible(connection: Connection, caller: Caller, interaction: str, type: str, id: str) -> Row:
-    """The current version, which may be a deletion; raises NotFound alike for unknown and forbidden."""
+    """The current version, which may be a deletion, or damaged; raises NotFound alike for unknown and forbidden."""
     policy.require(caller, interaction, type)
-    row, judged = resources.read(connection, type, id), judge(connection, caller, interaction)
+    row, judged = sound.read(connection, type, id), judge(connection, caller, interaction)
     if row is None:
-        decoy = resources.newest(connection, type)  # no less work than a record one may not see
+        decoy = sound.newest(connection, type)  # no less work than a record one may not see
         if decoy is not None:
             judged(decoy)
         raise unknown(type)
@@ -98,7 +111,9 @@ def visible(connection: Connection, caller: Caller, interaction: str, type: str,
 
 
 def present(row: Row) -> Row:
-    """The row unless it is a deletion; raises Gone."""
+    """The row unless it is a deletion or can't be read; raises Gone, or Damaged."""
+    if row.damaged:
+        raise sound.refusal(f"{row.type}/{row.id}")
     if row.deleted:
         raise Gone(f"this {row.type} was deleted", where=row.type)
     return row

@@ -17,7 +17,7 @@ from suture.services.interactions.answer import Answer
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.cursor import PARAMETER, Place
 from suture.services.interactions.incoming import require_type
-from suture.store import resources, whose
+from suture.store import resources, sound, whose
 from suture.store.connection import Connection
 from suture.store.resources import NEWEST, Row
 
@@ -90,7 +90,7 @@ def _rows(connection: Connection, caller: Caller, asked: Asked, most: int) -> tu
     seen: list[Row] = []
     count = max(asked.count + 1, LOOK if policy.reach(caller, asked.interaction, asked.type or "*") is PART else 0)
     for _ in range(0, most, count):
-        found = resources.history(connection, asked.type, asked.id, since=asked.since, after=asked.after, count=count)
+        found = sound.history(connection, asked.type, asked.id, since=asked.since, after=asked.after, count=count)
         for row in filter(allowed, found):
             if len(seen) == asked.count:
                 return seen, _place(seen[-1])

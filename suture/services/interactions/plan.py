@@ -26,6 +26,7 @@ from suture.services.interactions.patch import Change, of_entry
 from suture.services.interactions.rules import version_of
 from suture.services.interactions.write import require_own
 from suture.standards.fhir import json
+from suture.store import sound
 from suture.store.connection import Connection, Tx
 from suture.store.identities import Identities, Key, Named
 from suture.store.resources import Row
@@ -237,6 +238,8 @@ def _merged(merge: Merge, step: Step, coming: dict[str, Any], raw: bytes) -> tup
     if named.settled == (raw, plan):  # it changed nothing the last time either
         step.same = named.row
         return coming, raw
+    if named.row.damaged:
+        raise sound.refusal(f"{named.row.type}/{named.row.id}")
     made = merge(named.resource, coming, url) or named.resource
     written = json.write(made)
     if written == named.written:

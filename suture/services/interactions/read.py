@@ -11,7 +11,7 @@ from suture.errors import InvalidSearch
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.incoming import require_type
 from suture.standards.fhir import search
-from suture.store import resources, whose
+from suture.store import sound, whose
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -49,13 +49,15 @@ def old(connection: Connection, caller: Caller, type: str, id: str, version: str
     row = _version(connection, type, id, version)
     if row is None or not guard.allowed(connection, caller, "vread", row):
         raise guard.unknown(type)
+    if row.damaged:
+        raise sound.refusal(f"{type}/{id}/_history/{version}")
     return _part(guard.present(row), pairs) if pairs else guard.present(row)
 
 
 def _version(connection: Connection, type: str, id: str, version: str) -> Row | None:
     if not (version.isascii() and version.isdigit() and len(version) < 9):
         return None
-    return resources.vread(connection, type, id, int(version))
+    return sound.vread(connection, type, id, int(version))
 
 
 def _part(row: Row, pairs: Pairs) -> Row:

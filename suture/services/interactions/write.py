@@ -21,7 +21,7 @@ from suture.services.interactions.find import Criteria, one
 from suture.services.interactions.incoming import Incoming, accept, prepared, require_id, require_type, says_the_same
 from suture.services.interactions.rules import Conditions
 from suture.standards.fhir import json
-from suture.store import resources, whose
+from suture.store import resources, sound, whose
 from suture.store.connection import Tx
 from suture.store.identities import Named
 from suture.store.index import Batch
@@ -69,6 +69,8 @@ def creating(
     """
     found = one(tx, criteria) if criteria else None
     if found is not None:
+        if found.damaged:
+            raise sound.refusal(found.type)
         return Outcome(200, found)
     rows = incoming.rows
     row = resources.put(
@@ -124,8 +126,8 @@ def updating(
 
 def _as_stored(tx: Tx, incoming: Incoming, id: str) -> bytes:
     """The stored bytes where XML says what they say already, so that nothing changes; else what came."""
-    before = resources.read(tx, incoming.type, id)
-    if before is None or before.deleted:
+    before = sound.read(tx, incoming.type, id)
+    if before is None or not before.body:
         return incoming.body
     return before.body if says_the_same(json.reread(before.body), incoming.resource) else incoming.body
 
@@ -133,13 +135,13 @@ def _as_stored(tx: Tx, incoming: Incoming, id: str) -> bytes:
 def _require_before(tx: Tx, caller: Caller, type: str, id: str, only_new: bool) -> None:
     """What is there must be the caller's to see; who reaches a part of the type only makes no ids of its own.
 
-    Unknown and forbidden look the same.
+    Unknown and forbidden look the same, and so does what can't be read: whether it was the caller's nobody knows.
     """
     bound = policy.reach(caller, "update", type) is Reach.PART
     away = withheld.of(tx, caller)
     if not bound and not only_new and away is None:
         return
-    before = resources.read(tx, type, id)
+    before = sound.read(tx, type, id)
     seen = before is not None and guard.judge(tx, caller, "update", away)(before)
     if not seen and (bound or before is not None):
         raise guard.unknown(type)
@@ -189,7 +191,7 @@ def deleting(tx: Tx, caller: Caller, type: str, id: str, version: int | None = N
     """The part of a delete that runs inside the transaction; what the caller may not see is left as it is."""
     away = withheld.of(tx, caller)
     if away is not None or policy.reach(caller, "delete", type) is Reach.PART:
-        before = resources.read(tx, type, id)
+        before = sound.read(tx, type, id)
         if before is None or not guard.judge(tx, caller, "delete", away)(before):
             return Outcome(204)
     patients = whose.of_id(tx, type, id)

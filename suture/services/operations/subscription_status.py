@@ -13,7 +13,7 @@ from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.fhir import json, notification
 from suture.standards.fhir.notification import State
 from suture.standards.fhir.subscription import TYPE, searched
-from suture.store import resources, subscriptions
+from suture.store import sound, subscriptions
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -56,12 +56,11 @@ def _rows(asked: Asked, connection: Connection) -> Iterator[Row]:
     found = [kept for kept in subscriptions.every(connection) if not ids or kept.id in ids]
     if len(found) > MOST:
         raise Invalid(f"more than {MOST} subscriptions", where="id", mend="Name those you want with id.")
-    rows = (resources.read_rid(connection, kept.rid) for kept in found)
-    yield from (row for row in rows if row is not None and not row.deleted and judged(row))
+    yield from filter(judged, sound.read_all(connection, [kept.rid for kept in found]))
 
 
 def _entry(asked: Asked, connection: Connection, row: Row) -> tuple[str, dict[str, object]]:
-    kept, said = subscriptions.get(connection, row.rid), json.reread(row.body)
+    kept, said = subscriptions.get(connection, row.rid), json.reread(row.body) if row.body else {}
     status = kept.status if kept else "off"
     criteria, events, error = str(said.get("criteria", "")), kept.events if kept else 0, kept.error if kept else ""
     state = State(row.id, "" if searched(criteria) else criteria, status, events, error=error)

@@ -18,7 +18,7 @@ from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.services.subscriptions.binding import PATH, PURPOSE
 from suture.standards.fhir import json
 from suture.standards.fhir.subscription import TYPE
-from suture.store import accounts, resources, subscriptions
+from suture.store import accounts, sound, subscriptions
 from suture.store.connection import Connection
 from suture.store.subscriptions import Subscription
 
@@ -48,7 +48,7 @@ def _found(asked: Asked, connection: Connection) -> Iterator[Subscription]:
     ids = {asked.id} if asked.id else {word for text in asked.all("id") for word in str(text).split(",") if word}
     judged = guard.judge(connection, asked.caller, "read")
     for kept in subscriptions.of(connection, asked.caller.id):
-        row = resources.read_rid(connection, kept.rid)
+        row = sound.read_rid(connection, kept.rid, set())
         if kept.held and (not ids or kept.id in ids) and row is not None and not row.deleted and judged(row):
             yield kept
 

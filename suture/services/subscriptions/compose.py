@@ -13,7 +13,7 @@ from suture.standards.fhir.notification import Part
 from suture.standards.fhir.search import Subject
 from suture.standards.fhir.subscription import EMPTY
 from suture.standards.fhir.topics import Topic
-from suture.store import resources, subscriptions
+from suture.store import sound, subscriptions
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -52,7 +52,7 @@ def each(
     for event in events:
         shown = [] if content == EMPTY else list(_shown(connection, judged, topic, event))
         parts = [
-            Part(row.type, row.id, _method(row, at), None if row.deleted else json.reread(row.body))
+            Part(row.type, row.id, _method(row, at), json.reread(row.body) if row.body else None)
             for at, row in enumerate(shown)
         ]
         made = notification.Event(event.number, instant(event.at), parts[0] if parts else None, tuple(parts[1:]))
@@ -66,19 +66,19 @@ def _method(row: Row, at: int) -> str:
 def _shown(
     connection: Connection, judged: Callable[[Row], bool], topic: Topic, event: subscriptions.Event
 ) -> Iterator[Row]:
-    """The focus, then what the topic includes; nothing when the focus may not be seen."""
-    focus = resources.vread(connection, event.type, event.id, event.version)
+    """The focus, then what the topic includes; nothing when the focus may not be seen. What is damaged is named only."""
+    focus = sound.vread(connection, event.type, event.id, event.version)
     if focus is None or not judged(focus):
         return
     yield focus
-    if focus.deleted:
+    if not focus.body:
         return
     subject, seen = Subject(json.reread(focus.body), base=connection.shared.base), {(focus.type, focus.id)}
     for type, id in _references(topic, subject):
         if (type, id) in seen or len(seen) > MOST_INCLUDED:
             continue
         seen.add((type, id))
-        row = resources.read(connection, type, id)
+        row = sound.read(connection, type, id)
         if row is not None and not row.deleted and judged(row):
             yield row
 

@@ -15,7 +15,7 @@ from suture.services.subscriptions.owners import Owners
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification
 from suture.standards.fhir.subscription import ACTIVE, EMAIL, ERROR, REQUESTED, TYPE, Wanted
-from suture.store import audit, resources, subscriptions
+from suture.store import audit, resources, sound, subscriptions
 from suture.store.connection import Tx
 from suture.store.subscriptions import Subscription
 
@@ -84,6 +84,8 @@ class Courier:
 
             def unit(tx: Tx) -> None:
                 subscriptions.delivered(tx, kept.rid, letter.upto, rest)
+                if letter.missed:
+                    subscriptions.told(tx, kept.rid, letter.missed)
                 if again:
                     subscriptions.resent(tx, kept.rid, again, letter.upto)
 
@@ -152,7 +154,11 @@ def turning(kept: Subscription, status: str, error: str = "") -> Callable[[Tx], 
 
 def turned(tx: Tx, kept: Subscription, status: str, error: str = "") -> bool:
     """Changes the status, in the resource too; False when somebody wrote it meanwhile."""
-    row, now = resources.read_rid(tx, kept.rid), subscriptions.get(tx, kept.rid)
+    damaged: set[int] = set()
+    row, now = sound.read_rid(tx, kept.rid, damaged), subscriptions.get(tx, kept.rid)
+    if damaged and now is not None and now.version == kept.version:  # nothing can be written into it
+        subscriptions.turned(tx, kept.rid, kept.version, status, "what is stored of the Subscription itself is damaged")
+        return True
     if row is None or row.deleted or now is None or now.version != kept.version:
         return False
     resource = {name: value for name, value in json.reread(row.body).items() if name != "error"}

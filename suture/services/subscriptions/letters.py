@@ -38,6 +38,7 @@ class Letter:
     subject: str = ""  # of a mail, to which the body is attached
     text: str = ""
     id: str = ""  # the same when it is sent again
+    missed: str = ""  # what the subscription is told of an event that can't be sent
 
 
 class Letters:
@@ -106,6 +107,9 @@ class Letters:
             number, part = one.events[0].number, one.events[0].focus
             if part is None:
                 yield Letter(notification.EVENT, b"", number, times=0)
+            elif one.rows[0].damaged and wanted.content == FULL:
+                text = f"event {number} could not be sent: what is stored of its {part.type} is damaged"
+                yield Letter(notification.EVENT, b"", number, times=0, missed=text)
             elif wanted.content == FULL:
                 yield _update(number, part, wanted.payload, whose.of_rows(connection, one.rows))
             else:

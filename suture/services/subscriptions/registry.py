@@ -10,7 +10,7 @@ from suture.standards.fhir import json, subscription, topics
 from suture.standards.fhir.search import Condition, Match, Subject, Target, Token
 from suture.standards.fhir.subscription import Wanted
 from suture.standards.fhir.topics import Change, Topic
-from suture.store import resources, subscriptions
+from suture.store import sound, subscriptions
 from suture.store.connection import Connection
 from suture.store.subscriptions import Subscription
 
@@ -86,6 +86,12 @@ class Registry:
             if change.shown is not None and topics.fires(group.topic, type, change):
                 yield from group.fitting(change.shown)
 
+    def listening(self, type: str, at: int) -> set[int]:
+        """The row numbers of all that a change of this type at this time may have been an event for."""
+        of = self.groups.get(type, {})
+        entries = self.entries.values()
+        return {e.kept.rid for e in entries if e.kept.since and e.kept.since < at and e.wanted.topic.url in of}
+
     def _add(self, entry: Entry, base: str) -> None:
         self.entries[entry.kept.rid] = entry
         if not entry.kept.since:
@@ -101,7 +107,7 @@ def read(connection: Connection, known: Mapping[str, Topic], base: str, mark: in
     """Everything that is not off."""
     made = Registry(mark)
     for kept in _live(subscriptions.every(connection)):
-        row = resources.read_rid(connection, kept.rid)
+        row = sound.read_rid(connection, kept.rid, set())
         try:
             wanted = subscription.read(json.reread(row.body), known, base) if row and not row.deleted else None
         except SutureError:

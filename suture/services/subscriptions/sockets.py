@@ -20,7 +20,7 @@ from suture.services.subscriptions.letters import Letter
 from suture.services.subscriptions.registry import Entry
 from suture.standards.fhir import json, notification, subscription
 from suture.standards.fhir.subscription import ACTIVE, ERROR, WEBSOCKET
-from suture.store import accounts, resources, subscriptions
+from suture.store import accounts, sound, subscriptions
 from suture.store.subscriptions import Subscription
 
 MOST_OPEN = 500  # connections of a process
@@ -58,7 +58,7 @@ class Line:
         mine = subscriptions.of(connection, self.caller.id) if self.caller is not None else []
         judged = guard.judge(connection, self.caller, "read") if self.caller is not None else None
         found = [kept for kept in mine if kept.id == id and kept.held]
-        rows = [resources.read_rid(connection, kept.rid) for kept in found]
+        rows = [sound.read_rid(connection, kept.rid, set()) for kept in found]
         if judged is None or not found or not all(row is not None and not row.deleted and judged(row) for row in rows):
             raise Unauthenticated(
                 "no subscription of yours", mend="Open the connection with your Authorization header."
@@ -122,7 +122,7 @@ class Sockets:
 
     def entry(self, kept: Subscription) -> Entry:
         """What it wants, as it stands now; raises Forbidden when it is no websocket's any more."""
-        row = resources.read_rid(self.chart.database.read, kept.rid)
+        row = sound.read_rid(self.chart.database.read, kept.rid, set())
         try:
             if row is None or row.deleted:
                 raise Forbidden("the subscription is gone")
