@@ -11,7 +11,7 @@ from suture.errors import InvalidSearch
 from suture.services.interactions.chart import Chart
 from suture.services.interactions.incoming import require_type
 from suture.standards.fhir import search
-from suture.store import sound, whose
+from suture.store import outset, sound, whose
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -22,8 +22,10 @@ async def read(chart: Chart, caller: Caller, type: str, id: str, pairs: Pairs = 
     """The current version; raises NotFound, or Gone for who could have read it."""
     require_type(type)
     async with chart.access(caller, "read", type, id) as access:
-        row = current(chart.database.read, caller, type, id, pairs)
-        access.touched(chart.database.read, row)
+        connection = chart.database.read
+        with outset.held(connection, chart.turn.of(connection)):
+            row = current(connection, caller, type, id, pairs)
+            access.touched(connection, row)
         return row
 
 
