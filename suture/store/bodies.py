@@ -31,6 +31,12 @@ class DamagedPage(Damaged):
     """A page of the database can't be read; others can."""
 
 
+class UnreadablePage(DamagedPage):
+    """The disk gave no page, which it may do the next time."""
+
+    code, issue, retry = "unreadable", "transient", True
+
+
 class Bodies:
     """Packs and unpacks for one connection (zstd contexts belong to one thread)."""
 

@@ -15,7 +15,7 @@ import apsw
 
 from suture.errors import Conflict, SutureError, TooCostly, Unavailable, Unstartable
 from suture.standards.fhir import json
-from suture.store.bodies import Bodies, DamagedPage
+from suture.store.bodies import Bodies, DamagedPage, UnreadablePage
 from suture.store.identities import Identities, Key, Named
 from suture.store.shared import Shared
 
@@ -23,6 +23,9 @@ APPLICATION_ID = 0x53757475  # "Sutu"
 PAGE_BYTES = 4096
 STATEMENTS = 500
 OPEN_TIMEOUT_MS = 10_000
+UNREADABLE = (
+    apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS,
+)  # fmt: skip
 VFS: str | None = None  # SQLite's way to the disk; tests put one below that fails
 
 OPERATIONS = 20_000  # of SQLite's machine between two looks at the clock: about a millisecond
@@ -338,6 +341,9 @@ def translated(error: Exception, where: str) -> SutureError:
         return Unavailable(
             "the disk is full", where=where, mend="Free space on it; writing goes on by itself.", after=5
         )
+    if isinstance(error, apsw.IOError) and getattr(error, "extendedresult", 0) in UNREADABLE:
+        mend = "See how the disk is; then run: suture verify"
+        return UnreadablePage("the disk gave no page of the database", where=where, mend=mend, after=5)
     if isinstance(error, apsw.CorruptError | apsw.NotADBError):
         return DamagedPage("a page of the database is damaged", where=where, mend="Run: suture verify", after=30)
     if isinstance(error, apsw.InterruptError):

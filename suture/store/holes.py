@@ -56,6 +56,8 @@ def between(connection: Connection, unread: Unread, columns: str, first: int, st
     """These columns, the row number first, of all rows from `first` on, for `step` numbers at a time."""
 
     def read(part: Sequence[int]) -> list[Any]:
+        if len(part) == 1:  # a range looks at the row behind its last one, which may be in a hole
+            return connection.all(f"SELECT {columns} FROM res WHERE rid = ?", part)
         sql = f"SELECT {columns} FROM res WHERE rid >= ? AND rid <= ? ORDER BY rid"
         return connection.all(sql, (part[0], part[-1]))
 
@@ -100,9 +102,9 @@ def _indexed(connection: Connection, lost: set[int]) -> dict[int, Place] | None:
     """One pass over the index of ids, which SQLite takes instead of the table when it holds all that is asked for; None
     when it is damaged, too."""
     found: dict[int, Place] = {}
-    rows = connection.execute("SELECT rid, rt, fid FROM res WHERE +rid BETWEEN ? AND ?", (min(lost), max(lost)))
+    sql = "SELECT rid, rt, fid FROM res WHERE +rid BETWEEN ? AND ?"
     try:
-        for rid, rt, fid in listened(connection, rows):
+        for rid, rt, fid in listened(connection, connection.execute(sql, (min(lost), max(lost)))):
             if rid in lost:
                 found[rid] = names.text(connection, rt), id_of(fid)
     except DamagedPage:

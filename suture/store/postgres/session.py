@@ -18,7 +18,7 @@ from psycopg.types.numeric import Int8BinaryDumper, NumericBinaryLoader
 from psycopg.types.string import BytesBinaryDumper
 
 from suture.errors import Conflict, SutureError, TooCostly, TooLarge, Unavailable, Unstartable
-from suture.store.bodies import DamagedPage
+from suture.store.bodies import DamagedPage, UnreadablePage
 from suture.store.connection import Busy
 from suture.store.ids import TextId
 
@@ -223,6 +223,7 @@ _MEANINGS = (
     ("25006", lambda where: Unavailable("the database server takes no writes (a standby?)", where=where, after=5)),
     ("22003", lambda where: Unavailable(FULL, where=where)),
     ("54000", lambda where: TooLarge("a value is longer than the index of PostgreSQL takes", where="resource", mend="Shorten the longest value that is searched by.")),
+    ("58030", lambda where: UnreadablePage("the disk below the database failed", where=where, mend="See the server's log", after=5)),
     ("XX001", lambda where: DamagedPage("a page of the database is damaged", where=where, mend="See the server's log", after=30)),
     ("XX002", lambda where: DamagedPage("an index of the database is damaged", where=where, mend="See the server's log", after=30)),
     ("08", lambda where: Unavailable("the database server cannot be reached", where=where, after=2.0)),
