@@ -16,6 +16,7 @@ from suture.access.consent import Asked, Directive
 from suture.access.roles import PATIENT, PROXY
 from suture.standards.fhir.search_query import AnyOf, Compartment, Condition, Judged, Match, NoneOf, Token
 from suture.store import restrictions
+from suture.store.bodies import Damaged
 from suture.store.connection import Connection
 from suture.store.row import Row
 
@@ -77,9 +78,13 @@ class Withheld:
         return True
 
     def _of(self, patient: str) -> list[Directive] | None:
-        """The directives of a patient; None when there are more than are heeded."""
+        """The directives of a patient; None when there are more than are heeded, or one can't be read: then nothing is shown."""
         if patient not in self._directives:
-            bodies = restrictions.bodies(self._tx, [patient])
+            try:
+                bodies = restrictions.bodies(self._tx, [patient])
+            except Damaged:
+                self._directives[patient] = None
+                return None
             read = [consent.read(body, self._base) for body in bodies]
             some = [d for d in read if d is not None and d.patient == patient]
             self._directives[patient] = some if len(bodies) <= restrictions.MOST else None

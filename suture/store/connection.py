@@ -15,7 +15,7 @@ import apsw
 
 from suture.errors import Conflict, SutureError, TooCostly, Unavailable, Unstartable
 from suture.standards.fhir import json
-from suture.store.bodies import Bodies, DamagedPage, UnreadablePage
+from suture.store.bodies import Bodies, Damaged, DamagedPage, UnreadablePage
 from suture.store.identities import Identities, Key, Named
 from suture.store.shared import Shared
 
@@ -108,6 +108,9 @@ class Connection:
     """
 
     outset: Outset | None = None  # held for a while (outset.py)
+    unlooked: set[int] | None = (
+        None  # rows whose bodies a query could not look into, while somebody wants to know (sound.py)
+    )
     far = False  # whether each question is a message to a server, so that asking for many at once pays
 
     def __init__(self, raw: apsw.Connection, shared: Shared) -> None:
@@ -163,7 +166,7 @@ class Connection:
 
         def body(rid: int) -> dict[str, Any] | None:
             row = self.one("SELECT zd, body FROM res WHERE rid = ? AND op <> 3", (rid,))
-            return None if row is None else json.read(self.bodies.unpack(*row))
+            return None if row is None else self.looked_into(rid, *row)
 
         def suture_holds(*given: Any) -> Any:
             return holds(given[0], body(given[1]), 0)
@@ -173,6 +176,16 @@ class Connection:
 
         self.raw.create_scalar_function("suture_holds", suture_holds, 2)
         self.raw.create_scalar_function("suture_key", suture_key, 3)
+
+    def looked_into(self, rid: int, zd: int, body: bytes) -> dict[str, Any] | None:
+        """The resource of a body, for a query that asks about it; None for a damaged one when that is put up with."""
+        try:
+            return json.read(self.bodies.unpack(zd, body))
+        except Damaged:
+            if self.unlooked is None:
+                raise
+            self.unlooked.add(rid)
+            return None
 
     def pages(self) -> tuple[bool, str]:
         """Whether every page is sound, and what to say: SQLite walks them all, and opening one checks its AEGIS tag."""

@@ -459,7 +459,7 @@ def _instance_history(
     rid, ver, upd = current[:3]
     low = rid << VERSION_BITS
     top = low | min(after.version, ver) - 1
-    old = connection.execute(
+    old = connection.all(
         "SELECT hid & 16777215, upd, op, zd, body FROM hist WHERE hid BETWEEN ? AND ? AND upd BETWEEN ? AND ? "
         "ORDER BY hid DESC LIMIT ?",
         (low, top, since, until, count),

@@ -76,6 +76,7 @@ def included(
     *,
     most: int = 1000,
     budget: float = BUDGET,
+    read: Read = read_rids,
 ) -> list[Row]:
     """What `_include` and `_revinclude` add to these matches. Rows that `allows` refuses are left out and lead no further.
 
@@ -84,7 +85,7 @@ def included(
     if not query.includes or not rows:
         return []
     with connection.budget(budget):
-        return _included(connection, query, rows, allows, most)
+        return _included(connection, query, rows, allows, most, read)
 
 
 def _counted(connection: Connection, query: SearchQuery, most: int | None) -> int:

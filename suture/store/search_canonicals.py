@@ -9,10 +9,10 @@ from suture.standards.fhir import json
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
 from suture.standards.fhir.index import extract, values
 from suture.standards.fhir.search_query import Include
-from suture.store import postings
+from suture.store import postings, sound
 from suture.store import search_lookup as lookup
 from suture.store.connection import Connection
-from suture.store.resources import Row, read_rids
+from suture.store.resources import Row
 from suture.store.search_sql import one_of
 
 Canonical = tuple[str, str]  # url, version ('' for any)
@@ -20,15 +20,19 @@ Canonical = tuple[str, str]  # url, version ('' for any)
 
 def led_to(connection: Connection, include: Include, origin: Sequence[Row], most: int) -> Iterator[int]:
     """Row numbers of what refers to these rows, or is referred to by them, by one canonical parameter."""
-    types = _targets(include)
+    types, origin = _targets(include), [row for row in origin if row.body]
     if include.reverse:
         mine = [_own(row) for row in origin if row.type in types]
         found = _with_url(connection, (include.source,), include.parameter, mine, most)
-        fits = (row for row in found if any(_agree(one, m) for one in _named(connection, row, include) for m in mine))
+        fits = (
+            row
+            for row in found
+            if row.damaged or any(_agree(one, m) for one in _named(connection, row, include) for m in mine)
+        )
     else:
         asked = [c for row in origin if row.type == include.source for c in _named(connection, row, include)]
         found = _with_url(connection, types, "url", asked, most)
-        fits = (row for row in found if any(_agree(one, _own(row)) for one in asked))
+        fits = (row for row in found if row.damaged or any(_agree(one, _own(row)) for one in asked))
     yield from (row.rid for row in fits)
 
 
@@ -67,4 +71,4 @@ def _with_url(
         return []
     where = one_of("lid", lids)
     rows = connection.all(f"SELECT DISTINCT rid FROM T WHERE {where.text} LIMIT ?", (*where.values, most))
-    return read_rids(connection, [rid for (rid,) in rows])
+    return sound.read_all(connection, [rid for (rid,) in rows])

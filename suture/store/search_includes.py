@@ -18,15 +18,18 @@ from suture.store.search_sql import all_of, one_of
 ANY = "*"
 DEEPEST = 4  # rounds of :iterate
 Allows = Callable[[Row], bool]
+Read = Callable[[Connection, Sequence[int]], list[Row]]
 
 
-def included(connection: Connection, query: SearchQuery, rows: Sequence[Row], allows: Allows, most: int) -> list[Row]:
+def included(
+    connection: Connection, query: SearchQuery, rows: Sequence[Row], allows: Allows, most: int, read: Read = read_rids
+) -> list[Row]:
     """First what the matches lead to; then, for :iterate, what that leads to, until nothing new comes."""
     known = {row.rid for row in rows}
     found: list[Row] = []
     origin, includes = list(rows), list(query.includes)
     for _ in range(DEEPEST):
-        new = _round(connection, includes, origin, known, most - len(found))
+        new = read(connection, _round(connection, includes, origin, known, most - len(found)))
         origin = [row for row in new if allows(row)]
         found += origin
         includes = [i for i in query.includes if i.iterate]
@@ -37,7 +40,7 @@ def included(connection: Connection, query: SearchQuery, rows: Sequence[Row], al
 
 def _round(
     connection: Connection, includes: Iterable[Include], origin: Sequence[Row], known: set[int], most: int
-) -> list[Row]:
+) -> list[int]:
     fresh: dict[int, None] = {}
     for include in includes:
         follow = _led_to if _by_reference(include) else search_canonicals.led_to
@@ -49,7 +52,7 @@ def _round(
             f"more than {most} resources would be included", where="_include", mend="Ask for smaller pages with _count."
         )
     known.update(fresh)
-    return read_rids(connection, list(fresh))
+    return list(fresh)
 
 
 def _by_reference(include: Include) -> bool:

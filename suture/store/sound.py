@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/http.html#read
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from suture.store import holes, names, resources
@@ -108,6 +109,17 @@ def read_all(connection: Connection, rids: Sequence[int]) -> list[Row]:
                 raise
             found[rid] = _nameless(rid, *place)
         return [found[rid] for rid in rids if rid in found]
+
+
+@contextmanager
+def looking_past(connection: Connection) -> Iterator[set[int]]:
+    """Searches in the block leave out what they would have to look into and can't; the rows that were."""
+    found: set[int] = set()
+    connection.unlooked = found
+    try:
+        yield found
+    finally:
+        connection.unlooked = None
 
 
 def _alone(connection: Connection, rid: int, unread: Unread) -> Row | None:

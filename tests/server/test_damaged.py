@@ -237,3 +237,157 @@ def rid_of(server: Running, id: str) -> int:
     row = sound.read(server.app.database.read, "Observation", id)
     assert row is not None
     return row.rid
+
+
+# --- pages
+
+
+def read_of(bundle: dict[str, Any]) -> list[str]:
+    """Type/id of all entries that hold a resource."""
+    found = (e["resource"] for e in bundle.get("entry", ()) if "resource" in e)
+    return sorted(f"{r['resourceType']}/{r['id']}" for r in found if r["resourceType"] != "OperationOutcome")
+
+
+def outcomes(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    """The issues of entries with the mode outcome."""
+    told = (e for e in bundle.get("entry", ()) if e.get("search", {}).get("mode") == "outcome")
+    return [issue for e in told for issue in e["resource"]["issue"]]
+
+
+def named_in(bundle: dict[str, Any]) -> list[str]:
+    issues = outcomes(bundle)
+    assert {issue["details"]["text"] for issue in issues} <= {"what is stored of it is damaged and can't be read"}
+    return sorted(place for issue in issues for place in issue["expression"])
+
+
+async def got(server: Running, path: str, **headers: str) -> dict[str, Any]:
+    answer = await server.http.get(f"/fhir/{path}", headers=headers)
+    assert answer.status_code == 200, (path, answer.text)
+    return dict(answer.json())
+
+
+@pytest_asyncio.fixture
+async def chart(server: Running) -> Running:
+    """Two people with two observations each; of Ann one is damaged."""
+    for id in ("ann", "bob"):
+        await server.put(patient(id))
+        for n in (1, 2):
+            await server.put(observation(f"{id}{n}", id))
+    damage.body(server.app.database, "Observation", "ann1")
+    return server
+
+
+@pytest.mark.parametrize(
+    ("path", "rest"),
+    [
+        ("Observation", ["ann2", "bob1", "bob2"]),
+        ("Observation?_elements=status", ["ann2", "bob1", "bob2"]),
+        ("Observation?_summary=true&_sort=-date", ["ann2", "bob1", "bob2"]),
+        ("Observation?subject=Patient/ann", ["ann2"]),
+        ("Observation?_id=ann1", []),
+        ("Patient/ann/Observation", ["ann2"]),
+        ("Observation/$lastn?patient=ann&max=9", ["ann2"]),
+        ("Observation/$lastn?patient=ann", ["ann2"]),
+    ],
+)
+async def test_a_page_names_what_can_not_be_read(chart: Running, path: str, rest: list[str]) -> None:
+    found = await got(chart, path)
+    assert read_of(found) == [f"Observation/{id}" for id in rest]
+    assert named_in(found) == ["Observation/ann1"]
+
+
+async def test_includes_and_everything_name_it_too(chart: Running) -> None:
+    found = await got(chart, "Patient?_id=ann&_revinclude=Observation:subject")
+    assert (read_of(found), named_in(found)) == (["Observation/ann2", "Patient/ann"], ["Observation/ann1"])
+    found = await got(chart, "Patient/ann/$everything")
+    assert (read_of(found), named_in(found)) == (["Observation/ann2", "Patient/ann"], ["Observation/ann1"])
+    damage.body(chart.app.database, "Patient", "ann")
+    found = await got(chart, "Observation?subject=Patient/ann&_include=Observation:subject")
+    assert (read_of(found), named_in(found)) == (["Observation/ann2"], ["Observation/ann1", "Patient/ann"])
+    found = await got(chart, "Patient/ann/$everything")
+    assert (read_of(found), named_in(found)) == (["Observation/ann2"], ["Observation/ann1", "Patient/ann"])
+    found = await got(chart, "Patient/bob/$everything")
+    assert (len(read_of(found)), outcomes(found)) == (3, [])
+
+
+async def test_pages_go_on_behind_it_and_count_it(chart: Running) -> None:
+    seen, named, path = [], [], "Observation?_count=1&_total=accurate"
+    for _ in range(5):
+        found = await got(chart, path)
+        assert found.get("total", 4) == 4
+        seen, named = seen + read_of(found), named + named_in(found)
+        after = [link["url"] for link in found["link"] if link["relation"] == "next"]
+        if not after:
+            break
+        path = after[0].partition("/fhir/")[2]
+    assert (sorted(seen), named) == (["Observation/ann2", "Observation/bob1", "Observation/bob2"], ["Observation/ann1"])
+
+
+async def test_histories_show_the_version_without_its_content(chart: Running) -> None:
+    await chart.put(observation("ann1", "ann", value="anew"))
+    for path, count in (("Observation/ann1/_history", 2), ("Observation/_history", 5), ("_history", 7)):
+        found = await got(chart, path)
+        lost = [e for e in found["entry"] if "resource" not in e]
+        assert len(found["entry"]) == count
+        [entry] = lost
+        assert (entry["request"]["method"], entry["response"]["etag"]) == ("PUT", 'W/"1"')
+        issue = entry["response"]["outcome"]["issue"][0]
+        assert (issue["code"], issue["expression"]) == ("exception", ["Observation/ann1"])
+    damage.body(chart.app.database, "Observation", "ann1")
+    assert [("resource" in e) for e in (await got(chart, "Observation/ann1/_history"))["entry"]] == [False, False]
+
+
+async def test_who_reaches_a_part_is_told_how_many_and_not_which(chart: Running) -> None:
+    damage.body(chart.app.database, "Observation", "bob1")
+    ann = chart.key("patient/*.rs", patient="ann")
+    for path in ("Observation", "Patient/ann/$everything", "Observation/$lastn?patient=ann", "Observation?_id=ann1"):
+        found = await got(chart, path, **ann)
+        [issue] = outcomes(found)
+        assert (
+            issue["details"]["text"]
+            == "left out, for what is stored of it is damaged and can't be read: 1 of the chart"
+        )
+        assert "expression" not in issue
+        assert "bob" not in json.dumps(found)
+        assert "ann1" not in json.dumps(found["entry"])
+    assert outcomes(await got(chart, "Observation?_id=bob1", **ann)) == []
+    found = await got(chart, "Observation/_history", **ann)
+    assert read_of(found) == ["Observation/ann2"]
+    asked = {"query": "{ObservationList {id}}"}
+    said = await chart.http.post("/fhir/$graphql", json=asked, headers=ann)
+    assert "damaged" in said.text
+    assert "ann1" not in said.text
+
+
+async def test_graphql_says_which_one_it_could_not_read(chart: Running) -> None:
+    said = await chart.http.post("/fhir/$graphql", json={"query": '{ObservationList(subject: "Patient/ann") {id}}'})
+    assert said.status_code == 500
+    assert said.json()["issue"][0]["expression"] == ["Observation/ann1"]
+    said = await chart.http.post("/fhir/$graphql", json={"query": '{ObservationList(subject: "Patient/bob") {id}}'})
+    assert len(said.json()["data"]["ObservationList"]) == 2
+
+
+async def test_where_a_consent_decides_what_can_not_be_read_is_counted_only(chart: Running) -> None:
+    await chart.put(DENIED)
+    viewer = chart.key("system/*.rs")
+    found = await got(chart, "Observation", **viewer)
+    assert read_of(found) == ["Observation/ann2", "Observation/bob1", "Observation/bob2"]  # another code is denied
+    [issue] = outcomes(found)
+    assert issue["details"]["text"].endswith("can't be read: 1 of the chart")
+    assert "ann1" not in json.dumps(found)
+    damage.body(chart.app.database, "Consent", "no")  # nobody knows any more what Ann denies
+    found = await got(chart, "Observation", **viewer)
+    assert read_of(found) == ["Observation/bob1", "Observation/bob2"]
+    assert (await chart.http.get("/fhir/Observation/ann2", headers=viewer)).status_code == 404
+
+
+DENIED = {
+    "resourceType": "Consent",
+    "id": "no",
+    "status": "active",
+    "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+    "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+    "patient": {"reference": "Patient/ann"},
+    "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]},
+    "provision": {"type": "deny", "code": [{"coding": [{"system": "http://loinc.org", "code": "1-1"}]}]},
+}

@@ -17,7 +17,7 @@ from suture.services.interactions.cursor import Place
 from suture.standards.fhir import json, search
 from suture.standards.fhir.definitions import RESOURCE_TYPES, search_parameter
 from suture.standards.fhir.search import Cursor, SearchQuery
-from suture.store import parameters
+from suture.store import parameters, sound
 from suture.store import search as store_search
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -64,6 +64,8 @@ class Sources:
     def taken(self, row: Row) -> Resource:
         """The resource of a row that goes into the answer."""
         self.left()
+        if row.damaged:
+            raise sound.refusal(f"{row.type}/{row.id}")
         self.rows[row.rid, row.version] = row
         if len(self.rows) > MOST_ROWS:
             raise TooCostly(f"the query reads more than {MOST_ROWS} resources", where="query", mend="Narrow it.")
@@ -115,8 +117,12 @@ class Sources:
             pairs, cursor = opened.pairs, Cursor(tuple(keys), row)
         query = self._query(type, pairs)
         count = self._count(query)
-        page = store_search.find(self._tx, replace(query, count=count, cursor=cursor), budget=self.left())
-        rows = [row for row in page.rows if self._judged(row)]
+        page = store_search.find(
+            self._tx, replace(query, count=count, cursor=cursor), budget=self.left(), read=sound.read_all
+        )
+        rows, hidden = guard.seen(page.rows, self._judged)
+        if hidden:
+            raise sound.refusal(type)
         return Found(rows, offset, count, self._sealed(type, pairs, page, offset), query)
 
     def _query(self, type: str, pairs: Pairs) -> SearchQuery:

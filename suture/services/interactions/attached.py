@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from suture.standards.fhir import json, search
-from suture.store import resources
 from suture.store import search as store_search
+from suture.store import sound
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -24,7 +24,7 @@ def owners(connection: Connection, row: Row) -> list[Row]:
 def _context(connection: Connection, resource: dict[str, Any]) -> Row | None:
     named = resource.get("securityContext", {}).get("reference", "")
     type, _, rest = named.removeprefix(connection.shared.base).partition("/")
-    found = resources.read(connection, type, rest.partition("/")[0]) if rest else None
+    found = sound.read(connection, type, rest.partition("/")[0]) if rest else None
     return None if found is None or found.deleted else found
 
 
@@ -33,4 +33,4 @@ def _documents(connection: Connection, row: Row) -> list[Row]:
     query = search.parse(
         "DocumentReference", [("location", f"{place},{connection.shared.base}{place}"), ("_count", str(MOST))]
     )
-    return store_search.find(connection, query, budget=SECONDS).rows
+    return store_search.find(connection, query, budget=SECONDS, read=sound.read_all).rows

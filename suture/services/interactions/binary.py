@@ -21,7 +21,7 @@ from suture.errors import Invalid
 from suture.services.interactions.attached import TYPE as TYPE
 from suture.services.interactions.chart import Chart
 from suture.standards.fhir import json
-from suture.store import resources, whose
+from suture.store import sound, whose
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -59,12 +59,14 @@ def _current(connection: Connection, caller: Caller, id: str, pairs: Pairs) -> R
 
 def seen(connection: Connection, caller: Caller, id: str) -> Row | None:
     """The Binary, if the caller reaches all of them, or reads one of the documents it belongs to."""
-    row = resources.read(connection, TYPE, id)
+    row = sound.read(connection, TYPE, id)
     if row is None or row.deleted or not any("r" in s.letters and s.type in ("*", TYPE) for s in caller.scopes):
         return None
     judged = guard.judge(connection, caller, "read")
     if policy.reach(caller, "read", TYPE) is Reach.EVERYTHING:
         return row if judged(row) else None
+    if row.damaged:
+        return None
     away = withheld.of(connection, caller)
     by_document = any(judged(owner) for owner in attached.owners(connection, row))
     return row if by_document and (away is None or away.lets(row, row.body)) else None

@@ -22,14 +22,17 @@ def searchset(
     total: int | None,
     extra: Iterable[bytes] = (),
 ) -> bytes:
-    """`entries`: row, body to show, search mode; `extra`: entries that are ready."""
-    place = base.encode()
+    """`entries`: row, body to show, search mode; `extra`: entries that are ready. What has no body is named by an OperationOutcome."""
+    place, entries = base.encode(), list(entries)
+    damaged = [row for row, body, _ in entries if not body]
     parts = [
         b'{"fullUrl":"%s/%s/%s","resource":%s,"search":{"mode":"%s"}}'
         % (place, row.type.encode(), row.id.encode(), body, mode.encode())
         for row, body, mode in entries
+        if body
     ]
-    return _bundle("searchset", links, total, [*parts, *extra])
+    unread = [b'{"resource":%s,"search":{"mode":"outcome"}}' % lost(damaged)] if damaged else []
+    return _bundle("searchset", links, total, [*parts, *unread, *extra])
 
 
 def history(base: str, rows: Iterable[Row], links: Sequence[Link], total: int | None) -> bytes:

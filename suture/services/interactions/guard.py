@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import suture.services.interactions.attached as attached
 from suture.access import policy, withheld
@@ -55,6 +55,13 @@ def judge(
         return away.lets(row, body) and (row.type != attached.TYPE or _named(connection, row, judged))
 
     return judged
+
+
+def seen(rows: Sequence[Row], judged: Callable[[Row], bool]) -> tuple[list[Row], set[int]]:
+    """The rows that may be seen, and the numbers of those that can't be judged because they are damaged."""
+    found = [row for row in rows if judged(row)]
+    hidden = {row.rid for row in rows if row.damaged and not judged(row)} if len(found) < len(rows) else set()
+    return found, hidden
 
 
 def _last_body(connection: Connection, row: Row) -> bytes | None:

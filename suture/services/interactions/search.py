@@ -20,13 +20,14 @@ from suture.services.interactions.cursor import PARAMETER, Place
 from suture.services.interactions.entries import Entry
 from suture.services.interactions.incoming import require_id, require_type
 from suture.services.interactions.notice import notice
+from suture.services.interactions.notice import unread as not_read
 from suture.standards.fhir import search as language
 from suture.standards.fhir.definitions import compartment
 from suture.standards.fhir.search import Cursor, SearchQuery
 from suture.standards.fhir.search_advice import advice
 from suture.standards.fhir.search_parse import NotBuilt
 from suture.standards.fhir.search_within import EVERY, parse_within, require_member
-from suture.store import outset, parameters, whose
+from suture.store import outset, parameters, sound, whose
 from suture.store import search as store_search
 from suture.store.connection import Connection, Outset
 
@@ -138,16 +139,17 @@ def _page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, bu
     shown = subset.cutter(query.summary, query.elements)
 
     allowed = guard.judge(connection, caller, "search-type", away)
-    found = store_search.find(connection, query, budget=budget)
-    rows = [row for row in found.rows if allowed(row)]
-    included = store_search.included(
-        connection, query, rows, allowed, most=chart.settings["fhir.max_includes"], budget=budget
-    )
+    with sound.looking_past(connection) as unread:
+        found = store_search.find(connection, query, budget=budget, read=sound.read_all)
+    rows, hidden = guard.seen(found.rows, allowed)
+    most = chart.settings["fhir.max_includes"]
+    included = store_search.included(connection, query, rows, allowed, most=most, budget=budget, read=sound.read_all)
     entries = [(row, shown(row.body, row.type), "match") for row in rows]
     entries += [(row, shown(row.body, row.type), "include") for row in included]
     links = _links(chart, caller, asked, query, pairs, found.next)
     patients = whose.of_rows(connection, [*rows, *included])
-    return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, notice(query)), 200, patients)
+    told = notice(query) + not_read(len(hidden | unread - {row.rid for row in rows}))
+    return Answer(bundle.searchset(chart.fhir_url, entries, links, found.total, told), 200, patients)
 
 
 def _query(

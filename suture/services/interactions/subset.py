@@ -29,7 +29,9 @@ def cutter(summary: str, elements: tuple[str, ...]) -> Cut:
 
 
 def cut(body: bytes, names: frozenset[str]) -> bytes:
-    """The body with these top-level members only, and the mark that says so."""
+    """The body with these top-level members only, and the mark that says so; of what can't be read there is none."""
+    if not body:
+        return body
     resource = json.read(body)
     kept: dict[str, Any] = {k: v for k, v in resource.items() if k in _ALWAYS or k.removeprefix("_") in names}
     meta = dict(kept.get("meta", {}))

@@ -11,11 +11,12 @@ import suture.services.interactions.guard as guard
 from suture.access import policy, withheld
 from suture.errors import Invalid
 from suture.services.interactions.answer import Answer
+from suture.services.interactions.notice import unread
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.services.operations.values import SEARCH
 from suture.standards.fhir import search
 from suture.store import search as store_search
-from suture.store import whose
+from suture.store import sound, whose
 from suture.store.connection import Connection
 
 TYPE = "DocumentReference"
@@ -36,12 +37,14 @@ def _found(asked: Asked, connection: Connection) -> Answer:
     query = search.parse(TYPE, _pairs(asked), base_url=asked.chart.fhir_url)
     query = replace(policy.narrow(asked.caller, query, away), count=1 if _newest_only(asked) else MOST)
     judged = guard.judge(connection, asked.caller, "search-type", away)
-    page = store_search.find(connection, query, budget=asked.chart.settings["search.budget"])
-    rows = [row for row in page.rows if judged(row)]
+    page = store_search.find(connection, query, budget=asked.chart.settings["search.budget"], read=sound.read_all)
+    rows, hidden = guard.seen(page.rows, judged)
     entries = [(row, row.body, "match") for row in rows]
     links = [("self", f"{asked.chart.fhir_url}/{TYPE}/$docref")]
     return Answer(
-        bundle.searchset(asked.chart.fhir_url, entries, links, len(rows)), 200, whose.of_rows(connection, rows)
+        bundle.searchset(asked.chart.fhir_url, entries, links, len(rows), unread(len(hidden))),
+        200,
+        whose.of_rows(connection, rows),
     )
 
 

@@ -21,13 +21,14 @@ from suture.errors import Invalid, InvalidSearch
 from suture.services.audit.event import TYPE as MADE
 from suture.services.interactions.answer import Answer
 from suture.services.interactions.cursor import PARAMETER, Place
+from suture.services.interactions.notice import unread
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.standards.fhir import json, patient_links
 from suture.standards.fhir.definitions import RESOURCE_TYPES
 from suture.standards.fhir.index_compartment import member_types
 from suture.standards.fhir.search import Cursor, Include, SearchQuery
 from suture.standards.fhir.search_within import EVERY, parse_within
-from suture.store import resources, whose
+from suture.store import resources, sound, whose
 from suture.store import search as store_search
 from suture.store.connection import Connection
 from suture.store.resources import Row
@@ -73,24 +74,27 @@ def _opened(asked: Asked, owner: str, id: str) -> tuple[Pairs, Cursor | None]:
 
 def _page(asked: Asked, owner: str, id: str, pairs: Pairs, cursor: Cursor | None, connection: Connection) -> Answer:
     chart, caller = asked.chart, asked.caller
-    first = guard.present(guard.visible(connection, caller, "read", owner, id))
+    first = guard.visible(connection, caller, "read", owner, id)
+    first = first if first.damaged else guard.present(first)
     wanted = _types(pairs)
     judged = guard.judge(connection, caller, "read", withheld.of(connection, caller))
     also = _linked(connection, first, judged) if owner == "Patient" else ()
     query = replace(_query(asked, (owner, id, *also), pairs, wanted, connection), cursor=cursor)
     budget = chart.settings["search.budget"]
-    found = store_search.find(connection, query, budget=budget)
-    rows = [row for row in _dated(connection, found.rows, pairs) if judged(row)]
+    with sound.looking_past(connection) as unlooked:
+        found = store_search.find(connection, query, budget=budget, read=sound.read_all)
+    rows, hidden = guard.seen(_dated(connection, found.rows, pairs), judged)
     outside = partial(_outside, owner, first, judged)
-    referred = store_search.included(connection, query, rows, outside, most=MOST_REFERRED, budget=budget)
+    most = MOST_REFERRED
+    referred = store_search.included(connection, query, rows, outside, most=most, budget=budget, read=sound.read_all)
     referred += _attached(asked, connection, rows)
     entries = [(row, row.body, "match") for row in rows]
     entries += [(row, row.body, "include") for row in referred]
     shown = [entry for entry in entries if not wanted or entry[0].type in wanted]
     patients = whose.of_rows(connection, [row for row, _, _ in shown])
-    return Answer(
-        bundle.searchset(chart.fhir_url, shown, _links(asked, owner, id, pairs, found.next), None), 200, patients
-    )
+    told = unread(len(hidden | unlooked - {row.rid for row in rows}))
+    links = _links(asked, owner, id, pairs, found.next)
+    return Answer(bundle.searchset(chart.fhir_url, shown, links, None, told), 200, patients)
 
 
 def _types(pairs: Pairs) -> frozenset[str]:
@@ -103,13 +107,13 @@ def _types(pairs: Pairs) -> frozenset[str]:
 def _linked(connection: Connection, first: Row, judged: Callable[[Row], bool]) -> tuple[str, ...]:
     """The ids of records of the same person: those it stands for or beside, where the other one says so, too, and the
     caller may read it."""
-    base, found, ahead = connection.shared.base, {first.id: None}, [first]
+    base, found, ahead = connection.shared.base, {first.id: None}, [first] if first.body else []
     while ahead and len(found) <= MOST_LINKED:
         patient = json.reread(ahead.pop().body)
         named = patient_links.targets(patient, base, patient_links.REPLACES, patient_links.ALSO)
         for id in islice(named, MOST_LINKED):
-            row = resources.read(connection, "Patient", id) if id not in found else None
-            if row is not None and not row.deleted and judged(row) and _answered(row, str(patient["id"]), base):
+            row = sound.read(connection, "Patient", id) if id not in found else None
+            if row is not None and row.body and judged(row) and _answered(row, str(patient["id"]), base):
                 found[id] = None
                 ahead.append(row)
     return tuple(found)[1 : MOST_LINKED + 1]
@@ -157,7 +161,8 @@ def _outside(owner: str, first: Row, judged: Callable[[Row], bool], row: Row) ->
 
 
 def _subject(encounter: Row) -> str:
-    found: dict[str, Any] = json.reread(encounter.body).get("subject", {})
+    said = json.reread(encounter.body) if encounter.body else {}
+    found: dict[str, Any] = said.get("subject", {})
     return str(found.get("reference", "")).rpartition("Patient/")[2]
 
 

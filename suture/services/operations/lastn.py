@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,12 +12,13 @@ import suture.services.interactions.guard as guard
 from suture.access import policy, withheld
 from suture.errors import Invalid, TooCostly
 from suture.services.interactions.answer import Answer
+from suture.services.interactions.notice import unread
 from suture.services.operations.operation import Asked, Operation, Parameter
 from suture.services.operations.values import SEARCH
 from suture.standards.fhir import json, search
 from suture.standards.fhir.search import SearchQuery
 from suture.store import search as store_search
-from suture.store import whose
+from suture.store import sound, whose
 from suture.store.connection import Connection
 from suture.store.resources import Row
 
@@ -39,25 +40,39 @@ async def run(asked: Asked) -> Answer:
 
 
 def _found(asked: Asked, connection: Connection) -> Answer:
-    groups = Groups(asked.one("max", 1))
-    for row in _rows(asked, connection):
+    groups, damaged = Groups(asked.one("max", 1)), Damaged()
+    for row in _rows(asked, connection, damaged):
         groups.add(row)
-    rows = groups.rows()
+    rows = groups.rows() + damaged.named
     entries = [(row, row.body, "match") for row in rows]
     links = [("self", f"{asked.chart.fhir_url}/{TYPE}/$lastn")]
     return Answer(
-        bundle.searchset(asked.chart.fhir_url, entries, links, len(rows)), 200, whose.of_rows(connection, rows)
+        bundle.searchset(asked.chart.fhir_url, entries, links, len(groups.rows()), unread(len(damaged.hidden))),
+        200,
+        whose.of_rows(connection, rows),
     )
 
 
-def _rows(asked: Asked, connection: Connection) -> Iterator[Row]:
-    """All that fit and may be seen, newest first."""
+@dataclass(slots=True)
+class Damaged:
+    """Observations that can't be read, so that nobody knows of which kind they are."""
+
+    named: list[Row] = field(default_factory=list)
+    hidden: set[int] = field(default_factory=set)  # of which nobody knows whether the caller may see them
+
+
+def _rows(asked: Asked, connection: Connection, damaged: Damaged) -> Iterator[Row]:
+    """All that fit and may be seen, newest first; what can't be read is put aside."""
     away = withheld.of(connection, asked.caller)
     judged = guard.judge(connection, asked.caller, "search-type", away)
     query = policy.narrow(asked.caller, _query(asked), away)
     for _ in range(MOST // AT_ONCE):
-        page = store_search.find(connection, query, budget=asked.chart.settings["search.budget"])
-        yield from (row for row in page.rows if judged(row))
+        budget = asked.chart.settings["search.budget"]
+        page = store_search.find(connection, query, budget=budget, read=sound.read_all)
+        rows, hidden = guard.seen(page.rows, judged)
+        damaged.hidden |= hidden
+        damaged.named += [row for row in rows if row.damaged]
+        yield from (row for row in rows if row.body)
         if page.next is None:
             return
         query = replace(query, cursor=page.next)

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import psycopg
 
 from suture.errors import SutureError, TooCostly, Unavailable
-from suture.standards.fhir import json
 from suture.store.bodies import Bodies
 from suture.store.connection import Busy, Connection, Look, Parameters, Tx
 from suture.store.postgres import answers, session
@@ -135,7 +134,8 @@ class ServerConnection(Connection):
         rows = self.raw.execute(
             f"SELECT rid, zd, body FROM res WHERE rid IN ({marks}) AND op <> 3", binary=True, prepare=False
         )
-        return {rid: json.read(self.bodies.unpack(zd, body)) for rid, zd, body in rows}
+        found = ((rid, self.looked_into(rid, zd, body)) for rid, zd, body in rows)
+        return {rid: resource for rid, resource in found if resource is not None}
 
     def _again(self, error: psycopg.Error, ask: Callable[[], T]) -> T:
         """Outside a transaction a read may be asked again when the session was lost before it."""
