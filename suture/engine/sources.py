@@ -168,6 +168,7 @@ class Changes:
         self.flow = version.flow
         self.with_ = version.flow.source.with_
         self.name = f"changed:{version.flow.id}"
+        self._patience = sound.Patience()
         self._accept = accept
         self._database = database
 
@@ -186,13 +187,16 @@ class Changes:
     async def once(self) -> int:
         """The next versions after the watermark; returns how many there were. What can't be read is noted and passed by."""
         mark = int(vault.watermark(self._database.read, self.name) or await self._begin())
-        rows = sound.changes(self._database.read, mark, [str(t) for t in self.with_["types"] or ()], PAGE)
+        rows = sound.changes(
+            self._database.read, mark, [str(t) for t in self.with_["types"] or ()], PAGE, self._patience
+        )
         wanted = [row for row in rows if row.body and self._wanted(row.body)]
         await asyncio.gather(
             *(self._accept(self.name, row.body, {"version": row.version, "method": row.method}) for row in wanted)
         )
         if rows:
             await self._move(rows[-1].updated, [row for row in rows if row.damaged])
+            self._patience.over()
         return len(rows)
 
     async def _move(self, upto: int, missed: Sequence[Row]) -> None:

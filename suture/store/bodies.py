@@ -34,7 +34,7 @@ class DamagedPage(Damaged):
 class UnreadablePage(DamagedPage):
     """The disk gave no page, which it may do the next time."""
 
-    code, issue, retry = "unreadable", "transient", True
+    code, status, issue, retry = "unreadable", 503, "transient", True
 
 
 class Bodies:

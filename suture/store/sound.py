@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from suture.store import holes, names, resources
-from suture.store.bodies import Damaged, DamagedPage
+from suture.store.bodies import Damaged, DamagedPage, UnreadablePage
 from suture.store.connection import Connection
 from suture.store.holes import UNKNOWN, Unread
 from suture.store.index import NO_PATIENT
 from suture.store.resources import METHOD_OF, VERSION_BITS, id_of
 from suture.store.row import Row
 
+WAITS = 12  # times
 MEND = "Send its right version with PUT, or restore the last good backup; suture verify names all that is damaged."
 
 
@@ -58,6 +59,8 @@ def read(connection: Connection, type: str, id: str) -> Row | None:
     """`resources.read`; a damaged one comes without its body, from a damaged page without its number, too."""
     try:
         return resources.read(connection, type, id)
+    except UnreadablePage:
+        raise
     except DamagedPage:
         return _nameless(0, type, id)
     except Damaged:
@@ -139,14 +142,34 @@ def _nameless(rid: int, type: str, id: str) -> Row:
     return Row(rid, type, id, 0, 0, "PUT", b"", patient=NO_PATIENT)
 
 
-def changes(connection: Connection, after: int, types: Iterable[str] = (), count: int = 200) -> list[Row]:
+class Patience:
+    """Of one who follows the chart: a page that the disk gave no more may come the next time, so it is waited for a few times."""
+
+    def __init__(self) -> None:
+        self._waited = 0
+
+    def waits(self, error: Damaged) -> bool:
+        """Whether what failed is to be tried again later; else it is passed by."""
+        if not error.retry:
+            return False
+        self._waited += 1
+        return self._waited <= WAITS
+
+    def over(self) -> None:
+        """It went on."""
+        self._waited = 0
+
+
+def changes(
+    connection: Connection, after: int, types: Iterable[str] = (), count: int = 200, patience: Patience | None = None
+) -> list[Row]:
     """`resources.changes`; damaged versions come without their bodies, those on damaged pages without id and version, too."""
     types = tuple(types)
     try:
         return resources.changes(connection, after, types, count)
     except Damaged:
         wanted, end = resources.changed(connection, after, types, count)
-        found = [row for rt in wanted for row in _each(connection, rt, after, end)]
+        found = [row for rt in wanted for row in _each(connection, rt, after, end, patience or Patience())]
         return sorted(found, key=lambda row: (row.updated, row.rid, row.version))
 
 
@@ -160,7 +183,7 @@ WHERE h.hid BETWEEN ? AND ? AND h.upd = ?
 """
 
 
-def _each(connection: Connection, rt: int, after: int, end: int) -> Iterator[Row]:
+def _each(connection: Connection, rt: int, after: int, end: int, patience: Patience) -> Iterator[Row]:
     """The versions of a type, one by one."""
     places = [(upd, rid) for upd, rid in connection.all(_NEW, (rt, after, end))]
     places += [(upd, hid >> VERSION_BITS) for upd, hid in connection.all(_WAS, (rt, after, end))]
@@ -168,7 +191,9 @@ def _each(connection: Connection, rt: int, after: int, end: int) -> Iterator[Row
     for upd, rid in dict.fromkeys(places):
         try:
             yield from _at(connection, type, rid, upd)
-        except DamagedPage:
+        except DamagedPage as error:
+            if patience.waits(error):
+                raise
             yield Row(rid, type, "", 0, upd, "PUT", b"")
 
 

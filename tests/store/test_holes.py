@@ -11,7 +11,7 @@ import apsw
 import orjson
 import pytest
 
-from suture.store import connection, holes, resources, scan
+from suture.store import connection, holes, resources, scan, sound
 from suture.store.bodies import DamagedPage, UnreadablePage
 from suture.store.database import Database
 from tests import damage, stores
@@ -121,4 +121,28 @@ def test_there_is_an_end_to_what_may_be_lost(folder: Path, monkeypatch: pytest.M
     store = stores.database(folder)
     with pytest.raises(DamagedPage):
         found(store, {})
+    store.close()
+
+
+def test_whoever_follows_the_chart_waits_a_few_times_for_a_page_then_passes_it_by(folder: Path, sick: Sick) -> None:
+    store = stores.database(folder)
+    pages = [p for (p,) in store.read.all("SELECT pageno FROM dbstat WHERE name = 'res' AND pagetype = 'leaf'")]
+    store.close()
+    store = stores.database(folder)
+    sick.bad = range((pages[3] - 1) * damage.PAGE, pages[3] * damage.PAGE)
+    patience = sound.Patience()
+    for _ in range(sound.WAITS):
+        with pytest.raises(UnreadablePage):
+            sound.changes(store.read, 0, patience=patience)
+    rows = sound.changes(store.read, 0, patience=patience)
+    lost = [row for row in rows if row.damaged]
+    assert (len(rows), len(lost) > 1) == (PEOPLE, True)
+    patience.over()
+    with pytest.raises(UnreadablePage):
+        sound.changes(store.read, 0, patience=patience)
+    id = resources.id_of(store.read.all("SELECT fid FROM res WHERE +rid = ?", (lost[0].rid,))[0][0])
+    with pytest.raises(UnreadablePage):  # it may be there the next time: nothing is said to be damaged
+        sound.read(store.read, "Patient", id)
+    sick.bad = range(0)
+    assert not any(row.damaged for row in sound.changes(store.read, 0, patience=patience))
     store.close()

@@ -34,6 +34,7 @@ class Watch:
         self._chart = chart
         self._owners = owners
         self._at = 0
+        self._patience = sound.Patience()
         self.registry = Registry()
 
     def refresh(self, connection: Connection) -> Registry:
@@ -51,7 +52,7 @@ class Watch:
         start = max(kept, self._at)
         if not known.groups or mark != known.mark:
             return 0
-        rows = sound.changes(connection, start, known.groups, PAGE)
+        rows = sound.changes(connection, start, known.groups, PAGE, self._patience)
         if not rows or subscriptions.place(connection)[1] != mark:  # somebody began to listen meanwhile: look again
             return len(rows)
         found: list[Found] = []
@@ -60,11 +61,14 @@ class Watch:
         for at, row in enumerate(rows):
             try:
                 found += _events(connection, known, row, may)
-            except Damaged:
+            except Damaged as error:
+                if self._patience.waits(error):
+                    raise
                 missed.append(row)
             if at % 10 == 9:
                 await asyncio.sleep(0)
         await self._move(kept, rows[-1].updated, found, missed)
+        self._patience.over()
         return len(rows)
 
     async def _move(self, kept: int, upto: int, found: list[Found], missed: list[Row]) -> None:
