@@ -102,6 +102,15 @@ class Bodies:
         except zstandard.ZstdError as error:
             raise Damaged("a stored body is damaged", mend="Run: suture verify") from error
 
+    def whole(self, number: int, packed: bytes) -> bytes | None:
+        """`unpack`, for work over all bodies; None for a damaged one."""
+        try:
+            return self.unpack(number, packed)
+        except DamagedPage:  # of a dictionary
+            raise
+        except Damaged:
+            return None
+
     def _packer(self, number: int) -> zstandard.ZstdCompressor:
         self._packers[number] = self._made(number)
         return self._packers[number]

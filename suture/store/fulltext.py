@@ -6,6 +6,7 @@ Two backs fulfil one contract: SQLite's FTS5 (https://sqlite.org/fts5.html) and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from suture.store.fulltext_postgres import Tsvector
 from suture.store.fulltext_sqlite import Fts5
 from suture.store.search_sql import Sql
 
+log = logging.getLogger("suture.store")
 FACT = "fulltext"  # 'MODE STATE PLACE MOST'
 OFF, ONLY_NARRATIVE, ALL = "off", "narrative", "all"
 MODES = (OFF, ONLY_NARRATIVE, ALL)
@@ -151,8 +153,12 @@ def step(tx: Tx) -> bool:
         return False
     sql = "SELECT rid, zd, body FROM res WHERE rid > ? AND rid <= ? AND op <> 3 ORDER BY rid LIMIT ?"
     rows = tx.all(sql, (now.done, now.done + WINDOW, PIECE))
-    for rid, zd, body in rows:
-        _put(tx, rid, json.reread(tx.bodies.unpack(zd, body)), now.mode)
+    for rid, zd, packed in rows:
+        body = tx.bodies.whole(zd, packed)
+        if body is None:
+            log.error("a resource has no full text, for its body is damaged: row %d", rid)
+        else:
+            _put(tx, rid, json.reread(body), now.mode)
     reached, last = rows[-1][0] if len(rows) == PIECE else now.done + WINDOW, _last(tx)
     _settle(tx, now.mode, reached >= last, min(reached, last), last)
     return True

@@ -6,6 +6,7 @@ Each piece is a transaction of its own and moves a mark in the database, so a re
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from suture.store.connection import Connection, Tx
 from suture.store.index import SPAN, SQL, TYPED, Batch
 from suture.store.parameters import BUILDING, CLEARING, LEAVING, ON
 
+log = logging.getLogger("suture.store")
 PIECE = 200  # resources that are indexed in one transaction
 WINDOW = 20_000  # row numbers that are looked through in one
 CLEARED = 2_000  # index rows that go in one
@@ -86,8 +88,12 @@ def _built(tx: Tx, rid: int) -> bool:
     definition, end, last = json.loads(text), place + WINDOW, _last(tx)
     rows = _next(tx, tuple(definition["expressions"]), place, end)
     batch = Batch(tx)
-    for number, sd, zd, body in rows:
-        found = extract(strict.reread(tx.bodies.unpack(zd, body)), tx.shared.base)
+    for number, sd, zd, packed in rows:
+        body = tx.bodies.whole(zd, packed)
+        if body is None:
+            log.error("a resource could not be indexed, for its body is damaged: row %d", number)
+            continue
+        found = extract(strict.reread(body), tx.shared.base)
         batch.extend(number, _part(found, definition["code"]), sd)
     batch.flush()
     reached = rows[-1][0] if len(rows) == PIECE else end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from suture.store.connection import Connection, Tx
 from suture.store.index import SQL, Batch
 from suture.store.resources import DELETE
 
+log = logging.getLogger("suture.store")
 FACT = "index.rules"  # the rules and the address by which all rows were made; absent while they are made anew
 PER_TRANSACTION = 5_000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -65,14 +67,21 @@ def _emptied(tx: Tx) -> None:
 
 
 def _filled(tx: Tx, after: int) -> tuple[int, int]:
-    """Indexes the next resources behind a row number; returns how many, and the last one's number."""
+    """Indexes the next resources behind a row number; returns how many, and the last one's number.
+
+    A damaged one stays in the list of its type, and of its patient as that was known; it is found by nothing else.
+    """
     rows = tx.all(
         f"SELECT rid, zd, body FROM res WHERE rid > ? AND op <> {DELETE} ORDER BY rid LIMIT ?", (after, PER_TRANSACTION)
     )
     parameters.adopt(tx)
     batch = Batch(tx)
-    for rid, zd, body in rows:
-        place = batch.add(rid, extract(json.read(tx.bodies.unpack(zd, body)), tx.shared.base))
+    read = ((rid, tx.bodies.whole(zd, body)) for rid, zd, body in rows)
+    for rid, body in read:
+        if body is None:
+            log.error("a resource could not be indexed, for its body is damaged: row %d", rid)
+            continue
+        place = batch.add(rid, extract(json.read(body), tx.shared.base))
         tx.execute("UPDATE res SET pat = ?, sd = ? WHERE rid = ?", (*place, rid))
     batch.flush()
     return len(rows), rows[-1][0] if rows else after

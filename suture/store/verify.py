@@ -15,11 +15,11 @@ from suture.clock import instant
 from suture.errors import SutureError, Unavailable
 from suture.standards.fhir import definitions
 from suture.standards.fhir.index import Rows
-from suture.store import anchor, audit, index, parameters, parameters_build
+from suture.store import anchor, audit, index, names, parameters, parameters_build
 from suture.store.connection import Connection, Tx
 from suture.store.database import Database
 from suture.store.ids import id_of
-from suture.store.resources import rows_of
+from suture.store.resources import VERSION_BITS, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def _pages(reader: Connection) -> Finding:
 
 def _bodies(reader: Connection, progress: Progress) -> Finding:
     """Every body of every table can be unpacked."""
-    bad: list[str] = []
+    bad: list[tuple[str, int]] = []
     seen = 0
     for table, key, number, body in (
         ("res", "rid", "zd", "body"),
@@ -82,10 +82,21 @@ def _bodies(reader: Connection, progress: Progress) -> Finding:
             try:
                 reader.bodies.unpack(zd, packed)
             except SutureError:
-                bad.append(f"{table} {at}")
+                bad.append((table, at))
     if bad:
-        return Finding("bodies", False, f"{len(bad)} of {seen} cannot be read: {', '.join(bad[:10])}")
+        named = [_place(reader, table, at) for table, at in bad[:10]]
+        return Finding("bodies", False, f"{len(bad)} of {seen} cannot be read: {', '.join(named)}")
     return Finding("bodies", True, f"{seen} bodies")
+
+
+def _place(reader: Connection, table: str, at: int) -> str:
+    """By which address a resource or an old version of it is known."""
+    if table not in ("res", "hist"):
+        return f"{table} {at}"
+    rid = at if table == "res" else at >> VERSION_BITS
+    row = reader.one("SELECT rt, fid FROM res WHERE rid = ?", (rid,))
+    version = f"/_history/{at & (1 << VERSION_BITS) - 1}" if table == "hist" else ""
+    return f"{names.text(reader, row[0])}/{id_of(row[1])}{version}" if row else f"{table} {at}"
 
 
 def _index(reader: Connection, progress: Progress) -> Finding:
@@ -97,30 +108,34 @@ def _index(reader: Connection, progress: Progress) -> Finding:
             building = parameters_build.waiting(look)
             if building:  # rows of what is on its way are not counted, those of all others must be there
                 definitions.adopt(parameters.built(look))
-            bad, seen, expected = _lost_rows(look, progress)
+            bad, damaged, seen, expected = _lost_rows(look, progress)
             kept = sum((look.one(f"SELECT count(*) FROM {table}") or (0,))[0] for table in index.SQL)
         finally:
             parameters.adopt(reader)
     if bad:
         return Finding("index", False, f"{len(bad)} of {seen} resources lack index rows: {', '.join(bad[:10])}")
+    if damaged:
+        return Finding("index", False, f"of {damaged} of {seen} resources nobody knows, for their bodies are damaged")
     if kept != expected and not building:
         return Finding("index", False, f"{kept - expected} index rows belong to no resource")
     return Finding("index", True, f"{seen} resources, {kept} index rows")
 
 
-def _lost_rows(look: Tx, progress: Progress) -> tuple[list[str], int, int]:
+def _lost_rows(look: Tx, progress: Progress) -> tuple[list[str], int, int, int]:
     bad: list[str] = []
-    seen = expected = 0
+    damaged = seen = expected = 0
     for rid, fid, zd, body in look.stream("SELECT rid, fid, zd, body FROM res WHERE op <> 3"):
         seen += 1
         if seen % 1_000 == 0:
             progress("index", seen)
-        rows = rows_of(look, look.bodies.unpack(zd, body))
+        whole = look.bodies.whole(zd, body)
+        damaged += whole is None
+        rows = rows_of(look, whole) if whole else None
         if rows is not None:
             tables, number = _lost(look, rid, rows)
             expected += number
             bad += [f"{rows.type}/{id_of(fid)} ({tables[0]})"] if tables else []
-    return bad, seen, expected
+    return bad, damaged, seen, expected
 
 
 def _lost(look: Tx, rid: int, rows: Rows) -> tuple[list[str], int]:

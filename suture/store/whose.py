@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from suture.store import names
+from suture.store import names, sound
 from suture.store.audit_listed import BY_NUMBER, PATIENT
 from suture.store.bodies import Damaged
 from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
 from suture.store.index import NO_PATIENT, SEVERAL_PATIENTS
 from suture.store.messages import patients_of
-from suture.store.resources import DELETE, history, read_rid
+from suture.store.resources import DELETE, read_rid
 from suture.store.row import Row
 
 AT_ONCE = 500
@@ -120,9 +120,9 @@ def of_message(connection: Connection, mid: int) -> tuple[str, ...]:
 
 
 def numbers_of(connection: Connection, patient: str) -> tuple[str, ...]:
-    """A patient's id and every identifier it ever had, as messages are indexed by them."""
+    """A patient's id and every identifier it ever had, as messages are indexed by them; those of damaged versions nobody knows."""
     numbers = {patient: None}
-    for row in history(connection, "Patient", patient, count=MOST_VERSIONS):
+    for row in sound.history(connection, "Patient", patient, count=MOST_VERSIONS):
         for one in orjson.loads(row.body).get("identifier") or () if row.body else ():
             if isinstance(one.get("value"), str):
                 numbers[one["value"][:LONGEST]] = None

@@ -11,6 +11,7 @@ from suture.standards.fhir import json
 from suture.standards.fhir.index import RULES, extract
 from suture.store import reindex, resources
 from suture.store.database import Database
+from tests import damage
 from tests.store.search.people import OBSERVATIONS, PATIENTS
 from tests.stores import settings
 
@@ -103,3 +104,20 @@ def test_references_to_a_new_address_become_local_when_it_is_served(tmp_path: Pa
 )
 def test_a_server_has_an_address_of_its_own_or_none(url: str, base: str) -> None:
     assert reindex.base_of(url) == base
+
+
+def test_a_damaged_body_ends_no_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = opened(tmp_path)
+    fill(store)
+    ann = store.read.all("SELECT min(rid) FROM res WHERE fid = 'ann'")[0][0]
+    rest = [store.read.all(f"SELECT count(*) FROM {name} WHERE rid <> ?", (ann,)) for name in TABLES]
+    places = state(store)["res"]
+    damage.body(store, "Patient", "ann")
+    set_fact(store, "0 ")
+    store.close()
+    store = opened(tmp_path)
+    told = [r.getMessage() for r in caplog.records if r.name == "suture.store"]
+    assert told == [f"a resource could not be indexed, for its body is damaged: row {ann}"]
+    assert [store.read.all(f"SELECT count(*) FROM {name}") for name in TABLES] == rest
+    assert state(store)["res"] == places
+    store.close()

@@ -48,7 +48,13 @@ def test_a_sound_database_has_no_bad_finding(tmp_path: Path) -> None:
     [
         ("DELETE FROM S WHERE rid = 3", "index", "1 of 40 resources lack index rows: Patient/p2 (S)"),
         ("INSERT INTO S VALUES (1, 'ghost', 999)", "index", "1 index rows belong to no resource"),
-        ("UPDATE res SET body = x'00' WHERE rid = 3", "bodies", "1 of 40 cannot be read: res 3"),
+        ("UPDATE res SET body = x'00' WHERE rid = 3", "bodies", "1 of 40 cannot be read: Patient/p2"),
+        ("UPDATE res SET body = x'00' WHERE rid = 3", "index", "of 1 of 40 resources nobody knows, for their bodies"),
+        (
+            "DELETE FROM S WHERE rid = 3; UPDATE res SET body = x'00' WHERE rid = 4",
+            "index",
+            "lack index rows: Patient/p2",
+        ),
         ("DELETE FROM audit WHERE n > 30", "audit", "truncated at row 31: the anchor has seen 40 rows, 30 are there"),
         ("UPDATE audit SET id = 'p99' WHERE n = 7", "audit", "edited at row 7"),
     ],

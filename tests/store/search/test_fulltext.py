@@ -17,6 +17,7 @@ from suture.standards.fhir import json, search
 from suture.standards.fhir import search_words as language
 from suture.store import fulltext, fulltext_postgres, resources
 from suture.store.database import Database
+from tests import damage
 from tests.store.search.people import WORLD
 from tests.store.search.test_interference import Seen, patient_rule
 from tests.store.search.worlds import World
@@ -164,3 +165,17 @@ def test_what_postgresql_is_asked() -> None:
     assert asked.text == "SELECT rid FROM fulltext WHERE content @@ CAST(? AS tsquery)"
     assert asked.values == ("((('acute' <-> 'pain') | ('bri':*)) & !('chronic'))",)
     assert fulltext_postgres._vector(["a", "b", "a"]) == "'a':1,3 'b':2"
+
+
+def test_a_damaged_body_does_not_end_the_building(tmp_path: Path) -> None:
+    store = opened(tmp_path, "off")
+    for one in SPOKEN:
+        put(store, one)
+    damage.body(store, "Observation", "b")
+    store.close()
+    store = opened(tmp_path, "all")
+    built(store)
+    assert found(store, "pain") == ["a", "c"]
+    put(store, spoken("b", "New pain"))
+    assert found(store, "pain") == ["a", "b", "c"]
+    store.close()

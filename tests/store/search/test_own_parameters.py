@@ -16,6 +16,7 @@ from suture.store import search as store_search
 from suture.store.database import Database
 from suture.store.record import Version
 from suture.store.verify import verify
+from tests import damage
 from tests.store.search.people import OBSERVATIONS, PATIENTS, WORLD, patient
 from tests.store.search.worlds import World
 from tests.stores import database
@@ -225,3 +226,13 @@ def test_a_record_of_another_installation_is_indexed_by_it_too(world: World) -> 
     assert world.pages(search.parse("Patient", [("own", "2022")])) == ["Patient/came"]
     assert restrictions.bodies(world.store.read, ["came"]), "and its consents hold"
     sound(world.store)
+
+
+def test_a_damaged_body_does_not_end_the_building(world: World) -> None:
+    before = damage.body(world.store, "Patient", "ann")
+    put(world.store, own(type="token", base=["Patient"], expression="Patient.identifier.where(system = 'urn:ssn')"))
+    built(world.store)
+    assert states(world.store) == [("own", "on")]
+    world.store.write_now(lambda tx: damage.spoil(tx, "Patient", "ann", 0, before))
+    told = next(f.text for f in verify(world.store) if f.what == "index")
+    assert told.endswith("lack index rows: Patient/ann (I)")
