@@ -42,7 +42,7 @@ ON_EVERY_DATABASE = (
     "server/test_compartment", "server/test_hooks", "server/test_withheld", "server/test_cursor", "server/test_sign_in",
     "server/test_register", "server/admin", "server/test_bulk", "server/test_import", "server/test_everything", "server/test_graphql", "server/test_match", "server/test_once",
     "server/test_subscriptions", "server/test_terminology", "server/test_binary", "server/test_shapes",
-    "store/test_sound", "server/test_damaged", "cli/test_terminology", "conformance/test_us_core", "server/test_fuzz", "attacks/test_every_parameter", "attacks/test_every_fhir_route",
+    "store/test_sound", "server/test_damaged", "cli/test_terminology", "cli/test_import_deleted", "conformance/test_us_core", "server/test_fuzz", "attacks/test_every_parameter", "attacks/test_every_fhir_route",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ ON_EVERY_DATABASE = (
 EACH_TIME = (
     "store/search/test_against_memory", "store/search/test_pages", "store/search/test_fulltext", "store/search/test_own_parameters",
     "engine/test_engine", "services/test_identities", "server/test_fhir", "server/test_bundles", "server/test_search",
-    "server/test_bulk_kinds", "server/test_bulk_damaged", "server/test_fuzz", "attacks/test_every_parameter",
+    "server/test_bulk_kinds", "server/test_bulk_damaged", "server/test_fuzz", "cli/test_import_deleted", "attacks/test_every_parameter",
     "attacks/test_every_fhir_route",
 )  # fmt: skip
 EVERYTHING = os.environ.get("SUTURE_POSTGRES") == "all"

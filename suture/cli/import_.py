@@ -42,8 +42,9 @@ def import_(
 ) -> None:
     """Stores resources by their id; what is there already gets a new version, or none when nothing changed.
 
-    Everything is validated. Bundles are taken entry by entry, references between their entries are resolved. A line
-    that is broken is named and left out; the exit code is 0 only when everything was stored.
+    Everything is validated. Bundles are taken entry by entry, references between their entries are resolved. What the
+    deleted*.ndjson of an export names is deleted, after the other files of its folder. A line that is broken is named and
+    left out; the exit code is 0 only when everything was stored.
     """
     if not paths and not synthetic:
         raise Invalid("nothing to import", where="PATHS", mend="Name files or folders, or --synthetic 100.")
@@ -103,9 +104,19 @@ class _progress:
 def _tell(summary: imports.Summary, took: float, as_json: bool) -> None:
     counts = {
         name: getattr(summary, name)
-        for name in ("stored", "created", "updated", "unchanged", "repeated", "failed", "unresolved")
+        for name in (
+            "stored",
+            "created",
+            "updated",
+            "unchanged",
+            "repeated",
+            "deleted",
+            "absent",
+            "failed",
+            "unresolved",
+        )
     }
-    rate = round(summary.stored / max(took, 1e-6))
+    rate = round((summary.stored + summary.deleted) / max(took, 1e-6))
     if as_json:
         faults = [{"file": file, "line": line, "text": text} for file, line, text in summary.faults]
         told = {**counts, "seconds": round(took, 2), "per_second": rate, "types": summary.types, "faults": faults}

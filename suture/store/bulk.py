@@ -6,17 +6,17 @@ import gc
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 from suture.standards.fhir.index import Rows
-from suture.store import index, resources, rids
+from suture.store import index, resources, rids, whose
 from suture.store.connection import Tx
 from suture.store.database import Database
-from suture.store.resources import UNCHANGED, Row
+from suture.store.resources import DELETED, UNCHANGED, Row
 
 SIZES = (1_000, 4_000)  # resources of the first transactions of a new store: enough to train dictionaries on
 PER_TRANSACTION = 10_000
@@ -36,14 +36,26 @@ class Item(NamedTuple):
     rows: Rows
 
 
+class Gone(NamedTuple):
+    """One resource to delete."""
+
+    type: str
+    id: str
+
+
+Entry = Item | Gone
+Also = Callable[[Tx, list[Row], Sequence[str]], None]  # rows that were written, whose those were that are deleted
+
+
 def load(
     database: Database,
-    items: Iterable[Item],
+    items: Iterable[Entry],
     *,
-    also: Callable[[Tx, list[Row]], None] = lambda tx, rows: None,
+    also: Also = lambda tx, rows, patients: None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Counter[str]:
-    """Writes all items in large transactions; returns how many were created, updated, unchanged.
+    """Writes all items in large transactions, in their order; returns how many were created, updated, unchanged, deleted, and
+    how many were to be deleted but absent.
 
     `also` runs in each transaction with the rows that were written (audit). Run it in a process or thread of its own.
     """
@@ -51,7 +63,7 @@ def load(
     left = iter(items)
     beside = ThreadPoolExecutor(1, "suture-pack")
 
-    def written(part: list[Item], later: list[Item] | None) -> None:
+    def written(part: list[Entry], later: list[Entry] | None) -> None:
         done.update(database.write_now(lambda tx: _load(tx, part, also, later, beside)))
         progress(done.total())
         database.upkeep.settle()
@@ -71,8 +83,8 @@ def _memory() -> int:
 
 
 def _first(
-    database: Database, left: Iterator[Item], written: Callable[[list[Item], list[Item] | None], None]
-) -> Iterator[Item]:
+    database: Database, left: Iterator[Entry], written: Callable[[list[Entry], list[Entry] | None], None]
+) -> Iterator[Entry]:
     """Into a new store a few first, to train dictionaries on, then as many as may come before it is indexed; returns the rest."""
     if database.read.one("SELECT 1 FROM dictionary WHERE kind = 'resource'"):
         return left
@@ -84,13 +96,13 @@ def _first(
 
 
 def _first_load(
-    database: Database, left: Iterator[Item], written: Callable[[list[Item], list[Item] | None], None]
-) -> Iterator[Item]:
+    database: Database, left: Iterator[Entry], written: Callable[[list[Entry], list[Entry] | None], None]
+) -> Iterator[Entry]:
     """A new store that nobody else looks at may be filled before it is indexed; what is there already waits until it is.
 
     Returns what is left to be loaded in the usual way.
     """
-    later: list[Item] = []
+    later: list[Entry] = []
     if not database.place.rest():
         return left
     try:
@@ -103,31 +115,55 @@ def _first_load(
     return chain(later, left)
 
 
-def _load(
-    tx: Tx, part: list[Item], also: Callable[[Tx, list[Row]], None], later: list[Item] | None, beside: Executor
-) -> Counter[str]:
+def _load(tx: Tx, part: list[Entry], also: Also, later: list[Entry] | None, beside: Executor) -> Counter[str]:
     """Writes these; with `later` only those that are new, the others are put there."""
     done: Counter[str] = Counter()
     with _quiet_collector():
-        for some in _parts(part, PER_FLUSH):
-            batch = index.Batch(tx, large=tx.far)
-            new = _reserved(tx, some)
-            if later is not None:
-                later += (item for number, item in enumerate(some) if number not in new)
-                some = [some[number] for number in sorted(new)]
-                new = set(range(len(some)))
-            rows = resources.put_new(tx, [some[number] for number in sorted(new)], batch, beside)
-            rows += [
-                resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch)
-                for number, item in enumerate(some)
-                if number not in new
-            ]
-            batch.flush()
-            if not rows:
-                continue
-            done.update(row.change for row in rows)
-            also(tx, [row for row in rows if row.change != UNCHANGED])
+        for items, gone in _runs(part):
+            if items and (rows := _written(tx, items, later, beside)):
+                done.update(row.change for row in rows)
+                also(tx, [row for row in rows if row.change != UNCHANGED], ())
+            if gone:
+                done.update(_deleted(tx, gone, also, later))
     return done
+
+
+def _written(tx: Tx, some: list[Item], later: list[Entry] | None, beside: Executor) -> list[Row]:
+    batch = index.Batch(tx, large=tx.far)
+    new = _reserved(tx, some)
+    if later is not None:
+        later += (item for number, item in enumerate(some) if number not in new)
+        some = [some[number] for number in sorted(new)]
+        new = set(range(len(some)))
+    rows = resources.put_new(tx, [some[number] for number in sorted(new)], batch, beside)
+    rows += [
+        resources.put(tx, item.type, item.id, item.body, item.rows, batch=batch)
+        for number, item in enumerate(some)
+        if number not in new
+    ]
+    batch.flush()
+    return rows
+
+
+def _deleted(tx: Tx, some: list[Gone], also: Also, later: list[Entry] | None) -> Counter[str]:
+    """Deletes what is there; with `later` it is put there. What is not there now must not be looked for again later: it may
+    have come until then."""
+    there = rids.known(tx, some)
+    known = [one for one in some if there.get(one)]
+    if later is not None:
+        later += known
+        return Counter(absent=len(some) - len(known))
+    patients: dict[str, None] = {}
+    rows: list[Row] = []
+    for type, id in known:
+        before = whose.of_id(tx, type, id)
+        row = resources.delete(tx, type, id)
+        if row is not None and row.change == DELETED:
+            rows.append(row)
+            patients |= dict.fromkeys(before)
+    if rows:
+        also(tx, rows, tuple(patients))
+    return Counter(deleted=len(rows), absent=len(some) - len(rows))
 
 
 def _reserved(tx: Tx, some: list[Item]) -> set[int]:
@@ -142,9 +178,11 @@ def _reserved(tx: Tx, some: list[Item]) -> set[int]:
     return {number for place, number in firsts.items() if not there.get(place)}
 
 
-def _parts(items: list[Item], size: int) -> Iterator[list[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _runs(part: list[Entry]) -> Iterator[tuple[list[Item], list[Gone]]]:
+    """Items and deletions as they follow each other, at most PER_FLUSH at a time; one of the two is empty."""
+    for _, run in groupby(part, type):
+        while some := list(islice(run, PER_FLUSH)):
+            yield [one for one in some if isinstance(one, Item)], [one for one in some if isinstance(one, Gone)]
 
 
 @contextmanager

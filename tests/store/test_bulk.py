@@ -47,7 +47,7 @@ def test_one_id_twice_in_a_load_makes_two_versions(store: Database) -> None:
 
 
 def test_what_is_to_happen_with_the_rows_commits_with_them(store: Database) -> None:
-    def also(tx: object, rows: list[resources.Row]) -> None:
+    def also(tx: object, rows: list[resources.Row], patients: object) -> None:
         for row in rows:
             audit.append(tx, AuditRow("system", "import", row.type, row.id))  # type: ignore[arg-type]
 

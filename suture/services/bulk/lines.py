@@ -42,7 +42,7 @@ def _line(chart: Chart, number: int, text: bytes, of: Input | None) -> Line | No
         if is_header(resource):
             return None
         if of is not None and of.kind == DELETED:
-            return Line(number, _deletions(resource))
+            return Line(number, deletions(resource))
         return _resource(chart, number, text, resource, of)
     except SutureError as error:
         return Line(number, error)
@@ -67,11 +67,23 @@ def is_header(resource: dict[str, Any]) -> bool:
     return isinstance(rows, list) and len(rows) == 1 and isinstance(rows[0], dict) and rows[0].get("name") == "header"
 
 
-def _deletions(bundle: dict[str, Any]) -> Places:
+def deletes(resource: dict[str, Any]) -> bool:
+    """Whether this is a transaction that does nothing but delete, as it stands in the deleted files of an export."""
+    if resource.get("resourceType") != "Bundle" or resource.get("type") != "transaction" or not resource.get("entry"):
+        return False
+    try:
+        return bool(deletions(resource))
+    except SutureError:
+        return False
+
+
+def deletions(bundle: dict[str, Any]) -> Places:
     """What the transaction of a line deletes; it may do nothing else."""
     rows = bundle.get("entry", [])
-    if bundle.get("resourceType") != "Bundle" or not isinstance(rows, list) or len(rows) > MOST_DELETIONS:
+    if bundle.get("resourceType") != "Bundle" or not isinstance(rows, list):
         raise Invalid("a line of a deleted file is a transaction Bundle", where="resourceType")
+    if len(rows) > MOST_DELETIONS:
+        raise Invalid(f"a line deletes at most {MOST_DELETIONS}", where="Bundle.entry", mend="Write several lines.")
     return tuple(_deletion(row, f"Bundle.entry[{at}].request") for at, row in enumerate(rows))
 
 

@@ -35,8 +35,8 @@ def _rows(server: str, job: Job, files: Sequence[File], kind: str) -> list[dict[
 
 
 def name_of(file: File) -> str:
-    """Its number and type; a file of blocks has none."""
-    return f"{file.n}.{file.type or 'blocks'}.ndjson"
+    """Its number and type; a file of blocks has none, and one that deletes says so wherever it is kept."""
+    return f"{file.n}.{'deleted' if file.kind == exports.DELETED else file.type or 'blocks'}.ndjson"
 
 
 def number_of(name: str) -> int:

@@ -16,11 +16,11 @@ from suture.services.imports.source import Task
 from suture.services.imports.work import Item, warm, work
 from suture.services.interactions import references
 from suture.services.interactions.door import Interactions
-from suture.standards.fhir import index, json
-from suture.store import audit, bulk, whose
+from suture.standards.fhir import index, json, subscription
+from suture.store import audit, bulk, subscriptions, whose
 from suture.store.connection import Tx
 from suture.store.database import Database
-from suture.store.resources import Row
+from suture.store.resources import DELETED, Row
 
 NAMED = ("Practitioner", "PractitionerRole", "Organization", "Location", "Patient")  # what conditional references name
 AHEAD = 48 << 20  # bytes the workers may be ahead of the writer
@@ -38,6 +38,8 @@ class Summary:
     created: int = 0
     updated: int = 0
     unchanged: int = 0
+    deleted: int = 0
+    absent: int = 0  # to be deleted, but not here (any more)
     repeated: int = 0  # ids that came more than once
     failed: int = 0
     unresolved: int = 0  # conditional references that found nothing, kept as they are
@@ -63,6 +65,7 @@ def load(database: Database, interactions: Interactions, found: Iterable[Task], 
         done = bulk.load(database, stream.items(results), also=_audit)
     summary = stream.summary
     summary.created, summary.updated, summary.unchanged = done["created"], done["updated"], done["unchanged"]
+    summary.deleted, summary.absent = done[DELETED], done["absent"]
     return summary
 
 
@@ -104,15 +107,23 @@ class _Stream:
         self._seen: set[int] = set()
         self._named: dict[str, str] = {}  # Type?identifier=system|value -> Type/id, of this import
 
-    def items(self, results: Iterable[tuple[Task, bytes]]) -> Iterator[bulk.Item]:
-        """Every item of every result; faults go to the summary."""
+    def items(self, results: Iterable[tuple[Task, bytes]]) -> Iterator[bulk.Entry]:
+        """Every item and deletion of every result; faults go to the summary."""
         for task, raw in results:
-            items, faults = marshal.loads(raw)  # noqa: S302 - from our own worker, through a pipe of this process
+            items, gone, faults = marshal.loads(raw)  # noqa: S302 - from our own worker, through a pipe of this process
             for line, text in faults:
                 self.summary.fail(task.file, line, text)
             for item in items:
                 yield self._item(item)
+            if gone:
+                yield from self._gone(gone)
             self._told(task.weight, self.summary.taken)
+
+    def _gone(self, places: list[tuple[str, str]]) -> Iterator[bulk.Gone]:
+        """Nothing refers to these by their identifiers any more."""
+        addresses = {f"{type}/{id}" for type, id in places}
+        self._named = {name: found for name, found in self._named.items() if found not in addresses}
+        return (bulk.Gone(type, id) for type, id in places)
 
     def _item(self, item: Item) -> bulk.Item:
         kind, id, body, rows, conditional = item
@@ -151,7 +162,12 @@ class _Stream:
         return found
 
 
-def _audit(tx: Tx, rows: list[Row]) -> None:
-    """One row of the trail for each group that is written."""
-    patients = whose.of_rows(tx, rows)
-    audit.append(tx, audit.AuditRow(policy.SYSTEM.id, "import", detail=f"{len(rows)} resources", patients=patients))
+def _audit(tx: Tx, rows: list[Row], patients: Sequence[str]) -> None:
+    """One row of the trail for each group that is written, or is deleted: then `patients` are whose they were."""
+    gone = [row for row in rows if row.change == DELETED]
+    for row in gone:
+        if row.type == subscription.TYPE:
+            subscriptions.drop(tx, row.rid)
+    named = dict.fromkeys((*patients, *whose.of_rows(tx, [row for row in rows if row.change != DELETED])))
+    detail = f"{len(gone)} resources deleted" if gone else f"{len(rows)} resources"
+    audit.append(tx, audit.AuditRow(policy.SYSTEM.id, "import", detail=detail, patients=tuple(named)))

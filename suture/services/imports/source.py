@@ -16,6 +16,7 @@ DOCUMENTS = (".json", ".json.gz")
 BLOCK = 2 << 20
 PACKED = 10  # times larger is what a .gz holds, about
 LARGEST = 1 << 30  # of a document, unpacked
+DELETED = "deleted"  # how the name of a file begins that says what was deleted; a number may stand before
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,20 @@ class Task:
     raw: bytes
     weight: int  # bytes on disk it stands for, for the progress bar
     fault: str = ""  # why the file can't be read
+    deletes: bool = False  # its lines are transactions that delete
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
-    """Every file that is meant, folders walked in order of name; raises Invalid for what is not there."""
+    """Every file that is meant, folders walked in order of name; raises Invalid for what is not there.
+
+    What a folder deletes comes behind its other files and before the next folder: an export shows one moment, at which what
+    it deletes was not there; what came again after that stands in a later export.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.name.endswith(NDJSON + DOCUMENTS) and p.is_file())
-            found += sorted(inside, key=lambda p: not p.name.startswith(("hospitalInformation", "practitioner")))
+            inside = (p for p in path.rglob("*") if p.name.endswith(NDJSON + DOCUMENTS) and p.is_file())
+            found += sorted(inside, key=_turn)
         elif path.is_file():
             found.append(path)
         else:
@@ -46,6 +52,17 @@ def files(paths: Sequence[Path]) -> list[Path]:
             "nothing to import", where=", ".join(map(str, paths)), mend="It reads .ndjson, .json and both with .gz."
         )
     return found
+
+
+def _turn(path: Path) -> tuple[bool, Path, bool, str]:
+    """Where a file of a folder has its turn: whom others name first, what is deleted last in its own folder."""
+    return not path.name.startswith(("hospitalInformation", "practitioner")), path.parent, deletes(path), path.name
+
+
+def deletes(path: Path) -> bool:
+    """Whether a file's lines delete: its name says so, for a Bundle may be a resource like others."""
+    parts = path.name.split(".")
+    return path.name.endswith(NDJSON) and parts[parts[0].isdigit()].startswith(DELETED)
 
 
 def size(paths: Sequence[Path]) -> int:
@@ -79,7 +96,7 @@ def _whole(stream: IO[bytes]) -> bytes:
 
 
 def _blocks(path: Path, stream: IO[bytes], size: int) -> Iterator[Task]:
-    line, rest, told = 1, b"", 0
+    line, rest, told, gone = 1, b"", 0, deletes(path)
     while block := stream.read(BLOCK):
         cut = block.rfind(b"\n") + 1
         if cut == 0:
@@ -90,6 +107,6 @@ def _blocks(path: Path, stream: IO[bytes], size: int) -> Iterator[Task]:
         raw, rest = rest + block[:cut], block[cut:]
         weight = min(len(raw), size - told)
         told += weight
-        yield Task(str(path), True, line, raw, weight)
+        yield Task(str(path), True, line, raw, weight, deletes=gone)
         line += raw.count(b"\n")
-    yield Task(str(path), True, line, rest, size - told)
+    yield Task(str(path), True, line, rest, size - told, deletes=gone)

@@ -10,7 +10,7 @@ from typing import Any
 
 from suture.errors import SutureError
 from suture.services.audit.event import TYPE as MADE
-from suture.services.bulk.lines import is_header
+from suture.services.bulk.lines import deletes, deletions, is_header
 from suture.services.imports.source import Task
 from suture.services.interactions import references
 from suture.services.interactions.incoming import is_id
@@ -35,20 +35,24 @@ def warm() -> None:
 
 
 def work(task: Task, base: str) -> bytes:
-    """The items and faults of a task, marshalled: they only pass between processes of one import."""
+    """The items, deletions and faults of a task, marshalled: they only pass between processes of one import."""
     items: list[Item] = []
+    gone: list[tuple[str, str]] = []
     faults: list[Fault] = []
     if task.fault:
-        return marshal.dumps((items, [(task.line, task.fault)]))
+        return marshal.dumps((items, gone, [(task.line, task.fault)]))
     for line, read in _lines(task) if task.lines else _document(task):
         if isinstance(read, str):
             faults.append((line, read))
             continue
         try:
-            items.append(_item(*read, base))
+            if task.deletes:
+                gone += deletions(read[0])
+            else:
+                items.append(_item(*read, base))
         except SutureError as error:
             faults.append((line, _said(error)))
-    return marshal.dumps((items, faults))
+    return marshal.dumps((items, gone, faults))
 
 
 def _said(error: SutureError) -> str:
@@ -118,6 +122,8 @@ def _item(resource: dict[str, Any], raw: bytes, base: str) -> Item:
         raise Unreadable("R4 has no such resource type", where="resourceType")
     if kind == MADE:
         raise Unreadable("AuditEvents are made from the audit trail and can't be imported", where="resourceType")
+    if deletes(resource):
+        raise Unreadable("it deletes; name its file deleted.ndjson if that is meant", where="Bundle.entry")
     validate.require(resource)
     id = resource.get("id") or str(uuid.uuid5(_CONTENT, raw.decode()))
     rows = index.extract(resource, base)
