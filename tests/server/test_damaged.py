@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from suture.services.subscriptions import notifier
 from suture.store import resources, skipped, sound, subscriptions
 from suture.store.connection import Tx
 from tests import damage
@@ -80,6 +81,34 @@ async def test_a_subscription_goes_past_what_can_not_be_read_and_is_told(
     await hooked.until(lambda: hooked.numbers() == [1, 2])
 
 
+async def test_what_breaks_off_in_between_loses_and_doubles_nothing(
+    server: Running, hooked: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "AFTER_FAULT", 0.05)
+    id = await active(server, subscription(hooked.url))
+    tries, note = [], skipped.note
+
+    def broken_off(tx: Tx, rows: Any) -> None:
+        note(tx, rows)
+        tries.append(rows)
+        if len(tries) < 3:
+            raise OSError
+
+    monkeypatch.setattr(skipped, "note", broken_off)
+
+    def unit(tx: Tx) -> None:
+        for one in ("a", "lost", "b"):
+            resources.put(tx, "Patient", one, json.dumps(patient(one)).encode())
+        damage.spoil(tx, "Patient", "lost")
+
+    server.app.database.write_now(unit)
+    await server.put(patient("c"))
+    await hooked.until(lambda: len(hooked.numbers()) == 3)
+    places = [event["focus"][0]["reference"].rpartition("/")[2] for b in hooked.bundles for event in happened(b)]
+    assert (len(tries), hooked.numbers(), places) == (3, [1, 2, 3], ["a", "b", "c"])
+    assert (await told_of(server, id))["status"] == "active"
+
+
 async def test_what_comes_after_a_damaged_version_is_an_event(server: Running, hooked: Hook) -> None:
     await server.put(patient("a"))
     await server.put(patient("b"))
@@ -131,6 +160,14 @@ async def test_a_damaged_subscription_ends_itself_alone(server: Running, hooked:
     assert told(found.json())["error"]["text"] == "what is stored of the Subscription itself is damaged"
     await server.put(patient("a"))
     await hooked.until(lambda: 1 in hooked.numbers())
+    again = {**subscription(hooked.url + "2"), "id": broken}
+    assert (await server.http.put(f"/fhir/Subscription/{broken}", json=again)).status_code == 200
+    for _ in range(500):
+        if (await told_of(server, broken))["status"] == "active":
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("it is not taken up again")
 
 
 # --- written anew
