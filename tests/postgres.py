@@ -78,12 +78,16 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="suture-pg-"))
         if user := _user().get("user"):
             shutil.chown(self.folder, user)
-        self._run("initdb", "-D", "data", "-U", "suture", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         self._fsync, self._said = fsync, said
         self._migrated = False
         self._kept: deque[str] = deque()
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        try:
+            self._run("initdb", "-D", "data", "-U", "suture", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def start(self) -> None:
         says = f"-c fsync={'on' if self._fsync else 'off'} -c full_page_writes={'on' if self._fsync else 'off'}"
@@ -177,14 +181,19 @@ def server(name: str) -> Server:
 
 
 def main() -> None:
-    """`python -m tests.postgres postgres18`: a server for benchmarks; ends with Ctrl-C."""
+    """`python -m tests.postgres postgres18`: a server for benchmarks; Ctrl-C, SIGTERM and a closed terminal end both."""
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for one in ends:  # SIGINT, too: what a script begins behind itself ignores it
+        signal.signal(one, lambda number, _: sys.exit(128 + number))
     made = Server(
         folders()[sys.argv[1]], fsync=True, port=int(sys.argv[2]) if len(sys.argv) > 2 else 54321, said=SERVING
     )
-    print(made.fresh(), flush=True)
     try:
+        print(made.fresh(), flush=True)
         signal.pause()
     finally:
+        for one in ends:  # impatience ends nothing halfway
+            signal.signal(one, signal.SIG_IGN)
         made.stop()
 
 
