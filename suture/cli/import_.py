@@ -119,12 +119,16 @@ def _tell(summary: imports.Summary, took: float, as_json: bool) -> None:
     rate = round((summary.stored + summary.deleted) / max(took, 1e-6))
     if as_json:
         faults = [{"file": file, "line": line, "text": text} for file, line, text in summary.faults]
+        passed = [{"file": file, "lines": count, "text": why} for (file, why), count in summary.passed.items()]
         told = {**counts, "seconds": round(took, 2), "per_second": rate, "types": summary.types, "faults": faults}
+        told["passed"] = passed
         typer.echo(orjson.dumps(told))
         return
     for file, line, text in summary.faults[:20]:
         typer.echo(f"{file}:{line}: {text}", err=True)
     if len(summary.faults) > 20:
         typer.echo(f"… and {summary.failed - 20} more; --json names the first 1000", err=True)
+    for (file, why), count in list(summary.passed.items())[:20]:
+        typer.echo(f"{file}: {count} passed over: {why}", err=True)
     typer.echo(", ".join(f"{value} {name}" for name, value in counts.items() if value or name in ("stored", "failed")))
     typer.echo(f"{took:.1f} s, {rate} resources a second")

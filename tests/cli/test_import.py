@@ -174,6 +174,35 @@ def test_headers_of_whole_records_are_passed_over(project: Project) -> None:
     assert (done["stored"], done["types"], done["failed"]) == (1, {"Patient": 1}, 0)
 
 
+def test_what_an_export_says_beside_its_data_is_passed_over_and_told(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+    kept = {**said, "id": "kept"}
+    errors = project.write("in/2.OperationOutcome.ndjson", said, said, kept)
+    manifest = project.write("in/manifest.json", {"transactionTime": "2026-11-01T00:00:00Z", "output": [], "error": []})
+    project.write("in/1.Patient.ndjson", patient("p1"))
+    project.write("in/errors.txt", said)
+    done = project.run(project.folder / "in")
+    assert (done["types"], done["failed"]) == ({"Patient": 1, "OperationOutcome": 1}, 0)
+    assert done["passed"] == [
+        {"file": str(errors), "lines": 2, "text": "says what an export could not give, no data"},
+        {"file": str(manifest), "lines": 1, "text": "the manifest of an export, no data"},
+    ]
+    with pytest.raises(SystemExit):
+        main(["import", str(project.folder / "in"), "--project", str(project.folder)])
+    assert f"{errors}: 2 passed over: says what an export could not give, no data" in capsys.readouterr().err
+
+
+def test_an_export_that_is_not_done_is_no_whole_one(project: Project) -> None:
+    project.write("in/Patient.ndjson", patient("p1"))
+    mark = project.write("in/.export.json", {"moment": 1})
+    done = project.run(project.folder / "in", code=1)
+    (fault,) = done["faults"]
+    assert (done["stored"], fault["file"]) == (1, str(mark))
+    assert "the export into this folder is not done" in fault["text"]
+
+
 @pytest.mark.parametrize(
     ("name", "raw", "text"),
     [

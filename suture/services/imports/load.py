@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -45,6 +45,7 @@ class Summary:
     unresolved: int = 0  # conditional references that found nothing, kept as they are
     faults: list[tuple[str, int, str]] = field(default_factory=list)  # file, line, what is wrong
     types: dict[str, int] = field(default_factory=dict)
+    passed: Counter[tuple[str, str]] = field(default_factory=Counter)  # lines that are no data, by file and why
 
     @property
     def stored(self) -> int:
@@ -110,9 +111,10 @@ class _Stream:
     def items(self, results: Iterable[tuple[Task, bytes]]) -> Iterator[bulk.Entry]:
         """Every item and deletion of every result; faults go to the summary."""
         for task, raw in results:
-            items, gone, faults = marshal.loads(raw)  # noqa: S302 - from our own worker, through a pipe of this process
+            items, gone, faults, passed = marshal.loads(raw)  # noqa: S302 - from our own worker, through a pipe of this process
             for line, text in faults:
                 self.summary.fail(task.file, line, text)
+            self.summary.passed.update({(task.file, why): count for why, count in passed.items()})
             for item in items:
                 yield self._item(item)
             if gone:

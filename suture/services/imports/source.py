@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import IO, cast
 
 from suture.errors import Invalid
+from suture.services.bulk.folder import STATE
 
 NDJSON = (".ndjson", ".ndjson.gz")
 DOCUMENTS = (".json", ".json.gz")
 BLOCK = 2 << 20
 PACKED = 10  # times larger is what a .gz holds, about
 LARGEST = 1 << 30  # of a document, unpacked
+UNFINISHED = "the export into this folder is not done, more belongs into it: give suture export the same options again"
 DELETED = "deleted"  # how the name of a file begins that says what was deleted; a number may stand before
 
 
@@ -74,6 +76,9 @@ def tasks(paths: Sequence[Path]) -> Iterator[Task]:
     """The tasks of all files; one that can't be read becomes a task that says so."""
     for path in paths:
         size = path.stat().st_size
+        if path.name == STATE:
+            yield Task(str(path), False, 1, b"", size, UNFINISHED)
+            continue
         try:
             with _open(path) as stream:
                 if path.name.endswith(NDJSON):

@@ -6,7 +6,7 @@ import gc
 import marshal
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from suture.errors import SutureError
 from suture.services.audit.event import TYPE as MADE
@@ -22,6 +22,10 @@ from suture.store.splice import splice
 Item = tuple[str, str, bytes, tuple[Any, ...], tuple[str, ...]]
 Fault = tuple[int, str]  # line, what is wrong
 
+Read = tuple[dict[str, Any], bytes]
+MANIFEST = "the manifest of an export, no data"
+UNGIVEN = "says what an export could not give, no data"
+
 _CONTENT = uuid.UUID("5a7e6f0c-3f9b-5d52-9c53-0d2f0f0a7c11")  # ids of resources that came without one
 
 
@@ -29,37 +33,57 @@ class Unreadable(SutureError):
     """A line or entry that can't be taken."""
 
 
+class Passed(str):
+    """Why a line or document is no data; it is passed over, and that is told."""
+
+    __slots__ = ()
+
+
 def warm() -> None:
     """Prepares a worker; the collector has nothing to find in resources, which hold no circles."""
     gc.disable()
 
 
+class Found(NamedTuple):
+    """What a task came to."""
+
+    items: list[Item]
+    gone: list[tuple[str, str]]  # to be deleted
+    faults: list[Fault]
+    passed: dict[str, int]  # lines that are no data, by why
+
+
 def work(task: Task, base: str) -> bytes:
-    """The items, deletions and faults of a task, marshalled: they only pass between processes of one import."""
-    items: list[Item] = []
-    gone: list[tuple[str, str]] = []
-    faults: list[Fault] = []
+    """What is found in a task, marshalled: it only passes between processes of one import."""
+    found = Found([], [], [], {})
     if task.fault:
-        return marshal.dumps((items, gone, [(task.line, task.fault)]))
-    for line, read in _lines(task) if task.lines else _document(task):
+        found.faults.append((task.line, task.fault))
+    else:
+        for line, read in _lines(task) if task.lines else _document(task):
+            _take(task, line, read, base, found)
+    return marshal.dumps(tuple(found))
+
+
+def _take(task: Task, line: int, read: Read | str, base: str, found: Found) -> None:
+    if isinstance(read, Passed):
+        found.passed[str(read)] = found.passed.get(read, 0) + 1
+        return
+    try:
         if isinstance(read, str):
-            faults.append((line, read))
-            continue
-        try:
-            if task.deletes:
-                gone += deletions(read[0])
-            else:
-                items.append(_item(*read, base))
-        except SutureError as error:
-            faults.append((line, _said(error)))
-    return marshal.dumps((items, gone, faults))
+            found.faults.append((line, read))
+        elif task.deletes:
+            found.gone.extend(deletions(read[0]))
+        else:
+            found.items.append(_item(*read, base))
+    except SutureError as error:
+        found.faults.append((line, _said(error)))
 
 
 def _said(error: SutureError) -> str:
     return f"{error.where}: {error.text}" if error.where else error.text
 
 
-def _lines(task: Task) -> Iterator[tuple[int, tuple[dict[str, Any], bytes] | str]]:
+def _lines(task: Task) -> Iterator[tuple[int, Read | str]]:
     """Each line; the headers of files that are organized by patients are no resources of the chart."""
     for number, raw in enumerate(task.raw.split(b"\n"), task.line):
         if not raw.strip():
@@ -69,16 +93,21 @@ def _lines(task: Task) -> Iterator[tuple[int, tuple[dict[str, Any], bytes] | str
         except SutureError as error:
             yield number, _said(error)
             continue
-        if not is_header(read):
+        if read.get("resourceType") == "OperationOutcome" and "id" not in read:
+            yield number, Passed(UNGIVEN)
+        elif not is_header(read):
             yield number, (read, raw)
 
 
-def _document(task: Task) -> Iterator[tuple[int, tuple[dict[str, Any], bytes] | str]]:
+def _document(task: Task) -> Iterator[tuple[int, Read | str]]:
     """A single resource, or the entries of a bundle with their references resolved."""
     try:
         content = json.read(task.raw, max_size=1 << 30)
     except SutureError as error:
         yield 1, _said(error)
+        return
+    if "resourceType" not in content and isinstance(content.get("output"), list) and "transactionTime" in content:
+        yield 1, Passed(MANIFEST)
         return
     if content.get("resourceType") != "Bundle":
         yield 1, (content, task.raw)
