@@ -76,7 +76,8 @@ def backend(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     place = Path(metafunc.module.__file__).relative_to(HERE).as_posix()
-    of_files = "faulty" in metafunc.fixturenames or "_wal_" in metafunc.function.__name__
+    name = metafunc.function.__name__
+    of_files = "faulty" in metafunc.fixturenames or "_wal_" in name or "_damaged_page_" in name
     if place.startswith(ON_EVERY_DATABASE) and not of_files:
         names = [pytest.param(n, marks=[pytest.mark.slow] if n != stores.SQLITE else []) for n in kinds_of(place)]
         metafunc.parametrize("backend", names, indirect=True, scope="session")

@@ -167,15 +167,20 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@cache
-def server(name: str) -> Server:
-    """The one server of a name for this test run; skips where its programs are not there."""
+def programs(name: str) -> Path:
+    """The folder of a server's programs; skips where they are not there, or can't be run."""
     found = folders()
     if name not in found:
         pytest.skip(f"{name} is not installed here")
     if not reached(found[name]):
         pytest.skip(f"{name} lies in a folder that only root may open: PostgreSQL, which refuses to run as root, can't")
-    made = Server(found[name])
+    return found[name]
+
+
+@cache
+def server(name: str) -> Server:
+    """The one server of a name for this test run; skips where its programs are not there."""
+    made = Server(programs(name))
     atexit.register(made.stop)
     return made
 

@@ -76,8 +76,8 @@ def test_what_is_passed_by_is_kept_in_mind_until_it_can_be_read_again(
     assert seen(sound.changes(store.read, 0)) == seen(resources.changes(store.read, 0))
 
 
-@pytest.mark.skipif("stores.backend != stores.SQLITE", reason="an index of PostgreSQL has no row numbers")
 def test_a_damaged_page_costs_what_stands_on_it(tmp_path: Path) -> None:
+    """On SQLite: an index of PostgreSQL has no row numbers."""
     store = stores.database(tmp_path)
     store.write_now(lambda tx: [put(tx, f"p{n}", "Stone") for n in range(100)])
     whole = resources.changes(store.read, 0)
