@@ -102,12 +102,28 @@ async def drive(make: Callable[[int], bytes], connections: int, seconds: float, 
     }
 
 
+def processes_of(pid: int) -> list[int]:
+    """The server and the web processes it has begun."""
+    began = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(int(one) for one in began if b"--attached" in Path(f"/proc/{one}/cmdline").read_bytes())]
+
+
 def cpu_of(pid: int) -> float:
+    """Seconds, of all web processes together."""
+    return sum(_cpu_of(one) for one in processes_of(pid))
+
+
+def _cpu_of(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_of(pid: int) -> float:
+    """MB, of all web processes together."""
+    return sum(_memory_of(one) for one in processes_of(pid))
+
+
+def _memory_of(pid: int) -> float:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
 

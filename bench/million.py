@@ -1,6 +1,6 @@
 """A chart of a million resources (Synthea's people, copies of them, and carebundle's) on either database: load, search, write, export.
 
-`python -m bench.million make FOLDER` writes NDJSON files once; `… run FOLDER [--database ADDRESS]` imports them with `suture
+`python -m bench.million make FOLDER` writes NDJSON files once; `… run FOLDER [--database ADDRESS --processes 2]` imports them with `suture
 import`, serves them and drives the bars of docs/benchmarks.md over HTTP with keys, policy, audit and fsync.
 """
 
@@ -99,7 +99,7 @@ def _carebundle() -> Iterator[bytes]:
         yield from _entries(carebundle.to_json(made).encode(), 0)
 
 
-def run(folder: Path, address: str, seconds: float) -> None:
+def run(folder: Path, address: str, seconds: float, processes: int = 1) -> None:
     project = folder / "project"
     project.mkdir(exist_ok=True)
     os.environ["SUTURE_KEY_FILE"] = str(folder / "keys" / "key")
@@ -114,7 +114,7 @@ def run(folder: Path, address: str, seconds: float) -> None:
     _, key = people.add_client(database, f"bench-{time.time_ns()}", "system/*.cruds", "", 0)
     chosen = _chosen(database)
     database.close()
-    _serve(project, key, chosen, seconds)
+    _serve(project, key, chosen, seconds, processes)
 
 
 def _load(project: Path, files: list[Path], raw: int) -> None:
@@ -164,11 +164,11 @@ def _chosen(database: Database) -> dict[str, list[Any]]:
     return found
 
 
-def _serve(project: Path, key: str, chosen: dict[str, list[Any]], seconds: float) -> None:
+def _serve(project: Path, key: str, chosen: dict[str, list[Any]], seconds: float, processes: int) -> None:
     """First with all time for the search for doubles, until it has caught up; then with the settings that are measured."""
     with http.serving(project, SUTURE_MATCHING_LOAD="100") as pid:
         _settle(project, pid)
-    with http.serving(project) as pid:
+    with http.serving(project, SUTURE_HTTP_PROCESSES=str(processes)) as pid:
         print(f"disk {http.fsyncs(project):.0f} fdatasync/s")
         _settle(project, pid)
         uvloop.run(_measure(key, pid, chosen, seconds))
@@ -294,13 +294,14 @@ def main() -> None:
     parser.add_argument("what", choices=("make", "run"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--database", default="", help="postgresql://…; SQLite in the folder unless told")
+    parser.add_argument("--processes", type=int, default=1, help="web processes, with PostgreSQL")
     parser.add_argument("--resources", type=int, default=RESOURCES)
     parser.add_argument("--seconds", type=float, default=5.0)
     asked = parser.parse_args()
     if asked.what == "make":
         make(asked.folder, asked.resources)
     else:
-        run(asked.folder.absolute(), asked.database, asked.seconds)
+        run(asked.folder.absolute(), asked.database, asked.seconds, asked.processes)
 
 
 if __name__ == "__main__":

@@ -160,15 +160,17 @@ def open_server(
     insecure: bool = False,
     log: Log | None = None,
     web_only: bool = False,
+    attached: bool = False,
     lost: Callable[[], None] = lambda: None,
 ) -> App:
     """Everything that `suture serve` runs; nothing has started yet.
 
     `web_only`: other processes of this database run the flows; `lost` is called when this one no longer may.
+    `attached`: another process on this port has begun this one, and renews certificates for both.
     """
-    listening = web.bind(settings, insecure=insecure)
+    listening = web.bind(settings, insecure=insecure, shared=attached or settings["http.processes"] > 1)
     try:
-        return _server(settings, clock, listening, insecure, log, web_only, lost)
+        return _server(settings, clock, listening, insecure, log, web_only, attached, lost)
     except BaseException:
         listening.close()
         raise
@@ -181,14 +183,16 @@ def _server(
     insecure: bool,
     log: Log | None,
     web_only: bool,
+    attached: bool,
     lost: Callable[[], None],
 ) -> App:
+    settings = settings.with_values(http__port=listening.getsockname()[1])
     if not settings["http.base_url"]:
         settings = settings.with_values(http__base_url=web.url_of(settings, listening))
     flows = project.read(settings.folder)
     flows.raise_if_wrong()
     names = brands.read(settings.folder, str(settings["http.base_url"]).rstrip("/"))
-    order = acme.order_of(settings)
+    order = None if attached else acme.order_of(settings)
     renewing: list[Part] = [acme.Acme(order, settings, clock)] if order else []
     shaken = {name: tls.of(settings, name) for name in ("http", "mllp")}
     app = open_rooms(settings, clock, serving=True, log=log)

@@ -59,6 +59,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("http.host", "string", "127.0.0.1", "address the web side listens on"),
     Setting("http.port", "integer", 8080, "port the web side listens on"),
+    Setting("http.processes", "integer", 1, "web processes on the port; more than one with PostgreSQL only"),
     Setting("http.base_url", "string", "", "the address the outside world sees; default: http://HOST:PORT"),
     Setting("http.max_body", "size", "64MiB", "largest request body"),
     Setting("http.max_head", "size", "32KiB", "largest head (request line and headers)"),

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +16,12 @@ from rich.console import Console
 
 from suture import settings as settings_of
 from suture.app import App, open_server
+from suture.cli import serve_beside
 from suture.engine.senders import peer_of
 from suture.store import vault
 
 app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+ENDING = 5.0  # seconds, beyond http.stop_timeout
 _EXAMPLE = "Example: `suture serve` or `suture serve my-feed --port 8080`"
 
 
@@ -34,6 +37,11 @@ def serve(
     web_only: Annotated[
         bool, typer.Option("--web-only", help="leave the flows to other processes of this PostgreSQL database")
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="web processes on the port (PostgreSQL only); default: the setting http.processes"),
+    ] = None,
+    attached: Annotated[bool, typer.Option("--attached", hidden=True)] = False,
     project: Annotated[Path, typer.Option(help="the project folder", exists=True, file_okay=False)] = Path(),
 ) -> None:
     """Runs the project's flows and their listeners, FHIR R4 under /fhir and the console; stops gracefully at SIGTERM
@@ -44,26 +52,48 @@ def serve(
         settings = settings.with_values(http__host=host)
     if port is not None:
         settings = settings.with_values(http__port=port)
+    if processes is not None:
+        settings = settings.with_values(http__processes=processes)
+    serve_beside.require(settings)
     running = open_server(
-        settings, insecure=insecure, web_only=web_only, lost=lambda: os.kill(os.getpid(), signal.SIGTERM)
+        settings,
+        insecure=insecure,
+        web_only=web_only,
+        attached=attached,
+        lost=lambda: os.kill(os.getpid(), signal.SIGTERM),
     )
     _tell(running)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_told(running))
+        runner.run(_until_told(running, _beside(running, insecure), attached))
 
 
-async def _until_told(running: App) -> None:
+def _beside(running: App, insecure: bool) -> serve_beside.Beside:
+    settings, console = running.settings, Console(highlight=False, stderr=True)
+    return serve_beside.Beside(
+        serve_beside.command(settings.folder, settings["http.host"], settings["http.port"], insecure=insecure),
+        settings["http.processes"] - 1,
+        settings["http.stop_timeout"] + ENDING,
+        lambda status: console.print(f"Note        a web process ended ({status}), another one begins"),
+    )
+
+
+async def _until_told(running: App, beside: serve_beside.Beside, attached: bool) -> None:
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, told.set)
+    if attached:  # nobody writes there: it ends with the process that has begun this one
+        loop.add_reader(sys.stdin.fileno(), told.set)
     await running.start()
+    await beside.start()
     _tell_flows(running)
     Console(highlight=False).print("Ready       Ctrl-C stops it", soft_wrap=True)
     gc.collect()
     gc.freeze()  # what start-up made stays; the collector need not walk it again
     gc.set_threshold(20_000, 20, 20)  # resources hold no circles: look for some less often
     await told.wait()
-    await running.stop()
+    if attached:
+        loop.remove_reader(sys.stdin.fileno())
+    await asyncio.gather(running.stop(), beside.stop())
 
 
 def _tell(running: App) -> None:

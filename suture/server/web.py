@@ -30,8 +30,11 @@ ENDING_LOOK = 0.01  # while requests that run are finished
 _LOGGER = logging.getLogger("uvicorn.error")
 
 
-def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
-    """The listening socket of the settings; raises Unstartable when the address is taken, not ours, or not safe."""
+def bind(settings: Settings, *, insecure: bool = False, shared: bool = False) -> socket.socket:
+    """The listening socket of the settings; raises Unstartable when the address is taken, not ours, or not safe.
+
+    `shared`: other processes of this user may listen there, too.
+    """
     host, port = settings["http.host"], settings["http.port"]
     refuse_open(host, bool(settings["http.tls_certificate"]), insecure)
     require_policy(settings, not _only_here(settings))
@@ -42,6 +45,7 @@ def bind(settings: Settings, *, insecure: bool = False) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         made.bind(address)
     except OSError as error:
         raise Unstartable(
