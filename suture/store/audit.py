@@ -81,7 +81,7 @@ def append_all(tx: Tx, rows: Sequence[AuditRow]) -> int:
     """Adds rows in this unit, in their order; returns the number of the last."""
     n, hash = tx.chain or head(tx)
     added = []
-    for row in rows:
+    for row in map(_storable, rows):
         n += 1
         hash = _hash(hash, n, tx.now, row)
         added.append(_columns(tx, n, hash, row))
@@ -92,6 +92,20 @@ def append_all(tx: Tx, rows: Sequence[AuditRow]) -> int:
     tx.chain = Head(n, hash)
     tx.shared.unlisted += len(added)
     return n
+
+
+def _storable(row: AuditRow) -> AuditRow:
+    """A text without NUL, which PostgreSQL keeps as another character: what is hashed must be what stands there."""
+    if "\0" not in "".join((row.who, row.what, row.type, row.id, row.patient, row.query, row.purpose, row.address,
+                            row.detail, row.client, row.grant, *row.patients)):  # fmt: skip
+        return row
+    return AuditRow(*(_without_nul(one) for one in row))
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_without_nul, value))
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _columns(tx: Tx, n: int, hash: bytes, row: AuditRow) -> tuple[Any, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from suture.errors import TooLarge
 from suture.store.connection import Connection, Tx
 
 REMEMBERED = 100_000  # beyond that (codes as unique as identifiers) the cache starts anew
+MOST_BYTES = 2_600  # of a system with its code: a third of a page of PostgreSQL's index
 LONGEST = 300  # characters of a system with its code; what is longer is looked up each time
 
 
@@ -25,11 +27,22 @@ def given(tx: Tx, system: str, code: str) -> tuple[int, bool]:
         return known, False
     row = tx.one("SELECT tid FROM tok WHERE code = ? AND sys = ?", (code, system))
     if row is None:
+        _require_short(tx, system, code)
         tx.execute("INSERT INTO tok (sys, code) VALUES (?, ?)", key)
     tid = tx.last_rowid if row is None else int(row[0])
     if len(system) + len(code) <= LONGEST:
         tx.remember(tx.shared.codes, key, tid, REMEMBERED)
     return tid, row is None
+
+
+def _require_short(tx: Tx, system: str, code: str) -> None:
+    """Raises TooLarge here, in the unit that brings the code: the server would refuse the rows of the whole group."""
+    if tx.far and len(system.encode()) + len(code.encode()) > MOST_BYTES:
+        raise TooLarge(
+            f"a code or URL of more than {MOST_BYTES} bytes, longer than the index of PostgreSQL takes",
+            where="resource",
+            mend="Shorten the longest value that is searched by.",
+        )
 
 
 def find(connection: Connection, system: str | None, code: str) -> list[int]:

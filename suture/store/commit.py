@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from suture.clock import Clock
@@ -72,7 +72,12 @@ class Ahead(Exception):
 class GroupCommit:
     """The writer of a serving process; made for one event loop."""
 
-    def __init__(self, tx: Tx, stepper: Stepper, reopen: Callable[[], Tx], committed: Callable[[], None]) -> None:
+    def __init__(
+        self, tx: Tx, stepper: Stepper, reopen: Callable[[], Tx], committed: Callable[[], None], alone: Lock
+    ) -> None:
+        """`alone`: held while this process writes past the loop (Database.write_now)."""
+        self._alone = alone
+        self._holds = False
         self._tx = tx
         self._stepper = stepper
         self._reopen = reopen
@@ -119,6 +124,9 @@ class GroupCommit:
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Takes the write lock: at once when it is free, else the helper thread waits for it."""
         self._scheduled, self._busy = False, True
+        if not self._hold():
+            self._in_thread(loop, self._wait_for_lock, self._run)
+            return
         if all(turn for _, _, turn in self._waiting) and self._tx.ahead():
             self._send_ahead(loop)
             return
@@ -144,7 +152,6 @@ class GroupCommit:
 
         def sent(loop: asyncio.AbstractEventLoop, error: BaseException | None, done: list[Any]) -> None:
             if isinstance(error, Ahead):
-                forget(self._tx)
                 self._waiting.extendleft(reversed(group))
                 self._begin(loop)
             else:
@@ -153,13 +160,20 @@ class GroupCommit:
         self._in_thread(loop, lambda: self._ahead(group, done), sent, done)
 
     def _ahead(self, group: list[Waiting], done: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        try:
+            if not self._sent(group, done):
+                forget(self._tx)
+                raise Ahead
+        finally:
+            self._let_others()
+
+    def _sent(self, group: list[Waiting], done: list[tuple[asyncio.Future[Any], Any]]) -> bool:
         self._tx.begin(self._stepper(self._tx.latest))
         try:
             done[:] = [(future, unit(self._tx)) for unit, future, _ in group]
-        except Exception as error:  # each runs by itself then, and hears of its own
-            raise Ahead from error
-        if not self._tx.commit_ahead():
-            raise Ahead
+        except Exception:  # each runs by itself then, and hears of its own
+            return False
+        return self._tx.commit_ahead()
 
     def _begin_anew(self) -> None:
         self._tx.close()
@@ -167,7 +181,22 @@ class GroupCommit:
         self._tx.take(LOCK_SECONDS)
 
     def _wait_for_lock(self) -> None:
+        if not self._hold(LOCK_SECONDS):
+            raise Busy("another write of this process keeps the database busy", where=self._where, after=2.0)
         self._tx.take(LOCK_SECONDS)
+
+    def _hold(self, seconds: float = 0.0) -> bool:
+        """Keeps writes of this process past the loop away, from before the lock of the database until all is forgotten
+        that a failed one has numbered: they share what is remembered, and a server lets its lock go when a statement fails.
+        """
+        if not self._holds:
+            self._holds = self._alone.acquire(blocking=seconds > 0, timeout=seconds or -1)
+        return self._holds
+
+    def _let_others(self) -> None:
+        if self._holds:
+            self._holds = False
+            self._alone.release()
 
     def _run(self, loop: asyncio.AbstractEventLoop, error: BaseException | None, _: list[Any]) -> None:
         if error is not None:
@@ -187,8 +216,8 @@ class GroupCommit:
     def _run_alone(self, loop: asyncio.AbstractEventLoop) -> None:
         """One unit needs no savepoint: the transaction is its own."""
         unit, future, turn = self._waiting.popleft()
-        if future.done():
-            self._in_thread(loop, self._commit, self._finish)
+        if future.done():  # nothing has begun, so there is nothing to commit
+            self._in_thread(loop, self._roll_back, self._finish)
             return
         self._tx.begin(self._stepper(self._tx.latest))
         if turn:
@@ -226,10 +255,19 @@ class GroupCommit:
         return done
 
     def _commit(self) -> None:
-        self._tx.commit()
+        try:
+            self._tx.commit()
+        except BaseException:
+            forget(self._tx)
+            raise
+        finally:
+            self._let_others()
 
     def _roll_back(self) -> None:
-        self._tx.roll_back()
+        try:
+            self._tx.roll_back()
+        finally:
+            self._let_others()
 
     def _in_thread(
         self,
@@ -271,6 +309,7 @@ class GroupCommit:
         reason = self._tx.heard(error)
         forget(self._tx)
         self._let_go()
+        self._let_others()
         for future, _ in done:
             if not future.done():
                 future.set_exception(_again(reason))

@@ -133,7 +133,7 @@ class Database:
         """
         if self._group is None:
             made = self._group_writer
-            self._group = GroupCommit(made(), self._stepper, made, self.upkeep.after_commit)
+            self._group = GroupCommit(made(), self._stepper, made, self.upkeep.after_commit, self._now_lock)
         return await self._group.write(unit, turn)
 
     def write_now(self, unit: Callable[[Tx], T]) -> T:
@@ -174,9 +174,9 @@ class Database:
                 raise tx.lost
             tx.commit()
         except BaseException:
+            forget(tx)  # before anybody else may write
             if tx.open:
                 tx.roll_back()
-            forget(tx)
             raise
         tx._rolled_back.clear()
         return result

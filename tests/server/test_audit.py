@@ -118,6 +118,8 @@ async def test_every_record_that_a_page_or_transaction_touched_is_found_by_its_p
         ("GET", "/fhir/Patient?_id=p3&_revinclude=Observation:subject", {"p3"}),
         ("GET", "/fhir/Observation/_history", {"p1", "p2", "p3"}),
         ("GET", "/fhir/Observation/o-p1/_history/1", {"p1"}),
+        ("GET", "/fhir/Observation/o-p1?_elements=status", {"p1"}),
+        ("GET", "/fhir/Observation/o-p1/_history/1?_summary=text", {"p1"}),
         ("GET", "/fhir/Observation/o-p1/_history", {"p1"}),
         ("GET", "/fhir?_type=Patient,Observation", {"p1", "p2", "p3"}),
         ("DELETE", "/fhir/Observation/o-p3", {"p3"}),
@@ -132,6 +134,21 @@ async def test_every_record_that_a_page_or_transaction_touched_is_found_by_its_p
     assert set(server.trail()[-1].patients) == {"Patient/p1", "Patient/p2"}
     for name in ("p1", "p2", "p3"):
         assert len(audit.find(server.app.database.read, patient=f"Patient/{name}")) >= 7
+
+
+async def test_who_reads_a_part_of_a_record_is_seen_by_all_whose_it_is(server: Running) -> None:
+    who = [{"reference": f"Patient/{p}"} for p in ("p1", "p2")]
+    await server.put({"resourceType": "Account", "id": "a1", "status": "active", "subject": who})
+    for place in ("Account/a1", "Account/a1/_history/1"):
+        for cut in ("", "?_elements=status", "?_summary=text"):
+            answer = await server.http.get(f"/fhir/{place}{cut}")
+            assert (answer.status_code, "subject" in answer.json()) == (200, not cut)
+            assert set(server.trail()[-1].patients) == {"Patient/p1", "Patient/p2"}, cut
+            entry = {"request": {"method": "GET", "url": f"{place}{cut}"}}
+            bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+            answer = await server.http.post("/fhir", json=bundle)
+            assert "subject" not in answer.text or not cut
+            assert set(server.trail()[-1].patients) == {"Patient/p1", "Patient/p2"}, cut
 
 
 async def test_entries_of_bundles_are_found_by_their_patients(server: Running) -> None:

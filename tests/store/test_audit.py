@@ -262,3 +262,16 @@ def test_several_writers_make_one_chain(tmp_path: Path) -> None:
     assert {len(audit.find(stores[0].read, who=f"user:{who}", count=100)) for who in range(3)} == {40}
     for store in stores:
         store.close()
+
+
+def test_a_text_with_nul_is_hashed_as_it_is_kept(store: Database) -> None:
+    """One database keeps NUL, the other can't: a caller who sends one must not break the chain."""
+    row = AuditRow("system", "search", "Patient", id="a\0b", query="na\0me", patients=("Patient/1\0", "Patient/2"))
+    store.write_now(lambda tx: audit.append(tx, row))
+    assert audit.verify(store.read) is None
+    ((entry, _),) = audit.entries(store.read)
+    assert (entry.row.id, entry.row.query, entry.row.patients) == (
+        "a\ufffdb",
+        "na\ufffdme",
+        ("Patient/1\ufffd", "Patient/2"),
+    )

@@ -41,16 +41,16 @@ async def read(chart: Chart, caller: Caller, id: str, pairs: Pairs = ()) -> Row:
     """The current version; whoever reaches no Binaries by scope compartment may see those of documents it may read."""
     async with chart.access(caller, "read", TYPE, id) as access:
         connection = chart.database.read
-        row = _current(connection, caller, id, pairs)
+        row = _current(connection, caller, id)
         access.touched(connection, row)
         access.concerns(whose.of_rows(connection, attached.owners(connection, row)))
-        return row
+        return read_one.part(row, pairs)
 
 
-def _current(connection: Connection, caller: Caller, id: str, pairs: Pairs) -> Row:
+def _current(connection: Connection, caller: Caller, id: str) -> Row:
     whole = policy.reach(caller, "read", TYPE) is Reach.EVERYTHING
     if whole or not any("r" in scope.letters and scope.type in ("*", TYPE) for scope in caller.scopes):
-        return read_one.current(connection, caller, TYPE, id, pairs)
+        return read_one.current(connection, caller, TYPE, id)
     found = seen(connection, caller, id)
     if found is None:
         raise guard.unknown(TYPE)

@@ -32,6 +32,7 @@ def look(chart: Chart, caller: Caller, entry: Entry, connection: Connection) -> 
     row = _single(caller, entry, connection)
     if row is not None:
         patients = whose.of_versions(connection, (row,))
+        row = read.part(row, entry.pairs)
         if entry.if_none_match and version_of(entry.if_none_match) == row.version:
             return Looked(304, row, b"", patients)
         return Looked(200, row, row.body, patients)
@@ -49,7 +50,7 @@ def look(chart: Chart, caller: Caller, entry: Entry, connection: Connection) -> 
 def _single(caller: Caller, entry: Entry, connection: Connection) -> Row | None:
     path = entry.path
     if len(path) == 2 and entry.id:
-        return read.current(connection, caller, entry.type, entry.id, entry.pairs)
+        return read.current(connection, caller, entry.type, entry.id)
     if len(path) == 4 and entry.id and path[2] == "_history":
-        return read.old(connection, caller, entry.type, entry.id, path[3], entry.pairs)
+        return read.old(connection, caller, entry.type, entry.id, path[3])
     return None

@@ -24,28 +24,27 @@ async def read(chart: Chart, caller: Caller, type: str, id: str, pairs: Pairs = 
     async with chart.access(caller, "read", type, id) as access:
         connection = chart.database.read
         with outset.held(connection, chart.turn.of(connection)):
-            row = current(connection, caller, type, id, pairs)
+            row = current(connection, caller, type, id)
             access.touched(connection, row)
-        return row
+        return part(row, pairs)
 
 
-def current(connection: Connection, caller: Caller, type: str, id: str, pairs: Pairs = ()) -> Row:
-    """The part of a read below its audit frame."""
-    row = guard.present(guard.visible(connection, caller, "read", type, id))
-    return _part(row, pairs) if pairs else row
+def current(connection: Connection, caller: Caller, type: str, id: str) -> Row:
+    """The part of a read below its audit frame: the whole row, for the trail asks it whose it is."""
+    return guard.present(guard.visible(connection, caller, "read", type, id))
 
 
 async def vread(chart: Chart, caller: Caller, type: str, id: str, version: str, pairs: Pairs = ()) -> Row:
     """One version; the caller must be allowed both the resource as it is and as it was."""
     require_type(type)
     async with chart.access(caller, "vread", type, id) as access:
-        row = old(chart.database.read, caller, type, id, version, pairs)
+        row = old(chart.database.read, caller, type, id, version)
         access.id = row.id
         access.concerns(whose.of_versions(chart.database.read, (row,)))
-        return row
+        return part(row, pairs)
 
 
-def old(connection: Connection, caller: Caller, type: str, id: str, version: str, pairs: Pairs = ()) -> Row:
+def old(connection: Connection, caller: Caller, type: str, id: str, version: str) -> Row:
     """The part of a vread below its audit frame."""
     guard.visible(connection, caller, "vread", type, id)
     row = _version(connection, type, id, version)
@@ -53,7 +52,7 @@ def old(connection: Connection, caller: Caller, type: str, id: str, version: str
         raise guard.unknown(type)
     if row.damaged:
         raise sound.refusal(f"{type}/{id}/_history/{version}")
-    return _part(guard.present(row), pairs) if pairs else guard.present(row)
+    return guard.present(row)
 
 
 def _version(connection: Connection, type: str, id: str, version: str) -> Row | None:
@@ -62,8 +61,10 @@ def _version(connection: Connection, type: str, id: str, version: str) -> Row | 
     return sound.vread(connection, type, id, int(version))
 
 
-def _part(row: Row, pairs: Pairs) -> Row:
+def part(row: Row, pairs: Pairs) -> Row:
     """The row cut to `_summary` or `_elements`, the only parameters a read has."""
+    if not pairs:
+        return row
     for name, _ in pairs:
         if name not in ("_summary", "_elements"):
             raise InvalidSearch(

@@ -30,6 +30,7 @@ CANCEL_SECONDS = 5.0
 AT_ONCE = 1_000  # rows of a long read
 _numbers = count()
 WRITES = ("INSERT", "UPDATE", "DELETE")
+SPOILED = "a question of another unit of the same transaction failed"
 LATE = "the query ran longer than it may"
 NARROW = "Narrow it: name a patient, a code or a date; leave out _total, :contains and _sort."
 
@@ -68,6 +69,7 @@ class ServerConnection(Connection):
         self._end: float | None = None
         self._looks: Looks | None = None
         self._ready = False  # whether the session has the tables for answers
+        self._held = False  # a snapshot, which ends with its session
         self.bodies = Bodies(shared, self.one)
 
     def _rows(self, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
@@ -139,7 +141,7 @@ class ServerConnection(Connection):
 
     def _again(self, error: psycopg.Error, ask: Callable[[], T]) -> T:
         """Outside a transaction a read may be asked again when the session was lost before it."""
-        if not session.broken(self.raw) or not self._renewed():
+        if not session.broken(self.raw) or self._held or not self._renewed():
             raise self._heard(error) from error
         try:
             return ask()
@@ -171,9 +173,11 @@ class ServerConnection(Connection):
             answers.ready(self.raw)
             self._ready = True
         self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._held = True
         try:
             yield
         finally:
+            self._held = False
             if session.inside(self.raw):
                 self.execute("ROLLBACK")
 
@@ -318,18 +322,23 @@ class ServerTx(ServerConnection, Tx):
     def commit(self) -> None:
         """What waits goes first. A transaction in which a statement failed can't be kept."""
         if self.raw.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
-            self.roll_back()
-            raise Unavailable("the database gave the transaction up", where=self.shared.where)
+            raise Busy(SPOILED, where=self.shared.where, after=1.0)
         try:
             self._write(self._pending.take())
         except psycopg.Error as error:
             if not self.open:
                 raise
-            self.roll_back()  # rows that can't be, not a database that can't write
-            raise self._heard(error) from error
+            raise self._heard(error) from error  # rows that can't be, not a database that can't write
         self._last_of(f"SELECT setval('suture_time', {self.now}); COMMIT")
         self._mine = self.now
         self._ours = self.next_mid, self.next_rid, self.chain, self.parameters, self._counts
+
+    @contextmanager
+    def budget(self, seconds: float) -> Iterator[None]:
+        """A question that is cut off spoils what came since the last savepoint, which must be this unit's alone."""
+        self._settle_pending(False)
+        with super().budget(seconds):
+            yield
 
     def roll_back(self) -> None:
         self._pending.cut({})

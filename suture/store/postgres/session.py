@@ -29,7 +29,8 @@ GIVES = pq.ExecStatus.TUPLES_OK
 # one round trip at the beginning; a command that ends in the middle of a transaction must not keep the lock for ever
 SETTINGS = (
     "SET synchronous_commit = on; SET jit = off; SET client_min_messages = warning; "
-    "SET idle_in_transaction_session_timeout = '5min'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'"
+    "SET idle_in_transaction_session_timeout = '5min'; SET standard_conforming_strings = on; SET TimeZone = 'UTC'; "
+    "SET default_transaction_isolation = 'read committed'"
 )
 FULL = "the database holds as many rows as have a number (2,147,483,647 resources on PostgreSQL)"
 CHANGED = "another process has changed the tables"
@@ -195,13 +196,15 @@ def translated(error: Exception, where: str) -> SutureError:
     for begins, make in _MEANINGS:
         if code.startswith(begins):
             return make(where)
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    lost = type(error) is psycopg.DatabaseError and not code  # what libpq says of a session that was cut off
+    if lost or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Unavailable("the database server cannot be reached", where=where, after=2.0)
     raise error  # a fault of ours, not of the server: it must be seen as one
 
 
 _MEANINGS = (
     ("23", lambda where: Conflict("another writer was first, or the same row is there already")),
+    ("25P02", lambda where: Busy("another question of the same transaction failed", where=where, after=1.0)),
     ("0A000", lambda where: Busy(CHANGED, where=where, after=1.0)),
     ("26000", lambda where: Busy(CHANGED, where=where, after=1.0)),
     ("40", lambda where: Busy("another process keeps the database busy", where=where, after=2.0)),
