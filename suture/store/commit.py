@@ -108,13 +108,17 @@ class GroupCommit:
         `turn`: the unit only adds rows, so it may run beside the loop, and again if that was in vain; `turn` is called
         on the loop before it does.
         """
+        return await self.submit(unit, turn)
+
+    def submit(self, unit: Callable[[Tx], T], turn: Callable[[], None] | None = None) -> asyncio.Future[T]:
+        """The same for who waits in another way; raises Unavailable while nothing is written."""
         if self.fenced:
             raise Unavailable(self.fenced, where=self._where, after=PROBE_SECONDS)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append((unit, future, turn))
         self._schedule(loop)
-        return await future
+        return future
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and not self._busy and self._waiting:

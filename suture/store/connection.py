@@ -108,6 +108,7 @@ class Connection:
     """
 
     outset: Outset | None = None  # held for a while (outset.py)
+    carried: dict[int, tuple[Any, ...]] | None = None  # rows of res that came with the search that reads them next
     unlooked: set[int] | None = (
         None  # rows whose bodies a query could not look into, while somebody wants to know (sound.py)
     )

@@ -5,6 +5,7 @@ https://sqlite.org/wal.html · https://www.postgresql.org/docs/current/mvcc.html
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,10 +132,14 @@ class Database:
 
         `turn`: see GroupCommit.write.
         """
+        return await self.submit(unit, turn)
+
+    def submit(self, unit: Callable[[Tx], T], turn: Callable[[], None] | None = None) -> asyncio.Future[T]:
+        """`write` for who waits in another way; raises Unavailable while nothing is written."""
         if self._group is None:
             made = self._group_writer
             self._group = GroupCommit(made(), self._stepper, made, self.upkeep.after_commit, self._now_lock)
-        return await self._group.write(unit, turn)
+        return self._group.submit(unit, turn)
 
     def write_now(self, unit: Callable[[Tx], T]) -> T:
         """The same at once and on its own, for commands and threads; never call it on a serving loop."""

@@ -28,6 +28,7 @@ METHODS = {"POST": 1, "PUT": 2, "DELETE": 3, "PATCH": 4}
 METHOD_OF = {number: method for method, number in METHODS.items()}
 DELETE = METHODS["DELETE"]
 VERSION_BITS = 24
+KEPT = ("rid", "rt", "fid", "ver", "upd", "op", "zd", "body", "pat")  # columns of res that make a row
 
 CREATED, UPDATED, UNCHANGED, DELETED = "created", "updated", "unchanged", "deleted"
 
@@ -81,11 +82,14 @@ def read_rid(connection: Connection, rid: int) -> Row | None:
 
 def read_rids(connection: Connection, rids: Sequence[int]) -> list[Row]:
     """The current versions of these rows, in this order; rows that are not there, or deleted, are left out."""
-    marks = ",".join("?" * len(rids))
-    sql = f"SELECT rid, rt, fid, ver, upd, op, zd, body, pat FROM res WHERE rid IN ({marks}) AND op <> {DELETE}"
+    there = connection.carried or {}
+    asked = [rid for rid in rids if rid not in there]
+    marks = ",".join("?" * len(asked))
+    sql = f"SELECT {', '.join(KEPT)} FROM res WHERE rid IN ({marks}) AND op <> {DELETE}"
     unpack, texts = connection.bodies.unpack, connection.shared.texts
     rows = {}
-    for rid, rt, fid, ver, upd, op, zd, body, pat in connection.all(sql, tuple(rids)) if rids else ():
+    kept = [there[rid] for rid in rids if rid in there]
+    for rid, rt, fid, ver, upd, op, zd, body, pat in kept + (connection.all(sql, asked) if asked else []):
         type = texts.get(rt) or names.text(connection, rt)
         rows[rid] = Row(rid, type, id_of(fid), ver, upd, METHOD_OF[op], unpack(zd, body), "", pat)
     return [rows[rid] for rid in rids if rid in rows]

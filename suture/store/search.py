@@ -41,7 +41,10 @@ def find(connection: Connection, query: SearchQuery, *, budget: float = BUDGET, 
             return Page([], None, _counted(connection, query, None))
         plan = search_plan.plan(connection, query)
         found = search_plan.found(plan, query.cursor, count + 1)
-        rows = read(connection, [row[0] for row in found[:count]])
+        try:
+            rows = read(connection, [row[0] for row in found[:count]])
+        finally:
+            connection.carried = None
         total = _counted(connection, query, COUNTED[query.total]) if query.total in COUNTED else None
     following = search_plan.cursor_at(found[count - 1]) if len(found) > count else None
     return Page(rows, following, total)

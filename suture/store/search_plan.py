@@ -12,6 +12,7 @@ from suture.standards.fhir.search_query import ALL_TYPES, Branch, Cursor, Search
 from suture.store import names
 from suture.store.connection import Connection
 from suture.store.ids import id_of, key_of
+from suture.store.resources import KEPT
 from suture.store.search_conditions import terms
 from suture.store.search_joins import both, length, rarest
 from suture.store.search_sort import COLUMNS, Key, sort_keys
@@ -220,7 +221,20 @@ def _of_types(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
     rts = p.scope.rts()
     apart = len(p.keys) == 1 and p.keys[0].sql.text in INDEXED
     parts = [(rt,) for rt in rts] if apart else [rts]
+    if p.scope.connection.far and len(parts) == 1:
+        return _carrying(p, _of_type(p, parts[0], cursor, count))
     return _first(p, [p.scope.connection.all(*_of_type(p, part, cursor, count)) for part in parts], count)
+
+
+def _carrying(p: Plan, sql: Sql) -> list[Found]:
+    """What is read from res itself brings along what the rows hold: one message to a server instead of two."""
+    connection, plain = p.scope.connection, "SELECT here.rid, "
+    if not sql.text.startswith(plain):
+        return connection.all(*sql)
+    kept = ", ".join(f"here.{column}" for column in KEPT)
+    rows = connection.all(f"SELECT {kept}, here.rid, {sql.text.removeprefix(plain)}", sql.values)
+    connection.carried = {row[0]: row[: len(KEPT)] for row in rows}
+    return [row[len(KEPT) :] for row in rows]
 
 
 def _of_type(p: Plan, rts: Sequence[int], cursor: Cursor | None, count: int) -> Sql:

@@ -30,27 +30,31 @@ class Ledger:
         future: asyncio.Future[None] = loop.create_future()
         if self._open is None:
             self._open = [(row, future)]
-            task = loop.create_task(self._write(self._open))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._write(self._open)
         else:
             self._open.append((row, future))
         await future
 
-    async def _write(self, rows: Waiting) -> None:
+    def _write(self, rows: Waiting) -> None:
         """A caller that gives up meanwhile takes its row not back: the access was made."""
         try:
-            await self._database.write(
+            written = self._database.submit(
                 lambda tx: audit.append_all(tx, [row for row, _ in rows]), lambda: self._close(rows)
             )
         except SutureError as error:
-            _settle(rows, error)
-        except Exception:  # one of them is at fault: the others are not to suffer
-            await self._each(rows)
-        else:
-            _settle(rows, None)
-        finally:
             self._close(rows)
+            _settle(rows, error)
+        else:
+            written.add_done_callback(lambda done: self._written(rows, done.exception()))
+
+    def _written(self, rows: Waiting, error: BaseException | None) -> None:
+        self._close(rows)
+        if error is None or isinstance(error, SutureError):
+            _settle(rows, error)
+            return
+        task = asyncio.get_running_loop().create_task(self._each(rows))  # one is at fault: the others are not to suffer
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _each(self, rows: Waiting) -> None:
         for row, future in rows:

@@ -84,10 +84,17 @@ class Many:
         """
         values: list[Any] = [latest, now]
         texts = []
+        alone = len(parts) == 1 and len(parts[0][1]) == 1  # nearly always: one access, which needs no arrays
         for number, (shape, rows) in enumerate(sorted(parts)):
             kinds = self._kinds(shape)
-            texts.append(f"part_{number} AS ({self._insert(shape, kinds, len(values), FITS)})")
-            values += [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
+            insert = self._insert_one if alone else self._insert
+            texts.append(f"part_{number} AS ({insert(shape, kinds, len(values), FITS)})")
+            if alone:
+                values += [
+                    _MAKE[kind](value) if kind in _MAKE else value for kind, value in zip(kinds, rows[0], strict=True)
+                ]
+            else:
+                values += [_COLUMN[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)]
         sql = f"{IF_LATEST.format(lock=lock)}, {', '.join(texts)} SELECT setval('suture_time', $2) FROM fits"
         return bool(questions.rows(sql, values))
 
@@ -99,6 +106,12 @@ class Many:
     def _insert(shape: Shape, kinds: Sequence[str], before: int, where: str = "") -> str:
         conflict = " ON CONFLICT DO NOTHING" if shape.ignore else ""
         return f"INSERT INTO {_into(shape)} SELECT * FROM {_arrays(kinds, before)}{where}{conflict}"
+
+    @staticmethod
+    def _insert_one(shape: Shape, kinds: Sequence[str], before: int, where: str) -> str:
+        conflict = " ON CONFLICT DO NOTHING" if shape.ignore else ""
+        marks = ", ".join(f"${n}::{kind}" for n, kind in enumerate(kinds, before + 1))
+        return f"INSERT INTO {_into(shape)} SELECT {marks}{where}{conflict}"
 
     def _copy(self, raw: Raw, shape: Shape, rows: Sequence[Any]) -> None:
         """Straight into the table; where rows may be there already, by a table of this session."""
