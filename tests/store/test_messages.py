@@ -89,7 +89,7 @@ async def test_a_sender_of_an_earlier_version_is_known_again(store: Database) ->
 
 
 def test_long_names_and_codes_are_not_kept_in_memory(store: Database) -> None:
-    long = "x" * 5000
+    long = "x" * 2500
     number = store.write_now(lambda tx: names.number(tx, long))
     code = store.write_now(lambda tx: codes.number(tx, "urn:x", long))
     assert (names.find(store.read, long), names.text(store.read, number)) == (number, long)

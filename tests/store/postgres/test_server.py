@@ -16,7 +16,8 @@ from suture import crypto
 from suture.clock import new_id
 from suture.errors import Conflict, TooCostly, Unavailable, Unstartable
 from suture.settings import read
-from suture.store import audit, bulk, dictionaries, migrations, names, resources, vault, verify, whose
+from suture.standards.fhir import search as language
+from suture.store import audit, bulk, dictionaries, migrations, names, resources, search, vault, verify, whose
 from suture.store.audit import AuditRow
 from suture.store.connection import Busy, Tx
 from suture.store.database import Database
@@ -76,6 +77,21 @@ def test_a_new_resource_of_a_known_patient_asks_the_server_nothing(
     assert store.write_now(lambda tx: [unit(tx, new_id()), unit(tx, new_id())]) == [("Patient/p",), ("Patient/p",)]
     assert len(asked) <= 3
     assert sum("INTO res" in sql for sql in asked) == 1
+
+
+def test_a_page_of_a_type_brings_its_rows_along(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        store.write_now(lambda tx, id=f"b{number}": resources.put(tx, "Basic", id, SECRET))  # type: ignore[misc]
+    query = language.parse("Basic", [("_sort", "-_lastUpdated"), ("_count", "3")])
+    whole = search.find(store.read, query)
+    asked: list[str] = []
+    rows = Questions.rows
+    monkeypatch.setattr(Questions, "rows", lambda self, sql, given: asked.append(sql) or rows(self, sql, given))
+    again = search.find(store.read, query)
+    assert [row.id for row in again.rows] == ["b4", "b3", "b2"]
+    assert again == whole
+    assert len(asked) == 1
+    assert store.read.carried is None
 
 
 def test_what_is_kept_of_a_body_or_a_secret_says_nothing(store: Database) -> None:
