@@ -22,7 +22,7 @@ import orjson
 import uvloop
 
 from bench import http
-from bench.http import cpu_of, drive, ids, listening, observation, request
+from bench.http import cpu_of, drive, ids, in_turn, listening, observation, request
 from suture import cli
 from suture import settings as settings_of
 from suture.access import policy
@@ -109,8 +109,8 @@ def measured(folder: Path, keys: dict[str, str], seconds: float, null: bool, fou
         reads = uvloop.run(ids(everything, "Observation"))
         for name, key in ({"null policy": everything} if null else keys).items():
             raws = [request(key, "GET", f"/fhir/Observation/{id}") for id in reads]
-            uvloop.run(drive(lambda n, raws=raws: raws[n % len(raws)], 32, 0.5, pid))  # type: ignore[misc]
-            told = uvloop.run(drive(lambda n, raws=raws: raws[n % len(raws)], 32, seconds, pid))  # type: ignore[misc]
+            uvloop.run(drive(in_turn(raws), 32, 0.5, pid))
+            told = uvloop.run(drive(in_turn(raws), 32, seconds, pid))
             assert told["bad"] == 0, name
             found.setdefault(name, []).append(told["cpu"])
 
@@ -158,7 +158,7 @@ def profiled(folder: Path, keys: dict[str, str]) -> None:
                 for id in uvloop.run(ids(keys["a program, whole chart"], "Observation"))
             ]
             began = cpu_of(pid)
-            told = uvloop.run(drive(lambda n: raws[n % len(raws)], 32, 3, pid))
+            told = uvloop.run(drive(in_turn(raws), 32, 3, pid))
             print(f"null={null} {told} {cpu_of(pid) - began:.2f}")
         pstats.Stats(to).sort_stats("cumtime").print_stats(r"suture|asyncio|execute", 90)
 

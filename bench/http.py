@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ async def measure(key: str, pid: int, seconds: float) -> None:
     bundles = [request(key, "POST", "/fhir", bundle(n)) for n in range(PATIENTS)]
 
     async def phase(kind: str, name: str, raws: list[bytes], connections: int) -> None:
-        show(kind, name, await drive(lambda n: raws[n % len(raws)], connections, seconds, pid))
+        show(kind, name, await drive(in_turn(raws), connections, seconds, pid))
 
     await phase("transaction", "transaction of 100, 4 connections", bundles, 4)
     patients, observations = await ids(key, "Patient"), await ids(key, "Observation")
@@ -211,6 +211,30 @@ async def measure(key: str, pid: int, seconds: float) -> None:
     await phase("search", "search page of 50, 1 connection", pages, 1)
 
 
+def in_turn(raws: Sequence[bytes]) -> Callable[[int], bytes]:
+    """For `drive`: one after the other, again and again."""
+    return lambda number: raws[number % len(raws)]
+
+
+def told(name: str, found: dict[str, float]) -> str:
+    """A line of what `drive` found."""
+    bad = f"  BAD {found['bad']:.0f}" if found["bad"] else ""
+    return f"{name:54} {found['rate']:7.0f}/s  p50 {found['p50']:8.2f} ms  p99 {found['p99']:8.2f} ms  CPU {found['cpu']:7.3f} ms{bad}"
+
+
+@contextmanager
+def empty() -> Iterator[tuple[Path, str]]:
+    """A project of its own, and the key of a program that may do everything there."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ["SUTURE_KEY_FILE"] = str(folder / "keys" / "key")
+        os.environ["SUTURE_GATEWAY_FHIR_LIMITS"] = ""  # one caller asks more than any caller may
+        database = Database.open(settings_of.read(folder))
+        _, key = people.add_client(database, "bench", "system/*.cruds", "", 0)
+        database.close()
+        yield folder, key
+
+
 def show(kind: str, name: str, found: dict[str, float]) -> None:
     medplum, wso2 = (peer / found["cpu"] for peer in PEERS[kind])
     bad = f"  BAD {found['bad']:.0f}" if found["bad"] else ""
@@ -224,17 +248,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=3.0)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ["SUTURE_KEY_FILE"] = str(folder / "keys" / "key")
-        os.environ["SUTURE_GATEWAY_FHIR_LIMITS"] = ""  # one caller asks more than any caller may
-        database = Database.open(settings_of.read(folder))
-        _, key = people.add_client(database, "bench", "system/*.cruds", "", 0)
-        database.close()
-        with serving(folder) as pid:
-            print(f"disk {fsyncs(folder):.0f} fdatasync/s; memory idle {memory_of(pid):.0f} MB")
-            uvloop.run(measure(key, pid, asked.seconds))
-            print(f"memory after {memory_of(pid):.0f} MB")
+    with empty() as (folder, key), serving(folder) as pid:
+        print(f"disk {fsyncs(folder):.0f} fdatasync/s; memory idle {memory_of(pid):.0f} MB")
+        uvloop.run(measure(key, pid, asked.seconds))
+        print(f"memory after {memory_of(pid):.0f} MB")
 
 
 @contextmanager

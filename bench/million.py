@@ -219,12 +219,7 @@ def _running(read: Connection) -> bool:
 
 async def _measure(key: str, pid: int, chosen: dict[str, list[Any]], seconds: float) -> None:
     async def phase(name: str, raws: list[bytes], connections: int) -> None:
-        found = await http.drive(lambda n: raws[n % len(raws)], connections, seconds, pid)
-        bad = f"  BAD {found['bad']:.0f}" if found["bad"] else ""
-        print(
-            f"{name:52} {found['rate']:7.0f}/s  p50 {found['p50']:8.2f} ms  p99 {found['p99']:8.2f} ms  CPU {found['cpu']:7.3f} ms{bad}",
-            flush=True,
-        )
+        print(http.told(name, await http.drive(http.in_turn(raws), connections, seconds, pid)), flush=True)
 
     def get(path: str) -> bytes:
         return http.request(key, "GET", f"/fhir/{path}")

@@ -7,22 +7,16 @@ Sound ones are known by compiled profiles; what has a finding takes the slow wal
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import uvloop
 
 from bench import http
-from suture import settings as settings_of
-from suture.access import people
 from suture.sandbox.synthetic import world
 from suture.standards.fhir import json, us_core
 from suture.standards.fhir.us_core import Named
-from suture.store.database import Database
 
 MOST = 400  # different resources of a phase
 WANTED = Named(us_core.NEWEST)
@@ -74,15 +68,10 @@ async def measure(key: str, pid: int, seconds: float) -> None:
         ("US Core by ?profile=, with findings", spoiled, "named"),
     ):
         raws = list(calls(key, some, how))
-        await http.drive(lambda n, raws=raws: raws[n % len(raws)], 1, min(seconds, 1.0), pid)  # type: ignore[misc]
+        await http.drive(http.in_turn(raws), 1, min(seconds, 1.0), pid)
         for connections in (1, 16):
-            found = await http.drive(lambda n, raws=raws: raws[n % len(raws)], connections, seconds, pid)  # type: ignore[misc]
-            bad = f"  BAD {found['bad']:.0f}" if found["bad"] else ""
-            print(
-                f"{name + f', {connections} connections':54} {found['rate']:7.0f}/s  p50 {found['p50']:7.2f} ms  "
-                f"p99 {found['p99']:7.2f} ms  CPU {found['cpu']:7.3f} ms{bad}",
-                flush=True,
-            )
+            found = await http.drive(http.in_turn(raws), connections, seconds, pid)
+            print(http.told(f"{name}, {connections} connections", found), flush=True)
 
 
 def _require_profiles(key: str, sound: Resource, spoiled: Resource) -> None:
@@ -105,15 +94,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ["SUTURE_KEY_FILE"] = str(folder / "keys" / "key")
-        os.environ["SUTURE_GATEWAY_FHIR_LIMITS"] = ""  # one caller asks more than any caller may
-        database = Database.open(settings_of.read(folder))
-        _, key = people.add_client(database, "bench", "system/*.cruds", "", 0)
-        database.close()
-        with http.serving(folder) as pid:
-            uvloop.run(measure(key, pid, asked.seconds))
+    with http.empty() as (folder, key), http.serving(folder) as pid:
+        uvloop.run(measure(key, pid, asked.seconds))
 
 
 if __name__ == "__main__":

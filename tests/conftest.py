@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 
 from tests import quick, stores
+from tests.notified import Hook, hook
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -63,6 +65,13 @@ def kinds_of(place: str) -> tuple[str, ...]:
     if contract or (EVERYTHING and place.startswith("store")):
         return stores.BACKENDS
     return (stores.SQLITE, newest) if EVERYTHING or place.startswith(EACH_TIME) else (stores.SQLITE,)
+
+
+@pytest_asyncio.fixture
+async def hooked() -> AsyncIterator[Hook]:
+    """An endpoint of a subscriber."""
+    async with hook() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -41,6 +41,7 @@ class Plan:
     few: bool = False  # the leading list is short
     low: int | None = None  # bounds of the sorting date besides those of the terms
     high: int | None = None
+    brings: tuple[str, ...] = ()  # columns of res that come ahead of the row number and the sort keys
 
     @property
     def by_date(self) -> bool:
@@ -221,20 +222,17 @@ def _of_types(p: Plan, cursor: Cursor | None, count: int) -> list[Found]:
     rts = p.scope.rts()
     apart = len(p.keys) == 1 and p.keys[0].sql.text in INDEXED
     parts = [(rt,) for rt in rts] if apart else [rts]
-    if p.scope.connection.far and len(parts) == 1:
-        return _carrying(p, _of_type(p, parts[0], cursor, count))
+    if p.scope.connection.far and len(parts) == 1 and all(k.column for k in p.keys):
+        return _brought(replace(p, brings=KEPT), parts[0], cursor, count)
     return _first(p, [p.scope.connection.all(*_of_type(p, part, cursor, count)) for part in parts], count)
 
 
-def _carrying(p: Plan, sql: Sql) -> list[Found]:
+def _brought(p: Plan, rts: Sequence[int], cursor: Cursor | None, count: int) -> list[Found]:
     """What is read from res itself brings along what the rows hold: one message to a server instead of two."""
-    connection, plain = p.scope.connection, "SELECT here.rid, "
-    if not sql.text.startswith(plain):
-        return connection.all(*sql)
-    kept = ", ".join(f"here.{column}" for column in KEPT)
-    rows = connection.all(f"SELECT {kept}, here.rid, {sql.text.removeprefix(plain)}", sql.values)
-    connection.carried = {row[0]: row[: len(KEPT)] for row in rows}
-    return [row[len(KEPT) :] for row in rows]
+    connection, wide = p.scope.connection, len(p.brings)
+    rows = connection.all(*_of_type(p, rts, cursor, count))
+    connection.carried = {row[0]: row[:wide] for row in rows}
+    return [row[wide:] for row in rows]
 
 
 def _of_type(p: Plan, rts: Sequence[int], cursor: Cursor | None, count: int) -> Sql:
@@ -285,7 +283,8 @@ def _by_columns(p: Plan, source: Sql, every: Sql, cursor: Cursor | None, count: 
     columns = [k.sql.text for k in p.keys]
     tests = all_of([every, _after(p.keys, columns, "here.rid", cursor)])
     order = _order(p.keys, columns)
-    text = f"SELECT here.rid, {', '.join(columns)} FROM {source.text} WHERE {tests.text} ORDER BY {order} LIMIT ?"
+    selected = ", ".join([*(f"here.{column}" for column in p.brings), "here.rid", *columns])
+    text = f"SELECT {selected} FROM {source.text} WHERE {tests.text} ORDER BY {order} LIMIT ?"
     return Sql(text, (*source.values, *tests.values, count))
 
 

@@ -13,17 +13,11 @@ from suture.store import accounts, apps, grants, subscriptions
 from suture.store.connection import Tx
 from tests.attacks.test_once_open import add
 from tests.attacks.world import consent, put
-from tests.notified import Hook, happened, hook, searching, subscription
+from tests.notified import Hook, happened, searching, subscription
 from tests.server.people import observation, patient
 from tests.server.running import Running, serving
 
 SCOPES = ("user/Subscription.cruds", "user/Observation.rs", "user/Patient.rs")
-
-
-@pytest_asyncio.fixture
-async def hooked() -> AsyncIterator[Hook]:
-    async with hook() as made:
-        yield made
 
 
 @pytest_asyncio.fixture

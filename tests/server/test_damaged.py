@@ -15,15 +15,9 @@ from suture.services.subscriptions import notifier
 from suture.store import resources, skipped, sound, subscriptions
 from suture.store.connection import Tx
 from tests import damage
-from tests.notified import Hook, happened, hook, searching, subscription, told
+from tests.notified import Hook, happened, searching, subscription, told
 from tests.server.people import observation, patient
 from tests.server.running import Running, outcome_of, serving
-
-
-@pytest_asyncio.fixture
-async def hooked() -> AsyncIterator[Hook]:
-    async with hook() as made:
-        yield made
 
 
 @pytest_asyncio.fixture

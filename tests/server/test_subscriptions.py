@@ -18,12 +18,6 @@ from tests.server.running import Running, outcome_of, serving
 
 
 @pytest_asyncio.fixture
-async def hooked() -> AsyncIterator[Hook]:
-    async with hook() as made:
-        yield made
-
-
-@pytest_asyncio.fixture
 async def server(tmp_path: Path, hooked: Hook) -> AsyncIterator[Running]:
     async with serving(
         tmp_path,

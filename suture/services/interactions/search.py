@@ -29,7 +29,7 @@ from suture.standards.fhir.search_parse import NotBuilt
 from suture.standards.fhir.search_within import EVERY, parse_within, require_member
 from suture.store import outset, parameters, sound, whose
 from suture.store import search as store_search
-from suture.store.connection import Connection, Outset
+from suture.store.connection import Connection
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -97,7 +97,8 @@ async def search(chart: Chart, caller: Caller, asked: Asked) -> Answer:
     async with chart.access(caller, asked.interaction, kind, query=names_of(asked.pairs)) as access:
         try:
             read = chart.database.read
-            answer = page(chart, read, caller, asked, chart.settings["search.quick"], chart.turn.of(read))
+            with outset.held(read, chart.turn.of(read)):
+                answer = page(chart, read, caller, asked, chart.settings["search.quick"])
         except TooCostly:
             budget = chart.settings["search.budget"]
             answer = await _slowly(chart, caller, asked, budget)
@@ -116,19 +117,9 @@ async def _slowly(chart: Chart, caller: Caller, asked: Asked, budget: float) -> 
         raise TooCostly(error.text, where=kind, mend=advice(asked.pairs)) from error
 
 
-def page(
-    chart: Chart,
-    connection: Connection,
-    caller: Caller,
-    asked: Asked,
-    budget: float = 1.0,
-    known: Outset | None = None,
-) -> Answer:
-    """The part of a search below its audit frame; raises TooCostly past `budget` seconds.
-
-    `known`: how the chart stands, if that was asked just now.
-    """
-    with outset.held(connection, known):
+def page(chart: Chart, connection: Connection, caller: Caller, asked: Asked, budget: float = 1.0) -> Answer:
+    """The part of a search below its audit frame; raises TooCostly past `budget` seconds."""
+    with outset.held(connection):
         return _page(chart, connection, caller, asked, budget)
 
 

@@ -64,7 +64,6 @@ class ServerConnection(Connection):
         self.raw: Any = open()
         self.shared = shared
         self._dialect = dialect
-        self._cursor = self.raw.cursor(binary=True)
         self._questions = Questions(self.raw)
         self._end: float | None = None
         self._looks: Looks | None = None
@@ -153,7 +152,7 @@ class ServerConnection(Connection):
             self.raw = self._open()
         except SutureError:
             return False
-        self._cursor, self._questions, self._ready = self.raw.cursor(binary=True), Questions(self.raw), False
+        self._questions, self._ready = Questions(self.raw), False
         return True
 
     def _heard(self, error: Exception) -> SutureError:
@@ -397,7 +396,7 @@ class ServerTx(ServerConnection, Tx):
             ):  # it stood in the way of itself, in another shape
                 return
             if not self._many.delete(self._questions, sql, wanted):
-                self._cursor.executemany(self._dialect(sql), wanted)
+                self.raw.cursor(binary=True).executemany(self._dialect(sql), wanted)
         except psycopg.Error as error:
             self._again(error, lambda: None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,11 @@ from suture.store import audit
 from suture.store.audit import AuditRow
 from suture.store.connection import Tx
 from suture.store.database import Database
-from suture.store.postgres import session
 from suture.store.postgres.connection import ServerTx
 from tests import stores
+from tests.store.postgres.conftest import Stranger
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(params=stores.BACKENDS[1:])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    stores.use(request.param)
-    opened = stores.database(tmp_path)
-    yield opened
-    opened.close()
-    stores.use(stores.SQLITE)
 
 
 @pytest.fixture
@@ -83,20 +73,19 @@ async def test_two_processes_at_once_make_one_trail(store: Database, tmp_path: P
     other.close()
 
 
-async def test_the_lock_is_waited_for(store: Database, sent: list[bool]) -> None:
+async def test_the_lock_is_waited_for(store: Database, sent: list[bool], stranger: Stranger) -> None:
     await access(store, "a")
-    stranger = session.connect(store.place._address)  # type: ignore[attr-defined]
+    beside = stranger()
     assert store._group is not None
     tx = store._group._tx
     assert isinstance(tx, ServerTx)
-    stranger.execute("BEGIN")
-    stranger.execute(f"SELECT pg_advisory_xact_lock({tx._lock})")
+    beside.execute("BEGIN")
+    beside.execute(f"SELECT pg_advisory_xact_lock({tx._lock})")
     waiting = asyncio.create_task(access(store, "b"))
     await asyncio.sleep(0.2)
     assert not waiting.done()
-    stranger.execute("COMMIT")
+    beside.execute("COMMIT")
     await waiting
-    stranger.close()
     assert sent == [False]
     assert seen(store) == ["a", "b"]
 
@@ -137,29 +126,30 @@ async def test_other_units_in_the_group_take_the_lock_first(store: Database, sen
     assert seen(store) == ["a", "b", "c"]
 
 
-async def test_a_session_that_was_ended_is_opened_anew_unnoticed(store: Database, sent: list[bool]) -> None:
+async def test_a_session_that_was_ended_is_opened_anew_unnoticed(
+    store: Database, sent: list[bool], stranger: Stranger
+) -> None:
     await access(store, "a")
     assert store._group is not None
     pid = store._group._tx.raw.info.backend_pid
-    stranger = session.connect(store.place._address)  # type: ignore[attr-defined]
-    stranger.execute("SELECT pg_terminate_backend($1::int)", (pid,))
+    beside = stranger()
+    beside.execute("SELECT pg_terminate_backend($1::int)", (pid,))
     await asyncio.sleep(0.2)
     await access(store, "b")
-    stranger.close()
     assert sent == []
     assert seen(store) == ["a", "b"]
 
 
 async def test_a_session_that_ends_beneath_the_message_acknowledges_nothing(
-    store: Database, monkeypatch: pytest.MonkeyPatch
+    store: Database, monkeypatch: pytest.MonkeyPatch, stranger: Stranger
 ) -> None:
     """Whether it was kept nobody knows, so who waits hears that it was not said to be."""
     await access(store, "a")
-    stranger = session.connect(store.place._address)  # type: ignore[attr-defined]
+    beside = stranger()
     commit = ServerTx.commit_ahead
 
     def cut(tx: ServerTx) -> bool:
-        stranger.execute("SELECT pg_terminate_backend($1::int, 5000)", (tx.raw.info.backend_pid,))
+        beside.execute("SELECT pg_terminate_backend($1::int, 5000)", (tx.raw.info.backend_pid,))
         return commit(tx)
 
     monkeypatch.setattr(ServerTx, "commit_ahead", cut)
@@ -172,5 +162,4 @@ async def test_a_session_that_ends_beneath_the_message_acknowledges_nothing(
             break
         except Unavailable:
             await asyncio.sleep(0.05)
-    stranger.close()
     assert seen(store) == ["a", "c"]

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,25 +25,12 @@ from suture.store.postgres import resting, schema, server, session, tables
 from suture.store.postgres.dialect import Dialect
 from suture.store.postgres.questions import Questions
 from tests import postgres, stores
+from tests.store.postgres.conftest import Stranger
 from tests.store.test_bulk import item
 
 pytestmark = pytest.mark.slow
 SERVERS = stores.BACKENDS[1:]
 SECRET = b'{"resourceType":"Basic","code":{"text":"a very private note about somebody"}}'
-
-
-@pytest.fixture(params=SERVERS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    stores.use(request.param)
-    opened = stores.database(tmp_path)
-    yield opened
-    opened.close()
-    stores.use(stores.SQLITE)
-
-
-def statements(store: Database) -> session.Raw:
-    """A session of a stranger."""
-    return session.connect(store.place._address)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -94,11 +81,11 @@ def test_a_page_of_a_type_brings_its_rows_along(store: Database, monkeypatch: py
     assert store.read.carried is None
 
 
-def test_what_is_kept_of_a_body_or_a_secret_says_nothing(store: Database) -> None:
+def test_what_is_kept_of_a_body_or_a_secret_says_nothing(store: Database, stranger: Stranger) -> None:
     store.write_now(lambda tx: resources.put(tx, "Basic", "b", SECRET))
     store.write_now(lambda tx: resources.put(tx, "Basic", "b", SECRET.replace(b"note", b"word")))
     store.write_now(lambda tx: vault.put(tx, "password", "open sesame", "https://a.example"))
-    raw = statements(store)
+    raw = stranger()
     kept = [bytes(v) for table in ("res", "hist") for (v,) in raw.execute(f"SELECT body FROM {table}".encode())]
     kept += [bytes(v) for (v,) in raw.execute("SELECT sealed FROM secret")]
     raw.close()
@@ -129,9 +116,9 @@ def test_a_text_with_nul_and_numbers_past_all_bounds_are_no_fault(store: Databas
     assert store.read.one("SELECT 1 FROM res WHERE rid = ?", (1 << 62,)) is None
 
 
-def test_a_lost_session_is_opened_anew(store: Database) -> None:
+def test_a_lost_session_is_opened_anew(store: Database, stranger: Stranger) -> None:
     store.write_now(lambda tx: resources.put(tx, "Basic", "b", SECRET))
-    raw = statements(store)
+    raw = stranger()
     raw.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
@@ -140,9 +127,9 @@ def test_a_lost_session_is_opened_anew(store: Database) -> None:
     assert store.write_now(lambda tx: resources.put(tx, "Basic", "c", SECRET)).change == "created"
 
 
-async def test_a_lost_session_fences_and_writing_goes_on(store: Database) -> None:
+async def test_a_lost_session_fences_and_writing_goes_on(store: Database, stranger: Stranger) -> None:
     await store.write(lambda tx: audit.append(tx, AuditRow("user:1", "read")))
-    raw = statements(store)
+    raw = stranger()
 
     def unit(tx: object) -> None:
         raw.execute(
@@ -164,12 +151,12 @@ async def test_a_lost_session_fences_and_writing_goes_on(store: Database) -> Non
     raw.close()
 
 
-def test_a_table_that_was_changed_beneath_a_writer_is_heard_once(store: Database) -> None:
+def test_a_table_that_was_changed_beneath_a_writer_is_heard_once(store: Database, stranger: Stranger) -> None:
     """An older process goes on beside one that has migrated: its statement is prepared anew."""
     sql = "SELECT * FROM fact WHERE name = ?"
     for _ in range(3):
         store.write_now(lambda tx: tx.one(sql, ("x",)))
-    raw = statements(store)
+    raw = stranger()
     raw.execute("ALTER TABLE fact ADD COLUMN later bigint")
     raw.close()
     with pytest.raises(Busy, match="another process has changed the tables"):
@@ -228,7 +215,7 @@ def test_a_row_twice_is_a_conflict_and_the_unit_alone_is_undone(store: Database)
     assert store.read.all("SELECT key, expires FROM once") == [("a", 1)]
 
 
-def test_one_process_runs_the_flows_and_another_takes_over(store: Database, tmp_path: Path) -> None:
+def test_one_process_runs_the_flows_and_another_takes_over(store: Database, tmp_path: Path, stranger: Stranger) -> None:
     first, second = (Database.open(stores.settings(tmp_path), serving=True) for _ in range(2))
     assert first.place.turn()
     assert first.place.turn()  # it still has it
@@ -238,7 +225,7 @@ def test_one_process_runs_the_flows_and_another_takes_over(store: Database, tmp_
     while not second.place.turn():
         assert time.monotonic() < until
         time.sleep(0.02)
-    raw = statements(store)
+    raw = stranger()
     raw.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
@@ -282,9 +269,9 @@ def test_a_large_load_leaves_statistics_and_a_sound_index(store: Database, monke
     ]  # fmt: skip
 
 
-def test_the_newest_of_a_type_are_read_from_the_index_alone(store: Database) -> None:
+def test_the_newest_of_a_type_are_read_from_the_index_alone(store: Database, stranger: Stranger) -> None:
     """Thousands of rows of one date are neither sorted nor fetched for a page of fifty."""
-    raw = statements(store)
+    raw = stranger()
     raw.execute("SET enable_seqscan = off; SET enable_bitmapscan = off", prepare=False)
     page = "SELECT rid, sd FROM res WHERE op <> 3 AND rt = 1 ORDER BY sd DESC, rid DESC LIMIT 51"
     plan = "\n".join(line for (line,) in raw.execute(f"EXPLAIN {page}".encode()))

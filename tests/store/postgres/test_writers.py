@@ -8,7 +8,6 @@ import random
 import socket
 import string
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,11 @@ from suture.store import audit, codes, names, resources
 from suture.store.audit import AuditRow
 from suture.store.connection import Tx
 from suture.store.database import Database
-from suture.store.postgres import session
 from tests import stores
+from tests.store.postgres.conftest import Stranger
 
 pytestmark = pytest.mark.slow
 BODY = b'{"resourceType":"Basic","code":{"coding":[{"system":"urn:s","code":"c"}]}}'
-
-
-@pytest.fixture(params=stores.BACKENDS[1:])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    stores.use(request.param)
-    opened = stores.database(tmp_path)
-    yield opened
-    opened.close()
-    stores.use(stores.SQLITE)
 
 
 def cut(raw: Any) -> None:
@@ -162,8 +152,10 @@ async def test_a_session_that_is_cut_off_is_unavailable_and_ends_its_snapshot(st
     assert store.write_now(lambda tx: tx.one("SELECT 1")) == (1,)
 
 
-def test_a_database_s_own_isolation_is_not_taken_on(store: Database) -> None:
-    stranger = session.connect(store.place._address)  # type: ignore[attr-defined]
-    row = stranger.execute("SELECT current_setting('default_transaction_isolation')").fetchone()
-    stranger.close()
+def test_a_database_s_own_isolation_is_not_taken_on(store: Database, stranger: Stranger) -> None:
+    """A writer that waited for the lock would write on a snapshot from before it."""
+    administrator = stranger()
+    (name,) = administrator.execute("SELECT current_database()").fetchone() or ("",)
+    administrator.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'".encode())
+    row = stranger().execute("SELECT current_setting('transaction_isolation')").fetchone()
     assert row == ("read committed",)
